@@ -1,0 +1,48 @@
+// swift-tools-version: 6.1
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+let strict: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
+
+func module(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "snimok",
+    targets: [
+        // C libraries, each for one job (ARCHITECTURE.md, "Dependencies").
+        .target(name: "CSystem"),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(
+            name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+
+        // From the bottom upwards; imports go downwards only.
+        module("Platform", ["CSystem"]),
+        module("DICOM", ["Platform", "CZlib"]),
+        module("DICOMNetwork", []),
+        module("BlobLog", ["Platform", "CSystem", "CSodium", "CXXHash"], path: "Storage/BlobLog"),
+        module("Catalog", ["Platform", "CSQLite"], path: "Storage/Catalog"),
+        module("Transport", ["Platform", "DICOMNetwork", "CSystem"]),
+        module("HTTP", ["Platform", "CMicroHTTPD"]),
+        module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
+        module("DIMSE", ["Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "BlobLog", "Catalog"]),
+        module(
+            "Server",
+            ["Platform", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "DIMSE", "BlobLog", "Catalog"]),
+        .executableTarget(name: "snimok", dependencies: ["Server"], swiftSettings: strict),
+
+        // What people run around the archive.
+        .executableTarget(name: "generate-dictionary", path: "Tools/generate-dictionary", swiftSettings: strict),
+
+        tests("DICOMNetworkTests", ["DICOMNetwork"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import BlobLog
+import Catalog
+import DICOM
+import Platform
+
+/// The archive: a log of everything accepted, a catalog derived from it, and the group commit between them. The only
+/// module that knows both DICOM and storage.
+package final class Archive: @unchecked Sendable {
+    package struct Settings: Sendable {
+        package var segmentBytes: UInt64 = 1 << 30
+        /// An object longer than this goes to a file of its own.
+        package var largeObjectBytes = 4 << 20
+        /// Below so much free space nothing is stored, so that catalog and deletions still have room.
+        package var freeSpaceFloorBytes: UInt64 = 1 << 30
+        package var quarantineBytes: UInt64 = 1 << 30
+
+        package init() {}
+    }
+
+    package let directory: DataDirectory
+    package let quarantine: Quarantine
+    package let readers: CatalogReaders
+    /// Apart from those of queries, which a slow asker may hold for long.
+    private let ingestReaders: CatalogReaders
+    package let recovery: RecoveryReport
+    package let metrics: ArchiveMetrics
+    let committer: Committer
+    let buffers: BufferPool
+    private let log: BlobLog
+    private let settings: Settings
+    private let checkpointer: CatalogCheckpointer
+    private let space = Monitor(Space())
+
+    private struct Space {
+        var checkedAt: UInt64 = 0
+        var isEnough = true
+    }
+
+    /// Opens the archive and brings log and catalog together: what the catalog has not seen is replayed.
+    package init(_ directory: DataDirectory, settings: Settings, metrics: Metrics) throws(ArchiveError) {
+        self.directory = directory
+        self.settings = settings
+        self.metrics = ArchiveMetrics(metrics)
+        buffers = BufferPool(capacity: settings.largeObjectBytes + 65_536)
+        committer = Committer(metrics: self.metrics)
+        do {
+            log = try BlobLog(directory, segmentBytes: settings.segmentBytes, quarantineBytes: settings.quarantineBytes)
+            let catalog = try CatalogWriter(path: directory.catalog)
+            let (writer, report) = try Replay(log, catalog).run()
+            quarantine = log.quarantine
+            recovery = report
+            readers = try CatalogReaders(path: directory.catalog)
+            ingestReaders = try CatalogReaders(path: directory.catalog, maximum: 8)
+            checkpointer = try CatalogCheckpointer(path: directory.catalog)
+            try Self.settleIncoming(log, catalog)
+            try committer.run(writer, catalog)
+        } catch {
+            throw Self.wrap(error)
+        }
+    }
+
+    static func wrap(_ error: any Error) -> ArchiveError {
+        switch error {
+        case let error as ArchiveError: error
+        case let error as LogError: .log(error)
+        case let error as CatalogError: .catalog(error)
+        default: .failed("\(error)")
+        }
+    }
+
+    private static func settleIncoming(_ log: BlobLog, _ catalog: CatalogWriter) throws(LogError) {
+        try log.settleIncoming { blobID, number in
+            guard let found = try? catalog.location(ofBlob: blobID.bytes) else { return false }
+            let record = try? log.reader.record(at: RecordLocation(found.0))
+            return record?.header.largeNumber == number
+        }
+    }
+
+    /// Commits what waits and closes the catalog. Nothing may be submitted any more.
+    package func close() {
+        committer.stop()
+        checkpointer.stop()
+    }
+
+    // MARK: Storing
+
+    /// Begins to take in one instance.
+    package func beginIngest(
+        sopClassUID: String, sopInstanceUID: String, transferSyntaxUID: String, source: IngestSource
+    ) -> Ingest {
+        Ingest(
+            self, sopClassUID: sopClassUID, sopInstanceUID: sopInstanceUID,
+            transferSyntax: TransferSyntax(uid: transferSyntaxUID), source: source)
+    }
+
+    package var stopReason: String? { committer.stopReason }
+
+    /// Whether there is room above the floor; the file system is asked at most five times a second.
+    var hasRoom: Bool {
+        space.withLock { space in
+            let now = Clock.monotonicNanoseconds()
+            if now &- space.checkedAt > 200_000_000 {
+                let free = (try? FileSystem.freeBytes(directory.path)) ?? 0
+                let isEnough = free > settings.freeSpaceFloorBytes
+                if isEnough != space.isEnough {
+                    Log.warning(isEnough ? "storing resumes" : "storing pauses: below the free space floor", ["free": "\(free)"])
+                }
+                space.isEnough = isEnough
+                space.checkedAt = now
+            }
+            return space.isEnough
+        }
+    }
+
+    /// Whether the archive has this content, but no good copy of it.
+    func isDamaged(_ blobID: BlobID, length: UInt64) -> Bool {
+        guard let found = try? ingestReaders.withReader({ try $0.location(ofBlob: blobID.bytes) }) else { return false }
+        do {
+            let record = try log.reader.record(at: RecordLocation(found.0))
+            guard record.header.blobID == blobID, record.header.dataSetLength == length else { return true }
+            try record.check()
+            return false
+        } catch {
+            Log.error("damaged content comes again and is replaced", ["blob": "\(blobID)", "why": "\(error)"])
+            return true
+        }
+    }
+
+    // MARK: Reading
+
+    /// The stored record of a version that a query or a selection gave.
+    package func record(of version: CatalogVersion) throws(ArchiveError) -> StoredRecord {
+        do throws(LogError) {
+            let record = try log.reader.record(at: RecordLocation(version.location))
+            guard record.header.blobID == BlobID(version.blobID) else {
+                throw LogError.damaged("another record stands where \(version.sopInstanceUID) was")
+            }
+            return record
+        } catch {
+            Log.error("stored instance cannot be read", ["instance": version.sopInstanceUID, "why": "\(error)"])
+            throw .log(error)
+        }
+    }
+}
+
+extension Archive {
+    /// The selected instances, each in the version that the organisation gets.
+    package func versions(_ selection: CatalogSelection, organisation: String) throws(ArchiveError) -> [CatalogVersion] {
+        do { return try readers.versions(selection, organisation: organisation) } catch { throw Archive.wrap(error) }
+    }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import BlobLog
+import Catalog
+import DICOM
+
+/// Why the archive did not do what it was asked to.
+package enum ArchiveError: Error, CustomStringConvertible {
+    /// No room, or below the floor that is kept free; the sender may try again later.
+    case outOfSpace
+    /// SOP class of command and data set differ, or the data set lacks what it must have.
+    case mismatch(Tag, String)
+    /// The bytes are no data set, or a UID is none.
+    case notUnderstood(Tag?, String)
+    /// The archive itself cannot: the disk, the catalog.
+    case failed(String)
+    case log(LogError)
+    case catalog(CatalogError)
+
+    package var description: String {
+        switch self {
+        case .outOfSpace: "Out of disk space; nothing stored, send again later"
+        case .mismatch(_, let what), .notUnderstood(_, let what), .failed(let what): what
+        case .log(let error): error.description
+        case .catalog(let error): "catalog: \(error)"
+        }
+    }
+}

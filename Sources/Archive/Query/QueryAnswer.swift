@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+import BlobLog
+import Catalog
+import DICOM
+import Platform
+
+/// Makes the response identifier of one row: catalog columns first, whatever else was asked for from the stored header.
+package struct QueryAnswer {
+    private let keys: QueryKeys
+    private let archive: Archive
+    private let retrieveAETitle: String
+
+    private enum Value {
+        case text(String)
+        case bytes([UInt8])
+        case items([[Field]])
+    }
+
+    private struct Field {
+        let tag: Tag
+        let vr: VR
+        let value: Value
+    }
+
+    package init(_ keys: QueryKeys, archive: Archive, retrieveAETitle: String) {
+        self.keys = keys
+        self.archive = archive
+        self.retrieveAETitle = retrieveAETitle
+    }
+
+    /// The identifier, encoded in `transferSyntax`.
+    package func encoded(_ row: CatalogRow, transferSyntax: TransferSyntax) -> [UInt8] {
+        var header: StoredValues?
+        var fields = [Field(tag: .queryRetrieveLevel, vr: .cs, value: .text(levelName))]
+        if keys.query.level > .patient {
+            fields.append(Field(tag: .retrieveAETitle, vr: .ae, value: .text(retrieveAETitle)))
+        }
+        for key in keys.returnKeys
+        where ![.specificCharacterSet, .queryRetrieveLevel, .retrieveAETitle].contains(key.tag) && !key.tag.isGroupLength {
+            fields.append(field(key, row, &header))
+        }
+        fields.sort { $0.tag < $1.tag }
+        return encode(fields, transferSyntax)
+    }
+
+    private var levelName: String {
+        switch keys.query.level {
+        case .patient: "PATIENT"
+        case .study: "STUDY"
+        case .series: "SERIES"
+        case .instance: "IMAGE"
+        }
+    }
+
+    // MARK: Values
+
+    private func field(_ key: DataSet.Element, _ row: CatalogRow, _ header: inout StoredValues?) -> Field {
+        let vr = DataDictionary.vr(of: key.tag) ?? key.vr
+        if let text = catalogText(key.tag, row) {
+            if vr == .us { return Field(tag: key.tag, vr: vr, value: .bytes(Self.unsignedShort(text))) }
+            return Field(tag: key.tag, vr: vr, value: .text(text))
+        }
+        if header == nil { header = storedValues(row) }
+        guard let stored = header?.dataSet[key.tag], !stored.isOmitted else {
+            return Field(tag: key.tag, vr: vr, value: key.items == nil ? .bytes([]) : .items([]))
+        }
+        return header!.field(stored, wanted: key)
+    }
+
+    private func catalogText(_ tag: Tag, _ row: CatalogRow) -> String? {
+        switch tag {
+        case .instanceAvailability: return "ONLINE"
+        case .modalitiesInStudy where keys.query.level >= .study: return row.modalitiesInStudy.joined(separator: "\\")
+        case .sopClassesInStudy where keys.query.level >= .study: return row.sopClassesInStudy.joined(separator: "\\")
+        case .numberOfPatientRelatedStudies: return String(row.numberOfPatientRelatedStudies)
+        case .numberOfPatientRelatedSeries: return String(row.numberOfPatientRelatedSeries)
+        case .numberOfPatientRelatedInstances: return String(row.numberOfPatientRelatedInstances)
+        case .numberOfStudyRelatedSeries where keys.query.level >= .study: return String(row.numberOfStudyRelatedSeries)
+        case .numberOfStudyRelatedInstances where keys.query.level >= .study:
+            return String(row.numberOfStudyRelatedInstances)
+        case .numberOfSeriesRelatedInstances where keys.query.level >= .series:
+            return String(row.numberOfSeriesRelatedInstances)
+        default:
+            guard let column = CatalogMapping.columnOfTag[tag], column.level <= keys.query.level else { return nil }
+            return row[column] ?? ""
+        }
+    }
+
+    private static func unsignedShort(_ text: String) -> [UInt8] {
+        guard let number = UInt16(text) else { return [] }
+        return [UInt8(number & 0xFF), UInt8(number >> 8)]
+    }
+
+    private func storedValues(_ row: CatalogRow) -> StoredValues? {
+        guard let version = row.representative else { return nil }
+        do {
+            let record = try archive.record(of: version)
+            let dataSet = try StoredHeader.dataSet(record)
+            let override = SpecificCharacterSet(override: record.provenance[.characterSetOverride])
+            return StoredValues(dataSet: dataSet, characterSet: dataSet.characterSet(override: override))
+        } catch {
+            // The row is still an answer; the damage was logged where it was found.
+            return nil
+        }
+    }
+
+    /// A stored header with what is needed to read its text.
+    private struct StoredValues {
+        let dataSet: DataSet
+        let characterSet: SpecificCharacterSet
+
+        func field(_ element: DataSet.Element, wanted: DataSet.Element?) -> Field {
+            if let items = element.items {
+                let keys = wanted?.items?.first?.elements ?? []
+                return Field(tag: element.tag, vr: .sq, value: .items(items.map { item($0, keys) }))
+            }
+            // What came as UN or in an implicit syntax is answered under the VR that it has by now.
+            let vr = element.vr == .un ? DataDictionary.vr(of: element.tag) ?? .un : element.vr
+            if vr.isAffectedByCharacterSet {
+                return Field(
+                    tag: element.tag, vr: vr,
+                    value: .text(element.value.withUnsafeBytes { characterSet.decode($0, vr: vr) }))
+            }
+            return Field(tag: element.tag, vr: vr, value: .bytes(littleEndian(element.value, vr)))
+        }
+
+        /// An item with the keys that were asked for, or all of it if none were.
+        private func item(_ item: DataSet, _ keys: [DataSet.Element]) -> [Field] {
+            guard !keys.isEmpty else { return item.elements.filter { !$0.isOmitted }.map { field($0, wanted: nil) } }
+            return keys.sorted { $0.tag < $1.tag }.map { key in
+                if let stored = item[key.tag], !stored.isOmitted { return field(stored, wanted: key) }
+                return Field(
+                    tag: key.tag, vr: DataDictionary.vr(of: key.tag) ?? key.vr, value: key.items == nil ? .bytes([]) : .items([]))
+            }
+        }
+
+        private func littleEndian(_ bytes: [UInt8], _ vr: VR) -> [UInt8] {
+            let size = vr.wordSize
+            guard dataSet.isBigEndian, size > 1 else { return bytes }
+            var swapped = bytes
+            var index = 0
+            while index + size <= swapped.count {
+                swapped[index..<index + size].reverse()
+                index += size
+            }
+            return swapped
+        }
+    }
+
+    // MARK: Encoding
+
+    /// The asker's own set if it can carry the text of this row, else UTF-8 (PS3.4 section C.4.1.1.3.2).
+    private func encode(_ fields: [Field], _ transferSyntax: TransferSyntax) -> [UInt8] {
+        let set = keys.characterSet.flatMap { Self.carries($0, fields) ? $0 : nil } ?? .utf8
+        var writer = DataSetWriter(transferSyntax: transferSyntax)
+        writer.append(.specificCharacterSet, .cs, text: set.definedTerms.joined(separator: "\\"))
+        Self.write(fields, set, &writer)
+        return writer.bytes
+    }
+
+    private static func carries(_ set: SpecificCharacterSet, _ fields: [Field]) -> Bool {
+        fields.allSatisfy { field in
+            switch field.value {
+            case .text(let text): !field.vr.isAffectedByCharacterSet || text.utf8.allSatisfy { $0 < 0x80 } || set.encode(text) != nil
+            case .bytes: true
+            case .items(let items): items.allSatisfy { carries(set, $0) }
+            }
+        }
+    }
+
+    private static func write(_ fields: [Field], _ set: SpecificCharacterSet, _ writer: inout DataSetWriter) {
+        for field in fields {
+            switch field.value {
+            case .text(let text):
+                let isASCII = text.utf8.allSatisfy { $0 < 0x80 }
+                writer.append(field.tag, field.vr, isASCII ? Array(text.utf8) : set.encode(text) ?? Array(text.utf8))
+            case .bytes(let bytes): writer.append(field.tag, field.vr, bytes)
+            case .items(let items):
+                writer.beginSequence(field.tag)
+                for item in items {
+                    writer.beginItem()
+                    write(item, set, &writer)
+                    writer.endItem()
+                }
+                writer.endSequence()
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The system calls whose C declarations Swift cannot import: variadic functions and function-like macros.
+#ifndef SNIMOK_CSYSTEM_H
+#define SNIMOK_CSYSTEM_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline int csystem_open(const char *path, int flags, mode_t mode) { return open(path, flags | O_CLOEXEC, mode); }
+static inline int csystem_openat(int directory, const char *path, int flags, mode_t mode) {
+    return openat(directory, path, flags | O_CLOEXEC, mode);
+}
+
+// GNU's own calls stand in csystem.c: _GNU_SOURCE in a header would change types that Swift knows otherwise.
+int csystem_o_direct(void);
+/// accept4 with SOCK_CLOEXEC | SOCK_NONBLOCK.
+int csystem_accept(int listener, struct sockaddr *address, socklen_t *length);
+/// Starts writing back a range without waiting for it.
+int csystem_start_writeback(int file, off_t offset, off_t length);
+
+/// Sets the name that `top -H` and `perf` show for the calling thread (15 bytes).
+void csystem_name_thread(const char *name);
+
+/// A condition variable on the monotonic clock, so that setting the wall clock moves no deadline.
+static inline int csystem_cond_init_monotonic(pthread_cond_t *condition) {
+    pthread_condattr_t attributes;
+    int result = pthread_condattr_init(&attributes);
+    if (result != 0) return result;
+    result = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    if (result == 0) result = pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return result;
+}
+
+#endif

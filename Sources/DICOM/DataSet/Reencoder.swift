@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import Platform
+
+/// Re-encodes a data set from one uncompressed transfer syntax to another, piece by piece: heads are written anew, values
+/// keep their bytes but for their order. Group lengths are left out (retired, PS3.5 section 7.2), for they would be wrong.
+package struct Reencoder {
+    private var cursor: ElementCursor
+    private var writer: DataSetWriter
+    private let swaps: Bool
+    /// The value that is being copied, as far as it is still to come.
+    private var value: (range: Range<Int>, wordSize: Int, isKept: Bool)?
+    private var padding: UInt8?
+    package private(set) var isComplete = false
+
+    package init(from source: TransferSyntax, to target: TransferSyntax, position: Int) {
+        cursor = ElementCursor(transferSyntax: source, position: position)
+        writer = DataSetWriter(transferSyntax: target)
+        swaps = source.isBigEndian != target.isBigEndian
+    }
+
+    /// The next window must begin here, or earlier.
+    package var position: Int { value?.range.lowerBound ?? cursor.position }
+
+    /// Goes on as far as the window reaches, and returns what was written; valid until the next call.
+    package mutating func consume(_ window: ByteWindow) throws(DataSetError) -> [UInt8] {
+        writer.removeAll()
+        while !isComplete {
+            if value != nil {
+                guard copyValue(from: window) else { break }
+                continue
+            }
+            switch try cursor.next(in: window) {
+            case .element(let header): begin(header)
+            case .sequence(let header): writer.beginSequence(header.tag)
+            case .itemStart: writer.beginItem()
+            case .itemEnd: writer.endItem()
+            case .sequenceEnd: writer.endSequence()
+            case .encapsulated(let header): throw .unexpectedItem(header.tag, at: header.offset)
+            case .fragment, .encapsulatedEnd: break
+            case .needsMore: return writer.bytes
+            case .end: isComplete = true
+            }
+        }
+        return writer.bytes
+    }
+
+    private mutating func begin(_ header: ElementHeader) {
+        let isKept = !header.tag.isGroupLength && header.tag.group != 0xFFFE
+        if isKept {
+            let length = header.length ?? 0
+            writer.appendHeader(header.tag, header.vr, length: UInt32(length + (length & 1)))
+            padding = length & 1 == 1 ? (header.vr.isText && header.vr != .ui ? 0x20 : 0) : nil
+        }
+        value = (header.valueRange, swaps ? header.vr.wordSize : 1, isKept)
+    }
+
+    /// - Returns: whether the value is complete.
+    private mutating func copyValue(from window: ByteWindow) -> Bool {
+        guard let (range, wordSize, isKept) = value else { return true }
+        var end = min(range.upperBound, max(window.end, range.lowerBound))
+        // A word that is cut by the window's end waits for the next one.
+        if end < range.upperBound { end -= (end - range.lowerBound) % wordSize }
+        if isKept, end > range.lowerBound, let bytes = window.part(range.lowerBound..<end) { append(bytes, wordSize) }
+        guard end == range.upperBound else {
+            value = (end..<range.upperBound, wordSize, isKept)
+            return false
+        }
+        if isKept, let padding { withUnsafeBytes(of: padding) { writer.appendRaw($0) } }
+        padding = nil
+        value = nil
+        return true
+    }
+
+    private mutating func append(_ bytes: UnsafeRawBufferPointer, _ wordSize: Int) {
+        guard wordSize > 1 else { return writer.appendRaw(bytes) }
+        var swapped = [UInt8](bytes)
+        var index = 0
+        while index + wordSize <= swapped.count {
+            swapped[index..<index + wordSize].reverse()
+            index += wordSize
+        }
+        swapped.withUnsafeBytes { writer.appendRaw($0) }
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+import Archive
+import Catalog
+import DICOM
+import DICOMNetwork
+import Platform
+import Transport
+
+/// C-GET and C-MOVE as SCP (PS3.4 sections C.4.2 and C.4.3): the same run of sub-operations, over the asker's own
+/// association or over one opened to a configured destination.
+struct RetrieveService {
+    private let session: Session
+    private let command: CommandSet
+    private let context: NegotiatedContext
+    private var isMove: Bool { command.commandField == .cMoveRequest }
+    private var association: Association { session.association }
+
+    init(_ session: Session, _ command: CommandSet, _ context: NegotiatedContext) {
+        self.session = session
+        self.command = command
+        self.context = context
+    }
+
+    func get(_ identifier: DataSet, _ root: QueryKeys.Root) throws(TransportError) {
+        guard let versions = try select(identifier, root) else { return }
+        try run(versions, GetTarget(session), moveOriginator: nil)
+    }
+
+    func move(_ identifier: DataSet, _ root: QueryKeys.Root) throws(TransportError) {
+        let title = command.moveDestination ?? ""
+        // Only destinations that the operator has named: an archive that sends anywhere sends to thieves.
+        guard let destination = session.server.settings.directory.peer(title), destination.host != nil, destination.port != nil
+        else { return try answer(.moveDestinationUnknown, comment: "Move destination is not configured here") }
+        guard let versions = try select(identifier, root) else { return }
+        guard !versions.isEmpty else { return try answer(.success, counts: SubOperationCounts()) }
+        let target: MoveTarget
+        do { target = try MoveTarget(destination, versions, session.server) } catch {
+            Log.warning("move destination cannot be reached", ["association": "\(association.id)", "to": title, "why": "\(error)"])
+            return try answer(
+                .unableToPerformSubOperations, counts: SubOperationCounts(failed: UInt16(clamping: versions.count)),
+                failed: versions.map(\.sopInstanceUID), comment: "Move destination cannot be reached")
+        }
+        try run(versions, target, moveOriginator: (association.negotiated.callingAETitle, command.messageID ?? 0))
+        target.release()
+    }
+
+    /// The versions that the asker gets; nil when the identifier was refused and answered.
+    private func select(_ identifier: DataSet, _ root: QueryKeys.Root) throws(TransportError) -> [CatalogVersion]? {
+        do {
+            let keys = try RetrieveKeys(
+                identifier, root: root, characterSetOverride: SpecificCharacterSet(override: session.peer.characterSet))
+            return try session.server.archive.versions(keys.selection, organisation: session.peer.organisation)
+        } catch QueryKeys.Failure.identifierDoesNotMatch(let why) {
+            try answer(.identifierDoesNotMatchSOPClass, comment: why)
+        } catch {
+            Log.error("retrieval failed", ["association": "\(association.id)", "why": "\(error)"])
+            try answer(.unableToCalculateMatches, comment: "Retrieval failed; see the archive's log")
+        }
+        return nil
+    }
+
+    // MARK: Sub-operations
+
+    private struct Tally {
+        var completed = 0
+        var warning = 0
+        var failed: [String] = []
+        var isCancelled = false
+    }
+
+    private func run(
+        _ versions: [CatalogVersion], _ target: some SubOperationTarget,
+        moveOriginator: (aeTitle: String, messageID: UInt16)?
+    ) throws(TransportError) {
+        var tally = Tally()
+        var remaining = versions.count
+        for version in versions {
+            switch try target.store(version, moveOriginator) {
+            case .stored: tally.completed += 1
+            case .warning: tally.warning += 1
+            case .failed(let why):
+                tally.failed.append(version.sopInstanceUID)
+                Log.warning("sub-operation failed", ["association": "\(association.id)", "instance": version.sopInstanceUID, "why": why])
+            }
+            remaining -= 1
+            tally.isCancelled = try wantsCancel()
+            if tally.isCancelled { break }
+            // Written together with the next instance where that goes the same way.
+            if remaining > 0 {
+                association.queue(response(.pending, counts(tally, remaining)), contextID: context.id)
+                if isMove { try association.flush() }
+            }
+        }
+        try finish(tally, remaining)
+    }
+
+    private func finish(_ tally: Tally, _ remaining: Int) throws(TransportError) {
+        let status: DIMSEStatus =
+            if tally.isCancelled { .cancel } else if tally.failed.isEmpty { .success } else if tally.completed + tally.warning == 0 {
+                .unableToPerformSubOperations
+            } else { .subOperationsCompleteWithFailures }
+        try answer(status, counts: counts(tally, remaining), failed: tally.failed)
+    }
+
+    private func counts(_ tally: Tally, _ remaining: Int) -> SubOperationCounts {
+        SubOperationCounts(
+            remaining: UInt16(clamping: remaining), completed: UInt16(clamping: tally.completed),
+            failed: UInt16(clamping: tally.failed.count), warning: UInt16(clamping: tally.warning))
+    }
+
+    /// The cancellation that was seen while waiting for a store's response, or waits to be read now.
+    private func wantsCancel() throws(TransportError) -> Bool {
+        while association.hasInput() {
+            if case .cancel(let id) = try session.handleWhileBusy() { session.cancelled = id }
+        }
+        return session.cancelled == command.messageID
+    }
+
+    // MARK: Responses
+
+    private func response(_ status: DIMSEStatus, _ counts: SubOperationCounts?, hasDataSet: Bool = false, comment: String? = nil) -> CommandSet {
+        let id = command.messageID ?? 0
+        return isMove
+            ? .cMoveResponse(
+                to: id, sopClassUID: context.abstractSyntax, status: status, counts: counts, hasDataSet: hasDataSet,
+                errorComment: comment)
+            : .cGetResponse(
+                to: id, sopClassUID: context.abstractSyntax, status: status, counts: counts, hasDataSet: hasDataSet,
+                errorComment: comment)
+    }
+
+    private func answer(
+        _ status: DIMSEStatus, counts: SubOperationCounts? = nil, failed: [String] = [], comment: String? = nil
+    ) throws(TransportError) {
+        guard !failed.isEmpty else {
+            return try association.send(response(status, counts, comment: comment), contextID: context.id)
+        }
+        var writer = DataSetWriter(transferSyntax: TransferSyntax(uid: context.transferSyntax))
+        // An explicit UI holds 65,534 bytes: about a thousand UIDs; the counts tell of the rest.
+        writer.append(.failedSOPInstanceUIDList, .ui, text: failed.prefix(1000).joined(separator: "\\"))
+        try writer.bytes.withRawBytes { bytes throws(TransportError) in
+            try association.send(response(status, counts, hasDataSet: true, comment: comment), contextID: context.id, dataSet: bytes)
+        }
+    }
+}
+
+/// What became of one sub-operation.
+enum SubOperationResult {
+    case stored, warning
+    case failed(String)
+}
+
+/// Where sub-operations send to.
+protocol SubOperationTarget {
+    func store(
+        _ version: CatalogVersion, _ moveOriginator: (aeTitle: String, messageID: UInt16)?
+    ) throws(TransportError) -> SubOperationResult
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Platform
+
+enum ServeCommand {
+    private static let help = """
+        usage: snimok serve [--config FILE] [--data DIR] [--bind ADDRESS] [--aet AET] [--dicom-port N] [--http-port N]
+
+        Starts the archive. When it accepts, it prints on stderr: ready dicom=ADDRESS:PORT http=ADDRESS:PORT
+        Defaults: ./snimok-data, 127.0.0.1, SNIMOK, 11112, 8080. Port 0 takes a free one. SIGTERM and SIGINT drain.
+        Each key of the configuration (JSON5) is also SNIMOK__SECTION__KEY in the environment, or a file's content by
+        SNIMOK__SECTION__KEY_FILE.
+        """
+
+    static func run(_ arguments: inout Arguments) throws -> ExitCode {
+        try arguments.help(help)
+        var configuration = try arguments.configuration()
+        if let bind = try arguments.value("--bind") {
+            configuration.dicom.bind = bind
+            configuration.http.bind = bind
+        }
+        if let title = try arguments.value("--aet") { configuration.aeTitle = title }
+        if let port = try port(&arguments, "--dicom-port") { configuration.dicom.port = port }
+        if let port = try port(&arguments, "--http-port") { configuration.http.port = port }
+        try arguments.end()
+        try configuration.check()
+        // Blocked before any thread begins, so that all inherit it and only `sigwait` sees them.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGTERM)
+        sigaddset(&signals, SIGINT)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        let service = try Service(configuration)
+        announce("ready dicom=\(configuration.dicom.bind):\(service.dicomPort) http=\(configuration.http.bind):\(service.httpPort)\n")
+        var received: Int32 = 0
+        sigwait(&signals, &received)
+        Log.info("draining", ["signal": received == SIGTERM ? "SIGTERM" : "SIGINT"])
+        service.stop()
+        return .success
+    }
+
+    private static func port(_ arguments: inout Arguments, _ option: String) throws -> UInt16? {
+        guard let text = try arguments.value(option) else { return nil }
+        guard let port = UInt16(text) else { throw Arguments.Failure.wrong("\(option) wants a number from 0 to 65535") }
+        return port
+    }
+
+    private static func announce(_ line: String) { _ = line.withCString { write(2, $0, strlen($0)) } }
+}
+
+enum CheckConfigurationCommand {
+    static func run(_ arguments: inout Arguments) throws -> ExitCode {
+        try arguments.help("usage: snimok check-config FILE\n\nSays what is wrong with a configuration file, or that it is good.")
+        let files = try arguments.rest()
+        guard files.count == 1 else { throw Arguments.Failure.wrong("check-config wants one file; see --help") }
+        guard FileSystem.exists(files[0]) else {
+            CommandLineTool.complain("no such file: \(files[0])")
+            return .noInput
+        }
+        _ = try Configuration(file: files[0], environment: [:])
+        print("\(files[0]): good")
+        return .success
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+import Archive
+import DICOM
+import DIMSE
+import FoundationEssentials
+import Glibc
+import Platform
+import Transport
+
+/// The configuration file (JSON5), with every key also as `SNIMOK__SECTION__KEY` in the environment, and from a file by
+/// `SNIMOK__SECTION__KEY_FILE`.
+package struct Configuration: Codable, Sendable {
+    package struct DICOMSection: Codable, Sendable {
+        package var bind = "127.0.0.1"
+        package var port: UInt16 = 11112
+        package var maximumPDULength = 1 << 20
+        package var asynchronousOperations: UInt16 = 16
+        package var associationsMaximum = 256
+        package var associationsPerPeerMaximum = 128
+        package var artimTimeoutSeconds = 30.0
+        package var idleTimeoutSeconds = 600.0
+        package var pduTimeoutSeconds = 30.0
+        package var minimumBytesPerSecond = 1000.0
+        package var checkCalledAETitle = true
+        /// nil: only while no peers are configured and the address is a loopback one.
+        package var acceptUnknownCallingAETitles: Bool?
+    }
+
+    package struct HTTPSection: Codable, Sendable {
+        package var bind = "127.0.0.1"
+        package var port: UInt16 = 8080
+    }
+
+    package struct StorageSection: Codable, Sendable {
+        package var segmentMiB: UInt64 = 1024
+        package var largeObjectMiB = 4
+        package var freeSpaceFloorMiB: UInt64 = 1024
+        package var quarantineMiB: UInt64 = 1024
+    }
+
+    package struct QuerySection: Codable, Sendable {
+        /// 0: no limit.
+        package var resultLimit = 0
+    }
+
+    package struct PeerSection: Codable, Sendable {
+        package var aeTitle: String
+        package var addresses: [String]?
+        package var host: String?
+        package var port: UInt16?
+        package var organisation: String?
+        package var issuer: String?
+        package var characterSet: String?
+    }
+
+    package var data = "./snimok-data"
+    package var aeTitle = "SNIMOK"
+    package var organisation = "default"
+    package var issuer = ""
+    package var dicom = DICOMSection()
+    package var http = HTTPSection()
+    package var storage = StorageSection()
+    package var query = QuerySection()
+    package var peers: [PeerSection] = []
+
+    package init() {}
+}
+
+/// What is wrong with a configuration, in a sentence.
+package struct ConfigurationError: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
+
+extension Configuration {
+    /// Reads the file, if one is given, over the defaults, and the environment over both.
+    package init(file: String?, environment: [String: String]) throws(ConfigurationError) {
+        var tree = try Self.defaults()
+        if let file { try Self.overlay(&tree, with: try Self.read(file), path: "") }
+        for (name, value) in environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix("SNIMOK__") {
+            try Self.overlay(&tree, name: name, value: value)
+        }
+        do {
+            self = try JSONDecoder().decode(Configuration.self, from: try JSONEncoder().encode(tree))
+        } catch { throw ConfigurationError(Self.sentence(error)) }
+        try check()
+    }
+
+    private static func defaults() throws(ConfigurationError) -> JSONValue {
+        do {
+            var tree = try JSONDecoder().decode(JSONValue.self, from: try JSONEncoder().encode(Configuration()))
+            // Keys without a default are known too.
+            tree["dicom"]?["acceptUnknownCallingAETitles"] = .null
+            return tree
+        } catch { throw ConfigurationError("the defaults cannot be encoded: \(error)") }
+    }
+
+    private static func read(_ file: String) throws(ConfigurationError) -> JSONValue {
+        let bytes: [UInt8]
+        do { bytes = try FileSystem.contents(file) } catch { throw ConfigurationError("\(error)") }
+        let decoder = JSONDecoder()
+        decoder.allowsJSON5 = true
+        do { return try decoder.decode(JSONValue.self, from: Data(bytes)) } catch {
+            throw ConfigurationError("\(file): \(sentence(error))")
+        }
+    }
+
+    /// A key that nobody knows is a mistake of the operator's, and is said.
+    private static func overlay(_ tree: inout JSONValue, with other: JSONValue, path: String) throws(ConfigurationError) {
+        guard case .object(let changes) = other, case .object = tree else {
+            tree = other
+            return
+        }
+        for (key, value) in changes {
+            let name = path.isEmpty ? key : "\(path).\(key)"
+            guard var known = tree[key] else { throw ConfigurationError("unknown key \(name)") }
+            try overlay(&known, with: value, path: name)
+            tree[key] = known
+        }
+    }
+
+    private static func overlay(_ tree: inout JSONValue, name: String, value: String) throws(ConfigurationError) {
+        var name = name
+        var value = value
+        if name.hasSuffix("_FILE") {
+            name = String(name.dropLast(5))
+            do {
+                value = String(decoding: try FileSystem.contents(value), as: UTF8.self)
+                while value.last?.isNewline == true { value.removeLast() }
+            } catch { throw ConfigurationError("\(name)_FILE: \(error)") }
+        }
+        let parts = name.dropFirst("SNIMOK__".count).components(separatedBy: "__")
+        guard tree.set(parts, text: value) else { throw ConfigurationError("unknown key \(name)") }
+    }
+
+    private static func sentence(_ error: any Error) -> String {
+        switch error {
+        case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
+            DecodingError.dataCorrupted(let context), DecodingError.keyNotFound(_, let context):
+            let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+            return path.isEmpty ? context.debugDescription : "\(path): \(context.debugDescription)"
+        default: return "\(error)"
+        }
+    }
+
+    // MARK: Meaning
+
+    func check() throws(ConfigurationError) {
+        for title in [aeTitle] + peers.map(\.aeTitle) where title.isEmpty || title.utf8.count > 16 {
+            throw ConfigurationError("AE title \"\(title)\" must have 1 to 16 characters")
+        }
+        for peer in peers {
+            if let set = peer.characterSet, !set.isEmpty, SpecificCharacterSet(override: set) == nil {
+                throw ConfigurationError("peer \(peer.aeTitle): unknown character set \"\(set)\"")
+            }
+            for address in peer.addresses ?? [] where AddressRange(address) == nil {
+                throw ConfigurationError("peer \(peer.aeTitle): \"\(address)\" is no address range such as 10.1.0.0/16")
+            }
+        }
+        if Set(peers.map(\.aeTitle)).count != peers.count { throw ConfigurationError("two peers have the same AE title") }
+        guard (4096...(64 << 20)).contains(dicom.maximumPDULength) else {
+            throw ConfigurationError("dicom.maximumPDULength must be between 4096 and 67108864")
+        }
+        guard (1...256).contains(storage.largeObjectMiB), (1...1_048_576).contains(storage.segmentMiB) else {
+            throw ConfigurationError("storage.largeObjectMiB must be 1 to 256 and storage.segmentMiB 1 to 1048576")
+        }
+        guard dicom.associationsMaximum > 0, dicom.associationsPerPeerMaximum > 0, dicom.asynchronousOperations > 0 else {
+            throw ConfigurationError("limits of dicom must be above 0")
+        }
+        let timeouts = [dicom.artimTimeoutSeconds, dicom.idleTimeoutSeconds, dicom.pduTimeoutSeconds]
+        guard timeouts.allSatisfy({ $0 > 0 && $0 < 1e8 }), dicom.minimumBytesPerSecond >= 0, query.resultLimit >= 0 else {
+            throw ConfigurationError("timeouts must be above 0; minimumBytesPerSecond and resultLimit not below")
+        }
+        // Until the operator says who may call, nobody outside this machine may.
+        if !isLoopback(dicom.bind), peers.isEmpty {
+            throw ConfigurationError("dicom.bind is \(dicom.bind): name the callers in peers first, or bind to 127.0.0.1")
+        }
+        if !isLoopback(http.bind) {
+            throw ConfigurationError("http.bind is \(http.bind): there are no users yet, so HTTP stays on 127.0.0.1")
+        }
+    }
+
+    private func isLoopback(_ host: String) -> Bool {
+        host == "localhost" || host == "::1" || AddressRange("127.0.0.0/8")!.contains(host)
+    }
+
+    package var archiveSettings: Archive.Settings {
+        var settings = Archive.Settings()
+        settings.segmentBytes = storage.segmentMiB << 20
+        settings.largeObjectBytes = storage.largeObjectMiB << 20
+        settings.freeSpaceFloorBytes = storage.freeSpaceFloorMiB << 20
+        settings.quarantineBytes = storage.quarantineMiB << 20
+        return settings
+    }
+
+    package var serviceSettings: ServiceSettings {
+        var settings = ServiceSettings()
+        settings.directory.aeTitle = aeTitle
+        settings.directory.organisation = organisation
+        settings.directory.issuer = issuer
+        settings.directory.checksCalledAETitle = dicom.checkCalledAETitle
+        settings.directory.acceptsUnknownCallingAETitles = dicom.acceptUnknownCallingAETitles ?? peers.isEmpty
+        settings.directory.peers = peers.map { peer in
+            Peer(
+                aeTitle: peer.aeTitle, addresses: (peer.addresses ?? []).compactMap(AddressRange.init), host: peer.host,
+                port: peer.port, organisation: peer.organisation ?? organisation, issuer: peer.issuer ?? issuer,
+                characterSet: peer.characterSet ?? "")
+        }
+        settings.limits = limits
+        settings.asynchronousOperations = dicom.asynchronousOperations
+        settings.queryResultLimit = query.resultLimit == 0 ? nil : query.resultLimit
+        return settings
+    }
+
+    private var limits: TransportLimits {
+        var limits = TransportLimits()
+        limits.artimSeconds = dicom.artimTimeoutSeconds
+        limits.idleSeconds = dicom.idleTimeoutSeconds
+        limits.pduSeconds = dicom.pduTimeoutSeconds
+        limits.minimumBytesPerSecond = dicom.minimumBytesPerSecond
+        limits.maximumPDULength = dicom.maximumPDULength
+        return limits
+    }
+
+    package var acceptorSettings: Acceptor.Settings {
+        var settings = Acceptor.Settings()
+        settings.limits = limits
+        settings.associationsMaximum = dicom.associationsMaximum
+        settings.associationsPerPeerMaximum = dicom.associationsPerPeerMaximum
+        return settings
+    }
+}

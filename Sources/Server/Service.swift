@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import Archive
+import BlobLog
+import Catalog
+import DIMSE
+import Glibc
+import HTTP
+import Platform
+import Transport
+
+/// The running archive: opens the data, listens, and drains at the end.
+package final class Service {
+    private let archive: Archive
+    private let acceptor: Acceptor
+    private let http: HTTPServer?
+    private let metrics: Metrics
+    package let directory: DataDirectory
+
+    /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
+    package init(_ configuration: Configuration, listens: Bool = true) throws {
+        metrics = Metrics()
+        directory = try DataDirectory(configuration.data)
+        let archive = try Archive(directory, settings: configuration.archiveSettings, metrics: metrics)
+        self.archive = archive
+        let report = archive.recovery
+        Log.info(
+            "archive opened",
+            [
+                "data": configuration.data, "replayed": "\(report.replayed)", "cutBytes": "\(report.cutBytes)",
+                "milliseconds": "\(report.nanoseconds / 1_000_000)",
+            ])
+        let server = DIMSEServer(archive, settings: configuration.serviceSettings, metrics: metrics)
+        var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
+        if listens { endpoints.insert(.tcp(host: configuration.dicom.bind, port: configuration.dicom.port), at: 0) }
+        acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
+        http = listens ? try Self.startHTTP(configuration, metrics, archive) : nil
+        registerGauges()
+        try acceptor.run()
+    }
+
+    package var dicomPort: UInt16 { acceptor.port }
+    package var httpPort: UInt16 { http?.port ?? 0 }
+
+    /// Lets running messages end, commits what waits, and closes everything.
+    package func stop() {
+        http?.stop()
+        if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }
+        archive.close()
+    }
+
+    private static func startHTTP(_ configuration: Configuration, _ metrics: Metrics, _ archive: Archive) throws -> HTTPServer {
+        try HTTPServer(host: configuration.http.bind, port: configuration.http.port) { method, path in
+            guard method == "GET" || method == "HEAD" else {
+                return HTTPResponse(status: 405, contentType: "text/plain", body: "only GET and HEAD here\n")
+            }
+            switch path {
+            case "/healthz": return HTTPResponse(contentType: "text/plain", body: "ok\n")
+            case "/readyz":
+                if let reason = archive.stopReason {
+                    return HTTPResponse(status: 503, contentType: "text/plain", body: "storing stopped: \(reason)\n")
+                }
+                return HTTPResponse(contentType: "text/plain", body: "ready\n")
+            case "/metrics": return HTTPResponse(contentType: "text/plain; version=0.0.4", body: metrics.rendered())
+            default: return HTTPResponse(status: 404, contentType: "text/plain", body: "not found\n")
+            }
+        }
+    }
+
+    private func registerGauges() {
+        let archive = archive
+        let acceptor = acceptor
+        metrics.gauge("snimok_associations_open", "Associations open now.") { acceptor.runningAssociations }
+        metrics.gauge("snimok_quarantine_bytes", "Bytes in quarantine.") { Int(archive.quarantine.totals.bytes) }
+        metrics.gauge("snimok_storing", "1 while instances are stored, 0 after an error stopped it.") {
+            archive.stopReason == nil ? 1 : 0
+        }
+    }
+}

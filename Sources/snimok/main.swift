@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Server
+
+exit(CommandLineTool.run(Array(CommandLine.arguments.dropFirst())))

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSodium
+
+/// A content address: BLAKE2b-256 over the padded transfer syntax UID and the data set (FORMAT.md, "Blob id").
+package struct BlobID: Hashable, Sendable, CustomStringConvertible {
+    package static let byteCount = 32
+    package let words: SIMD4<UInt64>
+
+    package init(_ bytes: UnsafeRawBufferPointer) {
+        precondition(bytes.count == Self.byteCount)
+        words = bytes.loadUnaligned(as: SIMD4<UInt64>.self)
+    }
+
+    package init(_ bytes: [UInt8]) { self = bytes.withRawBytes { BlobID($0) } }
+
+    package static let zero = BlobID([UInt8](repeating: 0, count: byteCount))
+
+    package var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
+
+    /// As `b2sum -l 256` prints it.
+    package var description: String {
+        bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+    }
+}
+
+/// BLAKE2b over bytes that come in pieces.
+package final class BlobHasher {
+    private let memory = UnsafeMutableRawPointer.allocate(
+        byteCount: crypto_generichash_blake2b_statebytes(), alignment: 64)
+    // The library's state is a packed struct, which Swift sees only as an address.
+    private var state: OpaquePointer { OpaquePointer(memory) }
+
+    /// - Parameter transferSyntaxUID: part of the address, so that equal bytes in another syntax are other content.
+    package init(transferSyntaxUID: String) {
+        crypto_generichash_blake2b_init(state, nil, 0, BlobID.byteCount)
+        var padded = Array(transferSyntaxUID.utf8.prefix(64))
+        padded += [UInt8](repeating: 0, count: 64 - padded.count)
+        crypto_generichash_blake2b_update(state, padded, 64)
+    }
+
+    deinit { memory.deallocate() }
+
+    package func update(_ bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress else { return }
+        crypto_generichash_blake2b_update(state, base.assumingMemoryBound(to: UInt8.self), UInt64(bytes.count))
+    }
+
+    /// The address; the hasher is used up.
+    package func finish() -> BlobID {
+        var digest = [UInt8](repeating: 0, count: BlobID.byteCount)
+        crypto_generichash_blake2b_final(state, &digest, digest.count)
+        return BlobID(digest)
+    }
+}
+
+/// The short keyed hash of headers.
+enum HeaderChecksum {
+    static let byteCount = 16
+
+    static func compute(_ bytes: [UInt8], key: [UInt8] = []) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: byteCount)
+        crypto_generichash_blake2b(&digest, digest.count, bytes, UInt64(bytes.count), key.isEmpty ? nil : key, key.count)
+        return digest
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSodium
+import Glibc
+import Platform
+
+/// The append-only log of everything the archive has accepted: opening, recovery, and the parts that others use.
+package final class BlobLog {
+    package static let writerID: UInt32 = 1
+
+    package let directory: DataDirectory
+    package let reader: LogReader
+    package let quarantine: Quarantine
+    private let segmentBytes: UInt64
+
+    package init(
+        _ directory: DataDirectory, segmentBytes: UInt64 = 1 << 30, quarantineBytes: UInt64 = 1 << 30
+    ) throws(LogError) {
+        precondition(sodium_init() >= 0, "libsodium cannot start")
+        self.directory = directory
+        self.segmentBytes = segmentBytes
+        reader = LogReader(directory)
+        quarantine = try Quarantine(directory, maximumBytes: quarantineBytes)
+    }
+
+    /// Replays what the catalog has not seen, brings the end of the log in order, and opens it for appending.
+    package func recover(
+        from position: LogPosition, replay: (StoredRecord) throws(LogError) -> Void
+    ) throws(LogError) -> (writer: LogWriter, report: RecoveryReport) {
+        let start = Clock.monotonicNanoseconds()
+        let recovery = Recovery(directory: directory, reader: reader, writer: Self.writerID)
+        var (end, report) = try recovery.run(from: position, replay: replay)
+        report.nanoseconds = Clock.monotonicNanoseconds() - start
+        let writer = try LogWriter(directory, writer: Self.writerID, segmentBytes: segmentBytes, end: end)
+        return (writer, report)
+    }
+
+    /// Walks through all records without changing anything; `gap` is told where none could be read.
+    package func forEachRecord(
+        _ body: (StoredRecord) throws(LogError) -> Void, gap: (LogScan.Gap) throws(LogError) -> Void
+    ) throws(LogError) {
+        let scanner = LogScanner(directory: directory, reader: reader, writer: Self.writerID)
+        try scanner.scan(from: .start, body, gap: gap)
+    }
+
+    /// Puts the files of `incoming` where they belong after a stop: unfinished ones are removed, those that the log
+    /// refers to move to `large`, and what is left goes to quarantine, never to deletion.
+    package func settleIncoming(isReferenced: (BlobID, UInt64) -> Bool) throws(LogError) {
+        let incoming = directory.incoming
+        let names = try wrappingSystemErrors { () throws(SystemError) in try FileSystem.entries(incoming) }
+        for name in names {
+            let path = "\(incoming)/\(name)"
+            if name.hasSuffix(".part") {
+                unlink(path)
+            } else if let (blobID, number) = Self.parse(name), isReferenced(blobID, number) {
+                rename(path, "\(directory.large)/\(name)")
+            } else {
+                let bytes = (try? FileDescriptor.open(path, O_RDONLY).size()) ?? 0
+                quarantine.keep(fileAt: path, bytes: bytes, reason: "large object without a record (stopped before it was acknowledged)")
+            }
+        }
+    }
+
+    private static func parse(_ name: String) -> (BlobID, UInt64)? {
+        let parts = name.dropLast(4).split(separator: "-")
+        guard name.hasSuffix(".dcm"), parts.count == 2, parts[0].utf8.count == 64,
+            let number = UInt64(parts[1], radix: 16)
+        else { return nil }
+        var bytes: [UInt8] = []
+        var digits = parts[0]
+        while !digits.isEmpty {
+            guard let byte = UInt8(digits.prefix(2), radix: 16) else { return nil }
+            bytes.append(byte)
+            digits = digits.dropFirst(2)
+        }
+        return (BlobID(bytes), number)
+    }
+}

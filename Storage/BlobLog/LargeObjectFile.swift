@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSystem
+import Glibc
+import Platform
+
+/// A large object on its way to disk: received into a file of its own, so that memory stays flat.
+package final class LargeObjectFile {
+    private let directory: DataDirectory
+    private var path: String
+    private let file: FileDescriptor
+    private var isOwned = true
+    package let number: UInt64
+    package private(set) var length: UInt64 = 0
+
+    package init(_ directory: DataDirectory) throws(LogError) {
+        self.directory = directory
+        number = UInt64.random(in: 1...UInt64.max)
+        path = "\(directory.incoming)/\(number).part"
+        let path = path
+        file = try wrappingSystemErrors { () throws(SystemError) in
+            try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL)
+        }
+    }
+
+    /// A file that nobody kept is removed.
+    deinit { if isOwned { unlink(path) } }
+
+    package func append(_ bytes: UnsafeRawBufferPointer) throws(LogError) {
+        try wrappingSystemErrors { () throws(SystemError) in try file.write(bytes, at: length) }
+        // Start write-back now, so that the sync at the end of gigabytes does not wait for all of them.
+        let before = length
+        length += UInt64(bytes.count)
+        if before >> 25 != length >> 25 {
+            _ = csystem_start_writeback(file.raw, off_t((before >> 25) << 25), 1 << 25)
+        }
+    }
+
+    /// Makes the file durable under its final name in `incoming`.
+    package func finish(_ blobID: BlobID) throws(LogError) {
+        let final = "\(directory.incoming)/\(directory.largeName(blobID, number: number))"
+        try wrappingSystemErrors { () throws(SystemError) in
+            try file.synchronize()
+            try retryingInterrupts("rename", final) { rename(path, final) }
+            path = final
+            try FileSystem.synchronizeDirectory(directory.incoming)
+        }
+    }
+
+    /// The log refers to the file now: it stays, whatever happens, and moves to its place.
+    package func keep(_ blobID: BlobID) {
+        isOwned = false
+        rename(path, "\(directory.large)/\(directory.largeName(blobID, number: number))")
+    }
+
+    /// The log may or may not refer to the file: it stays where it is, for the next start to decide.
+    package func leave() { isOwned = false }
+
+    /// Reads a part of what was appended.
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(LogError) -> Int {
+        try wrappingSystemErrors { () throws(SystemError) in try file.read(into: buffer, at: offset) }
+    }
+
+    /// Moves the refused file to `target`.
+    func move(to target: String) throws(LogError) {
+        try wrappingSystemErrors { () throws(SystemError) in
+            try retryingInterrupts("rename", target) { rename(path, target) }
+        }
+        isOwned = false
+    }
+}

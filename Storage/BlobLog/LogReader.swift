@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Platform
+
+/// A record that was read and whose header, provenance and index have passed their checksums.
+package struct StoredRecord: Sendable {
+    package let header: RecordHeader
+    package let location: RecordLocation
+    package let provenance: Provenance
+    package let index: PayloadIndex
+    fileprivate let file: FileDescriptor
+    /// Where the payload begins in `file`.
+    fileprivate let payloadStart: UInt64
+
+    package var dataSetOffset: UInt64 { header.payloadLength - header.dataSetLength }
+
+    /// Reads `range` of the payload; every chunk that it touches is verified first.
+    /// - Parameter scratch: memory for the chunks, reused from call to call.
+    /// - Returns: the bytes of `range`, within `scratch`.
+    package func read(
+        _ range: Range<UInt64>, scratch: inout [UInt8]
+    ) throws(LogError) -> Range<Int> {
+        guard range.upperBound <= header.payloadLength else { throw .damaged("a range beyond the payload") }
+        guard !range.isEmpty else { return 0..<0 }
+        let chunks = index.chunks(covering: range, payloadLength: header.payloadLength)
+        let start = chunks[0].range.lowerBound
+        let length = Int(chunks[chunks.count - 1].range.upperBound - start)
+        if scratch.count < length { scratch = [UInt8](repeating: 0, count: length) }
+        let count = try scratch.withMutableRawBytes { bytes throws(LogError) in
+            try wrappingSystemErrors { () throws(SystemError) in
+                try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<length]), at: payloadStart + start)
+            }
+        }
+        guard count == length else { throw .damaged("\(file.path) is shorter than its record") }
+        try scratch.withRawBytes { bytes throws(LogError) in
+            for chunk in chunks {
+                let part = bytes.part(Int(chunk.range.lowerBound - start)..<Int(chunk.range.upperBound - start))
+                guard chunk.index < index.checksums.count, index.checksums[chunk.index] == Checksum.compute(part) else {
+                    throw .damaged("blob \(header.blobID) at byte \(chunk.range.lowerBound) of its payload")
+                }
+            }
+        }
+        return Int(range.lowerBound - start)..<Int(range.upperBound - start)
+    }
+
+    /// Hands out `range` of the payload piece by piece, each verified; memory is one piece.
+    package func forEachPiece<Failure: Error>(
+        in range: Range<UInt64>, pieceBytes: UInt64 = 1 << 20,
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void, onError: (LogError) -> Failure
+    ) throws(Failure) {
+        var scratch: [UInt8] = []
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let end = min(range.upperBound, (offset / pieceBytes + 1) * pieceBytes)
+            let part: Range<Int>
+            do { part = try read(offset..<end, scratch: &scratch) } catch { throw onError(error) }
+            try scratch.withRawBytes { bytes throws(Failure) in try body(bytes.part(part)) }
+            offset = end
+        }
+    }
+
+    /// The header: everything outside large values, as pieces with their offset in the payload.
+    package func readHeader() throws(LogError) -> [(offset: Int, bytes: [UInt8])] {
+        var pieces: [(offset: Int, bytes: [UInt8])] = []
+        for range in index.headerRanges(payloadLength: header.payloadLength) {
+            var scratch: [UInt8] = []
+            let part = try read(range, scratch: &scratch)
+            pieces.append((Int(range.lowerBound), Array(scratch[part])))
+        }
+        return pieces
+    }
+
+    /// Reads all of the payload and recomputes the blob id: the strongest check there is.
+    package func verify() throws(LogError) {
+        let hasher = BlobHasher(transferSyntaxUID: provenance[.transferSyntaxUID])
+        let dataSet = dataSetOffset..<header.payloadLength
+        try forEachPiece(in: 0..<dataSet.lowerBound, { _ throws(LogError) in }, onError: { $0 })
+        try forEachPiece(in: dataSet, { bytes throws(LogError) in hasher.update(bytes) }, onError: { $0 })
+        guard hasher.finish() == header.blobID else { throw .damaged("blob \(header.blobID) has other content") }
+    }
+
+    /// Reads and checks every byte by its chunk's checksum.
+    package func check() throws(LogError) {
+        try forEachPiece(in: 0..<header.payloadLength, { _ throws(LogError) in }, onError: { $0 })
+    }
+}
+
+/// Reads records by their place. Threads share one reader.
+package final class LogReader: Sendable {
+    private struct Key: Hashable {
+        let writer: UInt32
+        let number: UInt32
+    }
+
+    private static let openSegmentsMaximum = 256
+    private let directory: DataDirectory
+    private let segments = Monitor<[Key: Segment]>([:])
+
+    package init(_ directory: DataDirectory) { self.directory = directory }
+
+    /// - Parameter readsDevice: read with `direct` instead of the shared descriptor.
+    package func record(at location: RecordLocation) throws(LogError) -> StoredRecord {
+        let segment = try segment(writer: location.writer, number: location.segment)
+        return try record(in: segment, at: location.offset)
+    }
+
+    /// - Parameter file: where to read instead of the segment's own descriptor (past the page cache, in recovery).
+    func record(in segment: Segment, at offset: UInt64, file: FileDescriptor? = nil) throws(LogError) -> StoredRecord {
+        let file = file ?? segment.file
+        // Most records have header, provenance and index within the first page.
+        var bytes = try read(file, offset, count: 4096)
+        guard let header = bytes.withUnsafeBytes({ RecordHeader(decoding: $0, segment: segment, offset: offset) }) else {
+            throw .damaged("no record at byte \(offset) of \(file.path)")
+        }
+        if header.metadataLength > bytes.count {
+            bytes = try read(file, offset, count: (header.metadataLength + 4095) / 4096 * 4096)
+        }
+        guard bytes.count >= header.metadataLength else { throw .damaged("\(file.path) ends within a record") }
+        return try bytes.withRawBytes { bytes throws(LogError) in
+            let metadata = bytes.part(RecordHeader.byteCount..<header.metadataLength)
+            guard Checksum.compute(metadata) == header.metadataChecksum else {
+                throw .damaged("provenance or index at byte \(offset) of \(file.path)")
+            }
+            let split = Int(header.provenanceLength)
+            let isLarge = header.kind == .largeInstance
+            let hasIndex = header.kind == .instance || isLarge
+            return StoredRecord(
+                header: header,
+                location: RecordLocation(
+                    writer: segment.writer, segment: segment.number, offset: offset, length: header.recordLength),
+                provenance: try Provenance(decoding: metadata.part(0..<split)),
+                index: hasIndex ? try PayloadIndex(decoding: metadata.part(split..<metadata.count)) : PayloadIndex(),
+                file: isLarge ? try openLarge(header) : file,
+                payloadStart: isLarge ? 0 : offset + UInt64(header.payloadOffset))
+        }
+    }
+
+    private func openLarge(_ header: RecordHeader) throws(LogError) -> FileDescriptor {
+        let name = directory.largeName(header.blobID, number: header.largeNumber)
+        for folder in [directory.large, directory.incoming] {
+            if let file = try? FileDescriptor.open("\(folder)/\(name)", O_RDONLY) { return file }
+        }
+        throw .damaged("the file of a large object is missing: \(name)")
+    }
+
+    private func read(_ file: FileDescriptor, _ offset: UInt64, count: Int) throws(LogError) -> [UInt8] {
+        try wrappingSystemErrors { () throws(SystemError) in
+            // Aligned, for descriptors that read past the page cache.
+            var bytes = [UInt8](repeating: 0, count: count + 4096)
+            let done = try bytes.withMutableRawBytes { buffer throws(SystemError) in
+                let padding = (4096 - Int(bitPattern: buffer.baseAddress!) % 4096) % 4096
+                let aligned = UnsafeMutableRawBufferPointer(rebasing: buffer[padding..<padding + count])
+                let done = try file.read(into: aligned, at: offset)
+                memmove(buffer.baseAddress!, aligned.baseAddress!, done)
+                return done
+            }
+            bytes.removeSubrange(done...)
+            return bytes
+        }
+    }
+
+    func segment(writer: UInt32, number: UInt32) throws(LogError) -> Segment {
+        let key = Key(writer: writer, number: number)
+        if let open = segments.withLock({ $0[key] }) { return open }
+        let segment = try Segment(directory, writer: writer, number: number)
+        segments.withLock { open in
+            // Whoever still reads a segment that is dropped here keeps it open by holding it.
+            if open.count >= Self.openSegmentsMaximum { open.removeAll() }
+            open[key] = segment
+        }
+        return segment
+    }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSystem
+import Glibc
+import Platform
+
+/// How far into the log something has come.
+package struct LogPosition: Equatable, Sendable {
+    package var sequence: UInt64
+    package var segment: UInt32
+    /// Where the next record begins.
+    package var endOffset: UInt64
+
+    package init(sequence: UInt64, segment: UInt32, endOffset: UInt64) {
+        self.sequence = sequence
+        self.segment = segment
+        self.endOffset = endOffset
+    }
+
+    package static let start = LogPosition(sequence: 0, segment: 1, endOffset: UInt64(Segment.blockBytes))
+}
+
+/// What stands in a stretch of the log.
+package struct LogScan {
+    /// Records with a good header, provenance and index, in file order.
+    package var records: [StoredRecord] = []
+    /// Places where none was found though there should be one.
+    package var gaps: [Gap] = []
+
+    package struct Gap: Equatable, Sendable {
+        package let segment: UInt32
+        package let range: Range<UInt64>
+    }
+}
+
+/// Walks through segments record by record, finding its feet again behind damage on the next 4 KiB boundary.
+struct LogScanner {
+    let directory: DataDirectory
+    let reader: LogReader
+    let writer: UInt32
+
+    /// Calls `body` for each record from `position` on; gaps are told as they are passed.
+    func scan(
+        from position: LogPosition, _ body: (StoredRecord) throws(LogError) -> Void,
+        gap: (LogScan.Gap) throws(LogError) -> Void
+    ) throws(LogError) {
+        for number in try Segment.numbers(directory, writer: writer) where number >= position.segment {
+            let segment: Segment
+            do { segment = try reader.segment(writer: writer, number: number) } catch {
+                let size = (try? FileDescriptor.open(directory.segment(writer: writer, number: number), O_RDONLY).size())
+                try gap(LogScan.Gap(segment: number, range: 0..<(size ?? 0)))
+                continue
+            }
+            let start = number == position.segment ? position.endOffset : UInt64(Segment.blockBytes)
+            try scan(segment, from: start, body, gap: gap)
+        }
+    }
+
+    private func scan(
+        _ segment: Segment, from start: UInt64, _ body: (StoredRecord) throws(LogError) -> Void,
+        gap: (LogScan.Gap) throws(LogError) -> Void
+    ) throws(LogError) {
+        let size = try wrappingSystemErrors { () throws(SystemError) in try segment.file.size() }
+        var offset = start
+        var gapStart: UInt64?
+        while offset < size {
+            guard let record = try? reader.record(in: segment, at: offset), record.header.recordLength > 0 else {
+                gapStart = gapStart ?? offset
+                offset += RecordHeader.alignment
+                continue
+            }
+            if let from = gapStart { try gap(LogScan.Gap(segment: segment.number, range: from..<offset)) }
+            gapStart = nil
+            try body(record)
+            offset += record.header.recordLength
+        }
+        if let from = gapStart { try gap(LogScan.Gap(segment: segment.number, range: from..<offset)) }
+    }
+}

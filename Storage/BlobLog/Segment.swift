@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSystem
+import Glibc
+import Platform
+
+/// An open segment file: its block, checked, and its descriptor (FORMAT.md, "Segment").
+package final class Segment: Sendable {
+    static let blockBytes = 4096
+    private static let magic = Array("SNIMOKSG".utf8)
+
+    package let writer: UInt32
+    package let number: UInt32
+    private let secret: [UInt8]
+    let file: FileDescriptor
+
+    /// Opens an existing segment and checks its block.
+    init(_ directory: DataDirectory, writer: UInt32, number: UInt32, forWriting: Bool = false) throws(LogError) {
+        let path = directory.segment(writer: writer, number: number)
+        let (file, block) = try wrappingSystemErrors { () throws(SystemError) in
+            let file = try FileDescriptor.open(path, forWriting ? O_RDWR : O_RDONLY)
+            var block = [UInt8](repeating: 0, count: 96)
+            _ = try block.withMutableRawBytes { buffer throws(SystemError) in try file.read(into: buffer, at: 0) }
+            return (file, block)
+        }
+        self.file = file
+        guard block.starts(with: Self.magic), Array(block[80..<96]) == HeaderChecksum.compute(Array(block[0..<80])),
+            Array(block[32..<48]) == directory.archiveUUID
+        else { throw .damaged("\(path) has a damaged segment block, or another archive's") }
+        secret = Array(block[48..<80])
+        self.writer = writer
+        self.number = number
+    }
+
+    /// Creates a segment under its final name and makes block and name durable before anybody counts on it.
+    init(creatingIn directory: DataDirectory, writer: UInt32, number: UInt32) throws(LogError) {
+        self.writer = writer
+        self.number = number
+        var secret = [UInt8](repeating: 0, count: 32)
+        guard getentropy(&secret, secret.count) == 0 else { throw .system(SystemError("getentropy")) }
+        self.secret = secret
+        var block = Self.magic
+        block.appendLittleEndian(UInt32(DataDirectory.format))
+        block.appendLittleEndian(writer)
+        block.appendLittleEndian(number)
+        block.appendLittleEndian(UInt32(0))
+        block.appendLittleEndian(Clock.wallNanoseconds())
+        block += directory.archiveUUID + secret
+        block += HeaderChecksum.compute(block)
+        block += [UInt8](repeating: 0, count: Self.blockBytes - block.count)
+        do {
+            file = try FileDescriptor.open(
+                directory.segment(writer: writer, number: number), O_RDWR | O_CREAT | O_EXCL)
+            try block.withRawBytes { bytes throws(SystemError) in try file.write(bytes, at: 0) }
+            try file.synchronize()
+            try FileSystem.synchronizeDirectory("\(directory.path)/segments")
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// The checksum that ties a header to this place in this segment.
+    func headerChecksum(of bytes: [UInt8], at offset: UInt64) -> [UInt8] {
+        var input = bytes
+        input.reserveCapacity(bytes.count + 16)
+        input.appendLittleEndian(writer)
+        input.appendLittleEndian(number)
+        input.appendLittleEndian(offset)
+        return HeaderChecksum.compute(input, key: secret)
+    }
+
+    /// Numbers of the segments that `writer` has left in the directory, rising.
+    static func numbers(_ directory: DataDirectory, writer: UInt32) throws(LogError) -> [UInt32] {
+        let names = try wrappingSystemErrors { () throws(SystemError) in
+            try FileSystem.entries("\(directory.path)/segments")
+        }
+        return names.compactMap { name in
+            let parts = name.dropLast(4).split(separator: "-")
+            guard name.hasSuffix(".seg"), parts.count == 2, UInt32(parts[0], radix: 16) == writer else { return nil }
+            return UInt32(parts[1], radix: 16)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the writer remembers between instances: a study's images come one after the other, so most need no look-up. Each
+/// table is emptied when it is full; what is written never depends on what is remembered.
+struct CatalogCache {
+    static let maximum = 4096
+
+    struct PatientKey: Hashable {
+        let id: String
+        let issuer: String
+        let nameless: String
+    }
+
+    struct Study {
+        let id: Int64
+        let patient: Int64
+    }
+
+    struct Series {
+        let id: Int64
+        let study: Int64
+        /// Those that are known to have instances in it.
+        var organisations: Set<Int64> = []
+    }
+
+    struct Content: Hashable {
+        let study: Int64
+        let organisation: Int64
+        let kind: Int64
+        let value: String
+    }
+
+    var organisations: [String: Int64] = [:]
+    var patients: [PatientKey: Int64] = [:]
+    var names: Set<String> = []
+    var studies: [String: Study] = [:]
+    var series: [String: Series] = [:]
+    var requests: Set<[String]> = []
+    var contents: Set<Content> = []
+}
+
+/// What a transaction adds to the maintained counts: gathered, and written once for each row.
+struct PendingCounts {
+    struct Count {
+        var studies: Int64 = 0
+        var series: Int64 = 0
+        var instances: Int64 = 0
+        var firstInstance: Int64?
+    }
+
+    struct OrganisationKey: Hashable {
+        let id: Int64
+        let organisation: Int64
+    }
+
+    var patients: [Int64: Count] = [:]
+    var studies: [Int64: Count] = [:]
+    var series: [Int64: Count] = [:]
+    var studyOrganisations: [OrganisationKey: Count] = [:]
+    var seriesOrganisations: [OrganisationKey: Count] = [:]
+    var meta: [String: Int64] = [:]
+
+    /// Writes everything, in an order that does not depend on hashing, and is empty again.
+    mutating func write(to database: Database) throws(CatalogError) {
+        for (id, count) in patients.sorted(by: { $0.key < $1.key }) {
+            try database.statement(
+                """
+                UPDATE patient SET studies = studies + ?, series = series + ?, instances = instances + ?,
+                    first_instance = coalesce(first_instance, ?) WHERE id = ?
+                """
+            ).run([.integer(count.studies), .integer(count.series), .integer(count.instances), first(count), .integer(id)])
+        }
+        for (id, count) in studies.sorted(by: { $0.key < $1.key }) {
+            try database.statement(
+                """
+                UPDATE study SET series = series + ?, instances = instances + ?,
+                    first_instance = coalesce(first_instance, ?) WHERE id = ?
+                """
+            ).run([.integer(count.series), .integer(count.instances), first(count), .integer(id)])
+        }
+        for (id, count) in series.sorted(by: { $0.key < $1.key }) {
+            try database.statement(
+                "UPDATE series SET instances = instances + ?, first_instance = coalesce(first_instance, ?) WHERE id = ?"
+            ).run([.integer(count.instances), first(count), .integer(id)])
+        }
+        try writeOrganisations(to: database)
+        for (key, value) in meta.sorted(by: { $0.key < $1.key }) {
+            try database.statement("UPDATE meta SET value = value + ? WHERE key = ?").run([.integer(value), .text(key)])
+        }
+        self = PendingCounts()
+    }
+
+    private func writeOrganisations(to database: Database) throws(CatalogError) {
+        func ordered(_ counts: [OrganisationKey: Count]) -> [(key: OrganisationKey, value: Count)] {
+            counts.sorted { ($0.key.id, $0.key.organisation) < ($1.key.id, $1.key.organisation) }
+        }
+        for (key, count) in ordered(studyOrganisations) {
+            try database.statement(
+                """
+                INSERT INTO study_count VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+                    series = series + excluded.series, instances = instances + excluded.instances
+                """
+            ).run([.integer(key.id), .integer(key.organisation), .integer(count.series), .integer(count.instances)])
+        }
+        for (key, count) in ordered(seriesOrganisations) {
+            try database.statement(
+                """
+                INSERT INTO series_count VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET
+                    instances = instances + excluded.instances
+                """
+            ).run([.integer(key.id), .integer(key.organisation), .integer(count.instances)])
+        }
+    }
+
+    private func first(_ count: Count) -> Statement.Value { count.firstInstance.map { .integer($0) } ?? .null }
+}

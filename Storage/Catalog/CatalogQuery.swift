@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How a value is matched (PS3.4 section C.2.2.2). Universal matching is no condition at all.
+package enum CatalogMatch: Equatable, Sendable {
+    case equals(String)
+    case anyOf([String])
+    /// With `*` and `?`.
+    case wildcard(String)
+    /// Inclusive; a bound that is nil is open. A time that lacks its last parts stands for all of them.
+    case range(from: String?, to: String?)
+}
+
+package struct CatalogCondition: Sendable {
+    package let column: CatalogColumn
+    /// For names already folded for search.
+    package let match: CatalogMatch
+
+    package init(column: CatalogColumn, match: CatalogMatch) {
+        self.column = column
+        self.match = match
+    }
+}
+
+/// Date and time matched as one moment.
+package struct CatalogDateTimeRange: Sendable {
+    package let dateColumn: CatalogColumn
+    package let timeColumn: CatalogColumn
+    package let fromDate: String?
+    package let fromTime: String?
+    package let toDate: String?
+    package let toTime: String?
+
+    package init(
+        dateColumn: CatalogColumn, timeColumn: CatalogColumn, fromDate: String?, fromTime: String?, toDate: String?,
+        toTime: String?
+    ) {
+        self.dateColumn = dateColumn
+        self.timeColumn = timeColumn
+        self.fromDate = fromDate
+        self.fromTime = fromTime
+        self.toDate = toDate
+        self.toTime = toTime
+    }
+}
+
+/// A query at one level; conditions may name columns of that level and of all above it.
+package struct CatalogQuery: Sendable {
+    package var level: CatalogLevel
+    /// The asker's: decides which version of an instance it gets.
+    package var organisation: String
+    package var conditions: [CatalogCondition] = []
+    package var dateTimeRanges: [CatalogDateTimeRange] = []
+    package var modalitiesInStudy: CatalogMatch?
+    package var sopClassesInStudy: CatalogMatch?
+    /// All of them must hold for one item of the Request Attributes Sequence.
+    package var request: [(CatalogRequestField, CatalogMatch)] = []
+    package var limit: Int?
+
+    package init(level: CatalogLevel, organisation: String) {
+        self.level = level
+        self.organisation = organisation
+    }
+}
+
+/// One row of an answer.
+package struct CatalogRow: Sendable {
+    fileprivate(set) var values = [String?](repeating: nil, count: CatalogColumn.allCases.count)
+    package internal(set) var numberOfPatientRelatedStudies = 0
+    package internal(set) var numberOfPatientRelatedSeries = 0
+    package internal(set) var numberOfPatientRelatedInstances = 0
+    package internal(set) var numberOfStudyRelatedSeries = 0
+    package internal(set) var numberOfStudyRelatedInstances = 0
+    package internal(set) var numberOfSeriesRelatedInstances = 0
+    package internal(set) var modalitiesInStudy: [String] = []
+    package internal(set) var sopClassesInStudy: [String] = []
+    /// The instance whose stored header answers for attributes outside the catalog.
+    package internal(set) var representative: CatalogVersion?
+    package internal(set) var flags: CatalogFlags = []
+
+    /// A column's value; those of the row's own level and above are there.
+    package subscript(column: CatalogColumn) -> String? { values[column.rawValue] }
+
+    mutating func set(_ column: CatalogColumn, _ value: String?) { values[column.rawValue] = value }
+}

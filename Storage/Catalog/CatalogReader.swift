@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+import Platform
+
+/// A read-only connection with the catalog's questions. One thread at a time; `CatalogReaders` lends them.
+package final class CatalogReader {
+    /// Ids found at once; between such chunks, and between pages, no snapshot is held, so the writer's log can be folded
+    /// into the database however long an answer is.
+    private static let chunkRows = 50_000
+    private static let pageRows = 200
+
+    let database: Database
+
+    init(path: String) throws(CatalogError) {
+        database = try Database(path: path, isReadOnly: true, cacheKiB: 2048)
+    }
+
+    /// How far the catalog has come; nil: nowhere.
+    package func position() throws(CatalogError) -> CatalogPosition? {
+        let sequence = try meta("sequence")
+        guard sequence > 0 else { return nil }
+        return CatalogPosition(
+            sequence: UInt64(sequence), writer: UInt32(try meta("writer")), segment: UInt32(try meta("segment")),
+            endOffset: UInt64(try meta("end_offset")))
+    }
+
+    private func meta(_ key: String) throws(CatalogError) -> Int {
+        try database.statement("SELECT value FROM meta WHERE key = ?").first([.text(key)]) { Int($0.integer(0)) } ?? 0
+    }
+
+    /// Where the live copy of a blob is.
+    package func location(ofBlob blobID: [UInt8]) throws(CatalogError) -> (CatalogLocation, dataSetLength: UInt64)? {
+        try database.blobLocation(blobID)
+    }
+
+    package func statistics() throws(CatalogError) -> CatalogStatistics {
+        var statistics = CatalogStatistics()
+        statistics.patients = try meta("patients")
+        statistics.studies = try meta("studies")
+        statistics.series = try meta("series")
+        statistics.instances = try meta("instances")
+        statistics.versions = try meta("versions")
+        statistics.sightings = try meta("sightings")
+        statistics.storedBytes = try meta("stored_bytes")
+        statistics.savedBytes = try meta("saved_bytes")
+        for table in ["study", "series", "instance"] {
+            statistics.flagged += try database.statement("SELECT count(*) FROM \(table) WHERE flags <> 0")
+                .first([]) { Int($0.integer(0)) } ?? 0
+        }
+        return statistics
+    }
+
+    // MARK: Finding
+
+    /// Hands out each matching row, in the order of first receipt, until `body` says false.
+    package func find(_ query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
+        let organisation = try organisationID(query.organisation)
+        var after: Int64 = 0
+        var remaining = query.limit ?? Int.max
+        while remaining > 0 {
+            let limit = min(Self.chunkRows, remaining)
+            let found = try ids(query, after: after, limit: limit)
+            for page in stride(from: 0, to: found.count, by: Self.pageRows) {
+                let rows = try found[page..<min(page + Self.pageRows, found.count)].compactMap { match in
+                    try row(query.level, match.id, patient: match.patient, organisation)
+                }
+                for row in rows where try !body(row) { return }
+            }
+            guard found.count == limit, let last = found.last else { return }
+            after = last.id
+            remaining -= found.count
+        }
+    }
+
+    private func ids(_ query: CatalogQuery, after: Int64, limit: Int) throws(CatalogError) -> [(id: Int64, patient: Int64?)] {
+        var builder = QueryBuilder(query)
+        let statement = try database.statement(builder.statement(after: after, limit: limit))
+        var found: [(id: Int64, patient: Int64?)] = []
+        try statement.forEach(builder.values) { row throws(CatalogError) in
+            found.append((row.integer(0), row.isNull(1) ? nil : row.integer(1)))
+            return true
+        }
+        return found
+    }
+
+    /// The plan of a query's search, a line a step; tests hold it against the indexes that it should use.
+    package func plan(_ query: CatalogQuery) throws(CatalogError) -> [String] {
+        var builder = QueryBuilder(query)
+        let sql = builder.statement(after: 0, limit: Self.chunkRows)
+        var lines: [String] = []
+        try database.statement("EXPLAIN QUERY PLAN " + sql).forEach(builder.values) { row throws(CatalogError) in
+            lines.append(row.text(3) ?? "")
+            return true
+        }
+        return lines
+    }
+
+    // MARK: Rows
+
+    private static let rowStatements: [String] = (0..<4).map { level in
+        let parents = ["nameless_study", "patient", "study", "series"]
+        let counts = [
+            "studies, series, instances, first_instance", "series, instances, first_instance, 0",
+            "instances, first_instance, 0, 0", "id, 0, 0, 0",
+        ]
+        let columns = CatalogColumn.columns(of: CatalogLevel(rawValue: level)!).map(\.sqlName).joined(separator: ", ")
+        let table = CatalogLevel(rawValue: level)!.table
+        return "SELECT \(parents[level]), flags, \(counts[level]), \(columns) FROM \(table) WHERE id = ?"
+    }
+
+    private func row(_ level: CatalogLevel, _ id: Int64, patient: Int64?, _ organisation: Int64) throws(CatalogError) -> CatalogRow? {
+        var row = CatalogRow()
+        var level = level
+        var id = id
+        var first: Int64?
+        var isOwnLevel = true
+        while true {
+            let found = try database.statement(Self.rowStatements[level.rawValue]).first([.integer(id)]) { columns in
+                if isOwnLevel {
+                    row.flags = CatalogFlags(rawValue: columns.integer(1))
+                    first = Self.readCounts(level, columns, into: &row)
+                } else {
+                    _ = Self.readCounts(level, columns, into: &row)
+                }
+                for (index, column) in CatalogColumn.columns(of: level).enumerated() { row.set(column, columns.text(6 + index)) }
+                return columns.integer(0)
+            }
+            guard let parent = found else { return nil }
+            if level == .study { try readContent(id, into: &row) }
+            guard level > .patient else { break }
+            isOwnLevel = false
+            level = CatalogLevel(rawValue: level.rawValue - 1)!
+            id = level == .patient ? patient ?? parent : parent
+        }
+        if let first { row.representative = try version(ofInstance: first, organisation) }
+        return row
+    }
+
+    /// - Returns: the id of the first instance.
+    private static func readCounts(_ level: CatalogLevel, _ columns: Statement, into row: inout CatalogRow) -> Int64 {
+        switch level {
+        case .patient:
+            row.numberOfPatientRelatedStudies = Int(columns.integer(2))
+            row.numberOfPatientRelatedSeries = Int(columns.integer(3))
+            row.numberOfPatientRelatedInstances = Int(columns.integer(4))
+            return columns.integer(5)
+        case .study:
+            row.numberOfStudyRelatedSeries = Int(columns.integer(2))
+            row.numberOfStudyRelatedInstances = Int(columns.integer(3))
+            return columns.integer(4)
+        case .series:
+            row.numberOfSeriesRelatedInstances = Int(columns.integer(2))
+            return columns.integer(3)
+        case .instance: return columns.integer(2)
+        }
+    }
+
+    private func readContent(_ study: Int64, into row: inout CatalogRow) throws(CatalogError) {
+        var modalities: [String] = []
+        var classes: [String] = []
+        try database.statement("SELECT kind, value FROM study_content WHERE study = ? AND organisation = 0 ORDER BY kind, value")
+            .forEach([.integer(study)]) { columns throws(CatalogError) in
+                if columns.integer(0) == 1 { modalities.append(columns.text(1) ?? "") } else { classes.append(columns.text(1) ?? "") }
+                return true
+            }
+        row.modalitiesInStudy = modalities
+        row.sopClassesInStudy = classes
+    }
+
+    // MARK: Versions
+
+    private func organisationID(_ name: String) throws(CatalogError) -> Int64 {
+        try database.statement("SELECT id FROM organisation WHERE name = ?").first([.text(name)]) { $0.integer(0) } ?? 0
+    }
+
+    private static let versionColumns = """
+        i.sop_class_uid, i.uid, e.uid, s.uid, v.transfer_syntax, v.blob, v.writer, v.segment, v.offset, v.length,
+        v.data_set_length, v.sequence, o.name, v.calling_ae_title, i.flags
+        """
+    private static let versionTables = """
+        version v JOIN instance i ON i.id = v.instance JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study
+        JOIN organisation o ON o.id = v.organisation
+        """
+
+    /// The version that an organisation gets: the newest that it sent itself, else the newest from whoever sent the
+    /// instance first. What others sent later is kept and listed, never served in its place.
+    private func version(ofInstance id: Int64, _ organisation: Int64) throws(CatalogError) -> CatalogVersion? {
+        try database.statement(
+            """
+            SELECT \(Self.versionColumns) FROM \(Self.versionTables) WHERE v.id = coalesce(
+                (SELECT version FROM version_source WHERE instance = ?1 AND organisation = ?2 ORDER BY sequence DESC LIMIT 1),
+                (SELECT version FROM version_source WHERE instance = ?1 AND organisation =
+                    (SELECT first_organisation FROM instance WHERE id = ?1) ORDER BY sequence DESC LIMIT 1))
+            """
+        ).first([.integer(id), .integer(organisation)], Self.version)
+    }
+
+    private static func version(_ row: Statement) -> CatalogVersion {
+        CatalogVersion(
+            sopClassUID: row.text(0) ?? "", sopInstanceUID: row.text(1) ?? "", seriesInstanceUID: row.text(2) ?? "",
+            studyInstanceUID: row.text(3) ?? "", transferSyntaxUID: row.text(4) ?? "", blobID: row.blob(5),
+            location: CatalogLocation(
+                writer: UInt32(row.integer(6)), segment: UInt32(row.integer(7)), offset: UInt64(row.integer(8)),
+                length: UInt64(row.integer(9))),
+            dataSetLength: UInt64(row.integer(10)), sequence: UInt64(row.integer(11)), organisation: row.text(12) ?? "",
+            callingAETitle: row.text(13) ?? "", flags: CatalogFlags(rawValue: row.integer(14)))
+    }
+
+    /// All versions of an instance, oldest first.
+    package func versions(sopInstanceUID: String) throws(CatalogError) -> [CatalogVersion] {
+        var versions: [CatalogVersion] = []
+        try database.statement(
+            "SELECT \(Self.versionColumns) FROM \(Self.versionTables) WHERE i.uid = ? ORDER BY v.sequence"
+        ).forEach([.text(sopInstanceUID)]) { row throws(CatalogError) in
+            versions.append(Self.version(row))
+            return true
+        }
+        return versions
+    }
+
+    /// The selected instances behind `after`, each in the version that the organisation gets.
+    /// - Returns: the versions of one page, and the id to go on behind; nil: that was all.
+    func versions(
+        _ selection: CatalogSelection, organisation: String, after: Int64
+    ) throws -> (page: [CatalogVersion], next: Int64?) {
+        var query = CatalogQuery(level: .instance, organisation: organisation)
+        func add(_ column: CatalogColumn, _ list: [String]) {
+            if !list.isEmpty { query.conditions.append(CatalogCondition(column: column, match: .anyOf(list))) }
+        }
+        add(.studyInstanceUID, selection.studyInstanceUIDs)
+        add(.seriesInstanceUID, selection.seriesInstanceUIDs)
+        add(.sopInstanceUID, selection.sopInstanceUIDs)
+        if let (id, issuer) = selection.patientID {
+            add(.patientID, [id])
+            if let issuer { add(.issuerOfPatientID, [issuer]) }
+        }
+        let asker = try organisationID(organisation)
+        let limit = 1000
+        let found = try ids(query, after: after, limit: limit)
+        let page = try found.compactMap { try version(ofInstance: $0.id, asker) }
+        return (page, found.count == limit ? found.last?.id : nil)
+    }
+}
+
+/// Read-only connections, lent one to a thread.
+package final class CatalogReaders: Sendable {
+    private struct State: @unchecked Sendable {
+        var idle: [CatalogReader] = []
+        var open = 0
+    }
+
+    private let path: String
+    private let maximum: Int
+    private let state = Monitor(State())
+
+    /// - Parameter maximum: connections; more askers wait.
+    package init(path: String, maximum: Int = 64) throws(CatalogError) {
+        self.path = path
+        self.maximum = maximum
+        // The first one shows whether there is a catalog at all.
+        let reader = try CatalogReader(path: path)
+        _ = try reader.position()
+        state.withLock {
+            $0.idle = [reader]
+            $0.open = 1
+        }
+    }
+
+    package func withReader<Result>(_ body: (CatalogReader) throws -> Result) throws -> Result {
+        let reader = try borrow()
+        defer { state.update { $0.idle.append(reader) } }
+        return try body(reader)
+    }
+
+    private func borrow() throws(CatalogError) -> CatalogReader {
+        let idle: CatalogReader?? = state.wait { state in
+            if let reader = state.idle.popLast() { return .some(reader) }
+            guard state.open < maximum else { return nil }
+            state.open += 1
+            return .some(nil)
+        }
+        if let reader = idle ?? nil { return reader }
+        do { return try CatalogReader(path: path) } catch {
+            state.update { $0.open -= 1 }
+            throw error
+        }
+    }
+
+    /// All selected instances in the order in which they lie on disk.
+    package func versions(_ selection: CatalogSelection, organisation: String) throws -> [CatalogVersion] {
+        var all: [CatalogVersion] = []
+        var after: Int64? = 0
+        while let id = after {
+            let (page, next) = try withReader { try $0.versions(selection, organisation: organisation, after: id) }
+            all += page
+            after = next
+        }
+        return all.sorted { left, right in
+            (left.location.writer, left.location.segment, left.location.offset)
+                < (right.location.writer, right.location.segment, right.location.offset)
+        }
+    }
+}

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The one writer of the catalog: applies events in the order of their sequence numbers, a batch a transaction. What it
+/// writes depends on the events alone, so that a rebuild gives the same tables.
+package final class CatalogWriter {
+    private let database: Database
+    private var cache = CatalogCache()
+    /// Counts of the running transaction, written once at its end.
+    private var pending = PendingCounts()
+    package private(set) var position: CatalogPosition?
+
+    package init(path: String) throws(CatalogError) {
+        database = try Database(path: path, isReadOnly: false, cacheKiB: 32_768)
+        try database.execute("PRAGMA page_size=8192")
+        try database.execute("PRAGMA journal_mode=WAL")
+        // The log is what is durable; after a power cut the lost transactions are replayed from it.
+        try database.execute("PRAGMA synchronous=NORMAL")
+        try database.execute("PRAGMA wal_autocheckpoint=0")
+        try open()
+        position = try readPosition()
+    }
+
+    package func close() { database.close() }
+
+    private func open() throws(CatalogError) {
+        let tables = try database.statement("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'")
+        if try tables.first([], { $0.integer(0) }) == 0 {
+            try database.execute("BEGIN IMMEDIATE")
+            do {
+                try Schema.create(in: database)
+                try database.execute("COMMIT")
+            } catch {
+                try? database.execute("ROLLBACK")
+                throw error
+            }
+        }
+        let version = try meta("schema")
+        guard version <= Schema.version else {
+            throw CatalogError(
+                kind: .newerSchema, message: "the catalog was written by a newer version; update snimok, or rebuild")
+        }
+    }
+
+    private func meta(_ key: String) throws(CatalogError) -> Int64 {
+        try database.statement("SELECT value FROM meta WHERE key = ?").first([.text(key)]) { $0.integer(0) } ?? 0
+    }
+
+    private func readPosition() throws(CatalogError) -> CatalogPosition? {
+        let sequence = UInt64(try meta("sequence"))
+        guard sequence > 0 else { return nil }
+        return CatalogPosition(
+            sequence: sequence, writer: UInt32(try meta("writer")), segment: UInt32(try meta("segment")),
+            endOffset: UInt64(try meta("end_offset")))
+    }
+
+    /// Where the live copy of a blob is.
+    package func location(ofBlob blobID: [UInt8]) throws(CatalogError) -> (CatalogLocation, dataSetLength: UInt64)? {
+        try database.blobLocation(blobID)
+    }
+
+    // MARK: Applying events
+
+    /// Applies all events or none. Those that were applied before (by their sequence number) are passed over.
+    package func apply(_ events: [CatalogEvent], position: CatalogPosition) throws(CatalogError) {
+        try database.execute("BEGIN IMMEDIATE")
+        do {
+            let reached = self.position?.sequence ?? 0
+            for event in events where event.sequence > reached { try apply(event) }
+            try pending.write(to: database)
+            try setMeta(position)
+            try database.execute("COMMIT")
+            self.position = position
+        } catch {
+            try? database.execute("ROLLBACK")
+            cache = CatalogCache()
+            pending = PendingCounts()
+            throw error
+        }
+    }
+
+    private func apply(_ event: CatalogEvent) throws(CatalogError) {
+        switch event {
+        case .instance(let instance): try add(instance)
+        case .sighting(let sighting): try add(sighting)
+        case .other: break
+        }
+    }
+
+    private func setMeta(_ position: CatalogPosition) throws(CatalogError) {
+        let statement = try database.statement("UPDATE meta SET value = ? WHERE key = ?")
+        for (key, value) in [
+            ("sequence", Int64(position.sequence)), ("writer", Int64(position.writer)),
+            ("segment", Int64(position.segment)), ("end_offset", Int64(position.endOffset)),
+        ] {
+            try statement.run([.integer(value), .text(key)])
+        }
+    }
+
+    private func add(_ sighting: CatalogSighting) throws(CatalogError) {
+        let organisation = try organisationID(sighting.source.organisation)
+        let found = try database.statement("SELECT id, instance, data_set_length FROM version WHERE blob = ?")
+            .first([.blob(sighting.blobID)]) { ($0.integer(0), $0.integer(1), $0.integer(2)) }
+        // The record that it refers to may be damaged beyond reading; then there is nothing to see again.
+        guard let (version, instance, length) = found else { return }
+        pending.meta["sightings", default: 0] += 1
+        pending.meta["saved_bytes", default: 0] += length
+        try addSource(instance, organisation, sighting.sequence, version)
+    }
+
+    /// Known content, newly written: the old copy was damaged, and readers are sent to the new one.
+    private func heal(_ instance: CatalogInstance) throws(CatalogError) -> Bool {
+        let update = try database.statement(
+            "UPDATE version SET writer = ?, segment = ?, offset = ?, length = ? WHERE blob = ? RETURNING id, instance")
+        let found = try update.first(
+            location(instance.location) + [.blob(instance.blobID)]) { ($0.integer(0), $0.integer(1)) }
+        guard let (version, id) = found else { return false }
+        pending.meta["sightings", default: 0] += 1
+        try addSource(id, try organisationID(instance.source.organisation), instance.sequence, version)
+        return true
+    }
+
+    private func add(_ event: CatalogInstance) throws(CatalogError) {
+        if try heal(event) { return }
+        let organisation = try organisationID(event.source.organisation)
+        var series = try series(event)
+        let isFaulty = event.flags & 1 != 0
+        var flags: CatalogFlags = isFaulty ? .faultyUID : []
+        let inserted = try insert(instance: event, series.id, organisation, flags)
+        let instance = if let inserted { inserted } else { try otherVersion(event, &flags) }
+        let version = try insert(version: event, instance, organisation, flags)
+        try addSource(instance, organisation, event.sequence, version)
+        pending.meta["versions", default: 0] += 1
+        pending.meta["stored_bytes", default: 0] += Int64(event.dataSetLength)
+        guard inserted != nil else { return }
+        try count(event, instance, organisation, &series)
+        cache.series[event[.seriesInstanceUID]] = series
+    }
+
+    /// A further version of an instance that is known: both are kept and flagged.
+    private func otherVersion(_ event: CatalogInstance, _ flags: inout CatalogFlags) throws(CatalogError) -> Int64 {
+        flags.insert(.conflict)
+        return try database.statement(
+            "UPDATE instance SET versions = versions + 1, flags = flags | 2 WHERE uid = ? RETURNING id"
+        ).first([.text(event[.sopInstanceUID])]) { $0.integer(0) }!
+    }
+
+    // MARK: Rows
+
+    private func insert(
+        instance event: CatalogInstance, _ series: Int64, _ organisation: Int64, _ flags: CatalogFlags
+    ) throws(CatalogError) -> Int64? {
+        let columns = CatalogColumn.columns(of: .instance)
+        let names = columns.map(\.sqlName).joined(separator: ", ")
+        let places = String(repeating: ", ?", count: columns.count)
+        try database.statement(
+            "INSERT INTO instance(series, first_organisation, flags, \(names)) VALUES(?, ?, ?\(places)) ON CONFLICT(uid) DO NOTHING"
+        ).run(
+            [.integer(series), .integer(organisation), .integer(flags.rawValue)]
+                + columns.map { Statement.Value(event.values[$0.rawValue]) })
+        return database.changes > 0 ? database.lastInsertedID : nil
+    }
+
+    private func insert(
+        version event: CatalogInstance, _ instance: Int64, _ organisation: Int64, _ flags: CatalogFlags
+    ) throws(CatalogError) -> Int64 {
+        try database.statement(
+            """
+            INSERT INTO version(instance, blob, sequence, writer, segment, offset, length, data_set_length, transfer_syntax,
+                organisation, calling_ae_title, flags) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """
+        ).run(
+            [.integer(instance), .blob(event.blobID), .integer(Int64(event.sequence))] + location(event.location) + [
+                .integer(Int64(event.dataSetLength)), .text(event.transferSyntaxUID), .integer(organisation),
+                .text(event.source.callingAETitle), .integer(flags.rawValue),
+            ])
+        return database.lastInsertedID
+    }
+
+    private func location(_ location: CatalogLocation) -> [Statement.Value] {
+        [
+            .integer(Int64(location.writer)), .integer(Int64(location.segment)), .integer(Int64(location.offset)),
+            .integer(Int64(location.length)),
+        ]
+    }
+
+    /// Only the first sighting of a version by an organisation counts: a modality that sends the original again does not
+    /// undo the correction that came in between.
+    private func addSource(_ instance: Int64, _ organisation: Int64, _ sequence: UInt64, _ version: Int64) throws(CatalogError) {
+        let known = try database.statement(
+            "SELECT 1 FROM version_source WHERE instance = ? AND organisation = ? AND version = ?"
+        ).first([.integer(instance), .integer(organisation), .integer(version)]) { _ in true }
+        guard known == nil else { return }
+        try database.statement("INSERT INTO version_source VALUES(?, ?, ?, ?)").run([
+            .integer(instance), .integer(organisation), .integer(Int64(sequence)), .integer(version),
+        ])
+    }
+
+    private func organisationID(_ name: String) throws(CatalogError) -> Int64 {
+        if let id = cache.organisations[name] { return id }
+        try database.statement("INSERT INTO organisation(name) VALUES(?) ON CONFLICT DO NOTHING").run([.text(name)])
+        let id = try database.statement("SELECT id FROM organisation WHERE name = ?").first([.text(name)]) { $0.integer(0) }!
+        cache.organisations[name] = id
+        return id
+    }
+
+    // MARK: Patient, study, series
+
+    private func series(_ event: CatalogInstance) throws(CatalogError) -> CatalogCache.Series {
+        let study = try study(event)
+        let uid = event[.seriesInstanceUID]
+        if cache.series.count > CatalogCache.maximum { cache.series.removeAll() }
+        var series = cache.series[uid]
+        if series == nil {
+            series = try database.statement("SELECT id, study FROM series WHERE uid = ?").first([.text(uid)]) {
+                CatalogCache.Series(id: $0.integer(0), study: $0.integer(1))
+            }
+        }
+        if let series {
+            // The first parent stays; that another was named is flagged.
+            if series.study != study.id { try flag("series", series.id) }
+            try addRequests(event, series.id)
+            return series
+        }
+        let id = try insert(.series, parent: ("study", study.id), event)
+        try addRequests(event, id)
+        pending.studies[study.id, default: .init()].series += 1
+        pending.patients[study.patient, default: .init()].series += 1
+        pending.meta["series", default: 0] += 1
+        return CatalogCache.Series(id: id, study: study.id)
+    }
+
+    private func study(_ event: CatalogInstance) throws(CatalogError) -> CatalogCache.Study {
+        let uid = event[.studyInstanceUID]
+        if cache.studies.count > CatalogCache.maximum { cache.studies.removeAll() }
+        var study = cache.studies[uid]
+        if study == nil {
+            study = try database.statement("SELECT id, patient FROM study WHERE uid = ?").first([.text(uid)]) {
+                CatalogCache.Study(id: $0.integer(0), patient: $0.integer(1))
+            }
+        }
+        let patient = try patient(event)
+        if let study {
+            cache.studies[uid] = study
+            if study.patient != patient { try link(study, to: patient) }
+            return study
+        }
+        let id = try insert(.study, parent: ("patient", patient), event)
+        try database.statement("INSERT INTO study_patient VALUES(?, ?)").run([.integer(patient), .integer(id)])
+        pending.patients[patient, default: .init()].studies += 1
+        pending.meta["studies", default: 0] += 1
+        let made = CatalogCache.Study(id: id, patient: patient)
+        cache.studies[uid] = made
+        return made
+    }
+
+    /// An instance of a known study names another patient: the study is found under both and flagged, until somebody
+    /// decides.
+    private func link(_ study: CatalogCache.Study, to patient: Int64) throws(CatalogError) {
+        try database.statement("INSERT INTO study_patient VALUES(?, ?) ON CONFLICT DO NOTHING").run([
+            .integer(patient), .integer(study.id),
+        ])
+        if database.changes > 0 { pending.patients[patient, default: .init()].studies += 1 }
+        try flag("study", study.id)
+    }
+
+    private func flag(_ table: String, _ id: Int64) throws(CatalogError) {
+        try database.statement("UPDATE \(table) SET flags = flags | 2 WHERE id = ? AND flags & 2 = 0").run([.integer(id)])
+    }
+
+    private func patient(_ event: CatalogInstance) throws(CatalogError) -> Int64 {
+        // Nobody knows whose a study without a Patient ID is, so it has a patient of its own.
+        let nameless = event[.patientID].isEmpty ? event[.studyInstanceUID] : ""
+        let key = CatalogCache.PatientKey(id: event[.patientID], issuer: event[.issuerOfPatientID], nameless: nameless)
+        if cache.patients.count > CatalogCache.maximum { cache.patients.removeAll() }
+        var id = cache.patients[key]
+        if id == nil {
+            id = try database.statement(
+                "SELECT id FROM patient WHERE patient_id = ? AND issuer = ? AND nameless_study = ?"
+            ).first([.text(key.id), .text(key.issuer), .text(nameless)]) { $0.integer(0) }
+        }
+        if id == nil {
+            var event = event
+            event.values[CatalogColumn.patientID.rawValue] = key.id
+            event.values[CatalogColumn.issuerOfPatientID.rawValue] = key.issuer
+            id = try insert(.patient, parent: ("nameless_study", nil), event, parentText: nameless)
+            pending.meta["patients", default: 0] += 1
+        }
+        cache.patients[key] = id
+        try addNames(event, id!)
+        return id!
+    }
+
+    /// A patient is found under every name that came with the ID.
+    private func addNames(_ event: CatalogInstance, _ patient: Int64) throws(CatalogError) {
+        guard let folded = event.folded[CatalogColumn.patientName.rawValue], !folded.isEmpty else { return }
+        guard cache.names.insert("\(patient)/\(folded)").inserted else { return }
+        if cache.names.count > CatalogCache.maximum { cache.names.removeAll() }
+        let groups = folded.split(separator: "=").map(String.init)
+        for form in groups.count > 1 ? [folded] + groups : [folded] {
+            try database.statement("INSERT INTO patient_name(patient, folded) VALUES(?, ?) ON CONFLICT DO NOTHING").run([
+                .integer(patient), .text(form),
+            ])
+            guard database.changes > 0 else { continue }
+            try database.statement("INSERT INTO patient_name_trigram(rowid, folded) VALUES(?, ?)").run([
+                .integer(database.lastInsertedID), .text(form),
+            ])
+        }
+    }
+
+    private func insert(
+        _ level: CatalogLevel, parent: (column: String, id: Int64?), _ event: CatalogInstance, parentText: String = ""
+    ) throws(CatalogError) -> Int64 {
+        var names = [parent.column]
+        var values: [Statement.Value] = [parent.id.map { .integer($0) } ?? .text(parentText)]
+        for column in CatalogColumn.columns(of: level) {
+            names.append(column.sqlName)
+            values.append(Statement.Value(event.values[column.rawValue]))
+            if column.kind == .personName {
+                names.append(column.foldedName)
+                values.append(Statement.Value(event.folded[column.rawValue]))
+            }
+        }
+        let places = names.map { _ in "?" }.joined(separator: ", ")
+        try database.statement("INSERT INTO \(level.table)(\(names.joined(separator: ", "))) VALUES(\(places))").run(values)
+        return database.lastInsertedID
+    }
+
+    private func addRequests(_ event: CatalogInstance, _ series: Int64) throws(CatalogError) {
+        for request in event.requests {
+            let values = [
+                request.requestedProcedureID, request.scheduledProcedureStepID, request.accessionNumber,
+                request.requestedProcedureDescription, request.scheduledProcedureStepDescription,
+            ]
+            // All slices of a series carry the same items.
+            if cache.requests.count > CatalogCache.maximum { cache.requests.removeAll() }
+            guard cache.requests.insert([String(series)] + values).inserted else { continue }
+            try database.statement(
+                """
+                INSERT INTO series_request(series, requested_procedure_id, scheduled_procedure_step_id, accession_number,
+                    requested_procedure_description, scheduled_procedure_step_description) VALUES(?, ?, ?, ?, ?, ?)
+                    ON CONFLICT DO NOTHING
+                """
+            ).run([.integer(series)] + values.map { .text($0) })
+        }
+    }
+
+    // MARK: Counts
+
+    private func count(
+        _ event: CatalogInstance, _ instance: Int64, _ organisation: Int64, _ series: inout CatalogCache.Series
+    ) throws(CatalogError) {
+        let study = series.study
+        let patient = try patientOf(study, event)
+        pending.series[series.id, default: .init()].instances += 1
+        pending.studies[study, default: .init()].instances += 1
+        pending.patients[patient, default: .init()].instances += 1
+        for (counts, id) in [(\PendingCounts.series, series.id), (\PendingCounts.studies, study), (\PendingCounts.patients, patient)] {
+            if pending[keyPath: counts][id]!.firstInstance == nil { pending[keyPath: counts][id]!.firstInstance = instance }
+        }
+        pending.meta["instances", default: 0] += 1
+        if try isNew(organisation, in: &series) {
+            pending.studyOrganisations[.init(id: study, organisation: organisation), default: .init()].series += 1
+        }
+        pending.studyOrganisations[.init(id: study, organisation: organisation), default: .init()].instances += 1
+        pending.seriesOrganisations[.init(id: series.id, organisation: organisation), default: .init()].instances += 1
+        try addContent(study, organisation, kind: 1, event[.modality])
+        try addContent(study, organisation, kind: 2, event[.sopClassUID])
+    }
+
+    private func patientOf(_ study: Int64, _ event: CatalogInstance) throws(CatalogError) -> Int64 {
+        if let cached = cache.studies[event[.studyInstanceUID]], cached.id == study { return cached.patient }
+        return try database.statement("SELECT patient FROM study WHERE id = ?").first([.integer(study)]) { $0.integer(0) }!
+    }
+
+    /// Whether this is the organisation's first instance in the series.
+    private func isNew(_ organisation: Int64, in series: inout CatalogCache.Series) throws(CatalogError) -> Bool {
+        if series.organisations.contains(organisation) { return false }
+        series.organisations.insert(organisation)
+        return try database.statement("SELECT 1 FROM series_count WHERE series = ? AND organisation = ?")
+            .first([.integer(series.id), .integer(organisation)]) { _ in true } == nil
+    }
+
+    private func addContent(_ study: Int64, _ organisation: Int64, kind: Int64, _ value: String) throws(CatalogError) {
+        guard !value.isEmpty else { return }
+        if cache.contents.count > CatalogCache.maximum { cache.contents.removeAll() }
+        guard cache.contents.insert(.init(study: study, organisation: organisation, kind: kind, value: value)).inserted
+        else { return }
+        for organisation in [0, organisation] {
+            try database.statement("INSERT INTO study_content VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING").run([
+                .integer(study), .integer(organisation), .integer(kind), .text(value),
+            ])
+        }
+    }
+}
+
+extension Database {
+    func blobLocation(_ blobID: [UInt8]) throws(CatalogError) -> (CatalogLocation, dataSetLength: UInt64)? {
+        try statement("SELECT writer, segment, offset, length, data_set_length FROM version WHERE blob = ?")
+            .first([.blob(blobID)]) { row in
+                (
+                    CatalogLocation(
+                        writer: UInt32(row.integer(0)), segment: UInt32(row.integer(1)), offset: UInt64(row.integer(2)),
+                        length: UInt64(row.integer(3))),
+                    dataSetLength: UInt64(row.integer(4))
+                )
+            }
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Makes the SQL that finds the row ids of a query. Only names of our own columns become part of its text; every value is
+/// bound.
+struct QueryBuilder {
+    private let query: CatalogQuery
+    private(set) var values: [Statement.Value] = []
+    private var conditions: [String] = []
+    private var usesPatient = false
+    private var usesStudy = false
+    private var usesSeries = false
+
+    init(_ query: CatalogQuery) {
+        self.query = query
+        for condition in query.conditions { add(condition) }
+        for range in query.dateTimeRanges { add(range) }
+        addContent(kind: 1, query.modalitiesInStudy)
+        addContent(kind: 2, query.sopClassesInStudy)
+        addRequest()
+    }
+
+    /// Gives rows of (id, id of the patient that matched or NULL), in the order of ids, those behind a bound id first.
+    /// The unary plus keeps the id's own order from being preferred to the index that the conditions ask for.
+    mutating func statement(after id: Int64, limit: Int) -> String {
+        let alias = Self.alias(query.level)
+        let patient = usesPatient && query.level > .patient ? "min(l.patient)" : "NULL"
+        let group = usesPatient && query.level > .patient ? " GROUP BY \(alias).id" : ""
+        let all = conditions + ["+\(alias).id > ?"]
+        values += [.integer(id), .integer(Int64(limit))]
+        return "SELECT \(alias).id, \(patient) FROM \(tables) WHERE \(all.joined(separator: " AND "))\(group) ORDER BY +\(alias).id LIMIT ?"
+    }
+
+    private var tables: String {
+        var tables = "\(query.level.table) \(Self.alias(query.level))"
+        let needsStudy = usesStudy || usesPatient
+        if query.level == .instance, usesSeries || needsStudy { tables += " JOIN series e ON e.id = i.series" }
+        if query.level > .study, needsStudy { tables += " JOIN study s ON s.id = e.study" }
+        if query.level > .patient, usesPatient {
+            tables += " JOIN study_patient l ON l.study = s.id JOIN patient p ON p.id = l.patient"
+        }
+        return tables
+    }
+
+    private static func alias(_ level: CatalogLevel) -> String { ["p", "s", "e", "i"][level.rawValue] }
+
+    private mutating func touch(_ level: CatalogLevel) {
+        switch level {
+        case .patient: usesPatient = true
+        case .study: usesStudy = true
+        case .series: usesSeries = true
+        case .instance: break
+        }
+    }
+
+    // MARK: Conditions
+
+    private mutating func add(_ condition: CatalogCondition) {
+        let column = condition.column
+        touch(column.level)
+        let alias = Self.alias(column.level)
+        switch column.kind {
+        case .personName where column == .patientName: addPatientName(condition.match)
+        case .personName: addName("\(alias).\(column.foldedName)", condition.match)
+        case .time: addTime("\(alias).\(column.sqlName)", condition.match)
+        case .date, .text: addText("\(alias).\(column.sqlName)", condition.match)
+        }
+    }
+
+    private mutating func addText(_ column: String, _ match: CatalogMatch) {
+        switch match {
+        case .equals(let value):
+            conditions.append("\(column) = ?")
+            values.append(.text(value))
+        case .anyOf(let list):
+            conditions.append("\(column) IN (\(list.map { _ in "?" }.joined(separator: ", ")))")
+            values += list.map { .text($0) }
+        case .wildcard(let pattern):
+            addPrefix(column, pattern)
+            conditions.append("matches(?, \(column))")
+            values.append(.text(pattern))
+        case .range(let from, let to):
+            addBound(column, ">=", from)
+            addBound(column, "<=", to)
+        }
+    }
+
+    /// "1015" as an upper bound takes in all of that minute: no digit or point sorts behind a colon.
+    private mutating func addTime(_ column: String, _ match: CatalogMatch) {
+        guard case .range(let from, let to) = match else { return addText(column, match) }
+        addBound(column, ">=", from)
+        addBound(column, "<", to.map { $0 + ":" })
+    }
+
+    private mutating func addBound(_ column: String, _ comparison: String, _ value: String?) {
+        guard let value else { return }
+        conditions.append("\(column) \(comparison) ?")
+        values.append(.text(value))
+    }
+
+    /// The literal beginning of a pattern as a range that an index can serve.
+    private mutating func addPrefix(_ column: String, _ pattern: String) {
+        let prefix = String(pattern.prefix { $0 != "*" && $0 != "?" })
+        guard !prefix.isEmpty else { return }
+        conditions.append("\(column) >= ? AND \(column) < ?")
+        values += [.text(prefix), .text(prefix + "\u{10FFFF}")]
+    }
+
+    // MARK: Names
+
+    /// Names of physicians: as a whole or by the component group that begins the value.
+    private mutating func addName(_ column: String, _ match: CatalogMatch) {
+        switch match {
+        case .equals(let value), .wildcard(let value):
+            addPrefix(column, value)
+            conditions.append("matches_name(?, \(column))")
+            values.append(.text(value))
+        case .anyOf, .range: addText(column, match)
+        }
+    }
+
+    private mutating func addPatientName(_ match: CatalogMatch) {
+        var inner = QueryBuilder(CatalogQuery(level: .patient, organisation: ""))
+        if case .wildcard(let pattern) = match, let trigrams = Self.trigrams(pattern) {
+            inner.conditions.append("n.id IN (SELECT rowid FROM patient_name_trigram WHERE patient_name_trigram MATCH ?)")
+            inner.values.append(.text(trigrams))
+            inner.conditions.append("matches(?, n.folded)")
+            inner.values.append(.text(pattern))
+        } else {
+            inner.addText("n.folded", match)
+        }
+        conditions.append("p.id IN (SELECT n.patient FROM patient_name n WHERE \(inner.conditions.joined(separator: " AND ")))")
+        values += inner.values
+    }
+
+    /// For a pattern without a literal beginning: the trigrams of its longest literal run, all of which must occur. Nil
+    /// where there is a beginning, which the plain index serves, or no run of three characters.
+    private static func trigrams(_ pattern: String) -> String? {
+        guard let first = pattern.first, first == "*" || first == "?" else { return nil }
+        let runs = pattern.split(whereSeparator: { $0 == "*" || $0 == "?" })
+        guard let longest = runs.max(by: { $0.unicodeScalars.count < $1.unicodeScalars.count }) else { return nil }
+        let scalars = Array(longest.unicodeScalars)
+        guard scalars.count >= 3 else { return nil }
+        return (0...scalars.count - 3).map { start in
+            var text = ""
+            text.unicodeScalars.append(contentsOf: scalars[start..<start + 3])
+            return "\"" + text.replacing("\"", with: "\"\"") + "\""
+        }.joined(separator: " AND ")
+    }
+
+    // MARK: Across tables
+
+    private mutating func add(_ range: CatalogDateTimeRange) {
+        touch(range.dateColumn.level)
+        let alias = Self.alias(range.dateColumn.level)
+        let date = "\(alias).\(range.dateColumn.sqlName)"
+        let moment = "(\(date) || coalesce(\(alias).\(range.timeColumn.sqlName), ''))"
+        // The date alone bounds the index; the moment decides.
+        addBound(date, ">=", range.fromDate)
+        addBound(date, "<=", range.toDate)
+        if let from = range.fromDate { addBound(moment, ">=", from + (range.fromTime ?? "")) }
+        if let to = range.toDate { addBound(moment, "<", to + (range.toTime ?? "") + ":") }
+    }
+
+    /// Modalities and SOP classes in study. They are rarely selective, so where anything else is asked for too, the rows
+    /// that are found by that are looked up one by one.
+    private mutating func addContent(kind: Int, _ match: CatalogMatch?) {
+        guard let match else { return }
+        touch(.study)
+        let isAlone = conditions.isEmpty
+        var inner = QueryBuilder(CatalogQuery(level: .study, organisation: ""))
+        inner.addText("c.value", match)
+        let value = inner.conditions.joined(separator: " AND ")
+        if isAlone {
+            conditions.append(
+                "s.id IN (SELECT c.study FROM study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND \(value))")
+        } else {
+            conditions.append(
+                "EXISTS (SELECT 1 FROM study_content c WHERE c.study = s.id AND c.organisation = 0 AND c.kind = \(kind) AND \(value))")
+        }
+        values += inner.values
+    }
+
+    private mutating func addRequest() {
+        guard !query.request.isEmpty else { return }
+        touch(.study)
+        var inner = QueryBuilder(CatalogQuery(level: .series, organisation: ""))
+        for (field, match) in query.request { inner.addText("r.\(field.rawValue)", match) }
+        let condition = inner.conditions.joined(separator: " AND ")
+        switch query.level {
+        case .patient, .study:
+            conditions.append(
+                "s.id IN (SELECT x.study FROM series_request r JOIN series x ON x.id = r.series WHERE \(condition))")
+        case .series, .instance:
+            touch(.series)
+            conditions.append("e.id IN (SELECT r.series FROM series_request r WHERE \(condition))")
+        }
+        values += inner.values
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
+enum Schema {
+    static let version: Int64 = 1
+
+    static func create(in database: Database) throws(CatalogError) {
+        try database.execute(statements)
+    }
+
+    /// Attribute columns of a level, with the folded form of names.
+    private static func columns(_ level: CatalogLevel, except: Set<CatalogColumn> = []) -> String {
+        CatalogColumn.columns(of: level).filter { !except.contains($0) }.map { column in
+            column.kind == .personName
+                ? "\(column.sqlName) TEXT, \(column.foldedName) TEXT" : "\(column.sqlName) TEXT"
+        }.joined(separator: ", ")
+    }
+
+    private static var statements: String {
+        """
+        CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        CREATE TABLE organisation(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+
+        -- nameless_study: the study that a patient without an ID stands for, else empty.
+        CREATE TABLE patient(id INTEGER PRIMARY KEY, \(columns(.patient)), nameless_study TEXT NOT NULL,
+            studies INTEGER NOT NULL DEFAULT 0, series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0,
+            first_instance INTEGER, flags INTEGER NOT NULL DEFAULT 0) STRICT;
+        CREATE UNIQUE INDEX patient_key ON patient(patient_id, issuer, nameless_study);
+        CREATE INDEX patient_birth_date ON patient(patient_birth_date) WHERE patient_birth_date IS NOT NULL;
+
+        -- Every form under which a patient is found: each name seen, and each component group of it.
+        CREATE TABLE patient_name(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, folded TEXT NOT NULL) STRICT;
+        CREATE UNIQUE INDEX patient_name_folded ON patient_name(folded, patient);
+        CREATE VIRTUAL TABLE patient_name_trigram USING fts5(
+            folded, content='patient_name', content_rowid='id', tokenize='trigram case_sensitive 1', detail=none,
+            columnsize=0);
+
+        CREATE TABLE study(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, \(columns(.study)),
+            series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, first_instance INTEGER,
+            flags INTEGER NOT NULL DEFAULT 0) STRICT;
+        CREATE UNIQUE INDEX study_uid ON study(uid);
+        CREATE INDEX study_date ON study(study_date, study_time);
+        CREATE INDEX study_accession ON study(accession_number) WHERE accession_number IS NOT NULL;
+        CREATE INDEX study_study_id ON study(study_id) WHERE study_id IS NOT NULL;
+        CREATE INDEX study_referrer ON study(referring_physician_name_folded)
+            WHERE referring_physician_name_folded IS NOT NULL;
+        CREATE TABLE study_patient(patient INTEGER NOT NULL, study INTEGER NOT NULL,
+            PRIMARY KEY(patient, study)) STRICT, WITHOUT ROWID;
+
+        -- kind 1: modality, 2: SOP class; organisation 0: all of them together.
+        CREATE TABLE study_content(study INTEGER NOT NULL, organisation INTEGER NOT NULL, kind INTEGER NOT NULL,
+            value TEXT NOT NULL, PRIMARY KEY(study, organisation, kind, value)) STRICT, WITHOUT ROWID;
+        CREATE INDEX study_content_value ON study_content(kind, value, study) WHERE organisation = 0;
+        CREATE TABLE study_count(study INTEGER NOT NULL, organisation INTEGER NOT NULL, series INTEGER NOT NULL,
+            instances INTEGER NOT NULL, PRIMARY KEY(study, organisation)) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE series(id INTEGER PRIMARY KEY, study INTEGER NOT NULL, \(columns(.series)),
+            instances INTEGER NOT NULL DEFAULT 0, first_instance INTEGER, flags INTEGER NOT NULL DEFAULT 0) STRICT;
+        CREATE UNIQUE INDEX series_uid ON series(uid);
+        CREATE INDEX series_study ON series(study);
+        CREATE INDEX series_modality ON series(modality);
+        CREATE TABLE series_count(series INTEGER NOT NULL, organisation INTEGER NOT NULL, instances INTEGER NOT NULL,
+            PRIMARY KEY(series, organisation)) STRICT, WITHOUT ROWID;
+        CREATE TABLE series_request(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, requested_procedure_id TEXT NOT NULL,
+            scheduled_procedure_step_id TEXT NOT NULL, accession_number TEXT NOT NULL,
+            requested_procedure_description TEXT NOT NULL, scheduled_procedure_step_description TEXT NOT NULL) STRICT;
+        CREATE UNIQUE INDEX series_request_item ON series_request(series, requested_procedure_id,
+            scheduled_procedure_step_id, accession_number, requested_procedure_description,
+            scheduled_procedure_step_description);
+        CREATE INDEX series_request_procedure ON series_request(requested_procedure_id);
+        CREATE INDEX series_request_step ON series_request(scheduled_procedure_step_id);
+        CREATE INDEX series_request_accession ON series_request(accession_number);
+
+        CREATE TABLE instance(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, \(columns(.instance)),
+            first_organisation INTEGER NOT NULL, versions INTEGER NOT NULL DEFAULT 1,
+            flags INTEGER NOT NULL DEFAULT 0) STRICT;
+        CREATE UNIQUE INDEX instance_uid ON instance(uid);
+        CREATE INDEX instance_series ON instance(series);
+        CREATE TABLE version(id INTEGER PRIMARY KEY, instance INTEGER NOT NULL, blob BLOB NOT NULL,
+            sequence INTEGER NOT NULL, writer INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
+            length INTEGER NOT NULL, data_set_length INTEGER NOT NULL, transfer_syntax TEXT NOT NULL,
+            organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL, flags INTEGER NOT NULL) STRICT;
+        CREATE UNIQUE INDEX version_blob ON version(blob);
+        -- By the first sighting of each version from each organisation: who gets which.
+        CREATE TABLE version_source(instance INTEGER NOT NULL, organisation INTEGER NOT NULL, sequence INTEGER NOT NULL,
+            version INTEGER NOT NULL, PRIMARY KEY(instance, organisation, sequence)) STRICT, WITHOUT ROWID;
+
+        CREATE INDEX study_flags ON study(flags) WHERE flags <> 0;
+        CREATE INDEX series_flags ON series(flags) WHERE flags <> 0;
+        CREATE INDEX instance_flags ON instance(flags) WHERE flags <> 0;
+        INSERT INTO meta VALUES('schema', \(version)), ('sequence', 0), ('writer', 0), ('segment', 0), ('end_offset', 0),
+            ('sightings', 0), ('stored_bytes', 0), ('saved_bytes', 0), ('patients', 0), ('studies', 0), ('series', 0),
+            ('instances', 0), ('versions', 0);
+
+        -- Plans must not hang on whether somebody has run ANALYZE: these say which indexes are selective.
+        ANALYZE sqlite_schema;
+        DELETE FROM sqlite_stat1;
+        INSERT INTO sqlite_stat1 VALUES
+            ('patient', 'patient_key', '10000000 2 1 1'), ('patient', 'patient_birth_date', '10000000 300'),
+            ('patient_name', 'patient_name_folded', '10000000 3 1'),
+            ('study', 'study_uid', '10000000 1'), ('study', 'study_date', '10000000 3000 2'),
+            ('study', 'study_accession', '10000000 2'), ('study', 'study_study_id', '10000000 20'),
+            ('study', 'study_referrer', '10000000 2000'), ('study_patient', 'study_patient', '10000000 3 1'),
+            ('study_content', 'study_content', '40000000 4 2 2 1'),
+            ('study_content', 'study_content_value', '40000000 20000000 1000000 1'),
+            ('series', 'series_uid', '40000000 1'), ('series', 'series_study', '40000000 4'),
+            ('series', 'series_modality', '40000000 2000000'),
+            ('series_request', 'series_request_item', '20000000 2 1 1 1 1 1'),
+            ('series_request', 'series_request_procedure', '20000000 3'),
+            ('series_request', 'series_request_step', '20000000 3'),
+            ('series_request', 'series_request_accession', '20000000 3'),
+            ('instance', 'instance_uid', '2000000000 1'), ('instance', 'instance_series', '2000000000 100'),
+            ('version', 'version_blob', '2000000000 1'), ('version_source', 'version_source', '2000000000 1 1 1');
+        ANALYZE sqlite_schema;
+        """
+    }
+}
