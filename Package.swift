@@ -42,7 +42,10 @@ let package = Package(
         // What people run around the archive.
         .executableTarget(name: "generate-dictionary", path: "Tools/generate-dictionary", swiftSettings: strict),
 
+        tests("BlobLogTests", ["BlobLog", "Platform"]),
+        tests("CatalogTests", ["Catalog", "Platform"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),
+        tests("DICOMTests", ["DICOM", "Platform"]),
     ],
     swiftLanguageModes: [.v6]
 )

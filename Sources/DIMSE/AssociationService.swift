@@ -65,6 +65,8 @@ package final class DIMSEServer: Sendable {
         }
         // What was handed to the group commit is answered to nobody any more, but the thread's memory is its too.
         session.store.waitForAll()
+        // It holds the store service, which holds the association.
+        association.onWake = nil
     }
 }
 

@@ -98,11 +98,13 @@ final class StoreService {
     private func response(_ entry: Finished) -> CommandSet {
         let command = entry.command
         switch entry.result {
-        case .success:
+        case .success(let outcome):
             storedCount += 1
+            // The importer counts what was there already; to others success is success.
+            let tellsMore = source.route == .import && outcome == .alreadyThere
             return .cStoreResponse(
                 to: command.messageID ?? 0, sopClassUID: command.affectedSOPClassUID, sopInstanceUID: command.affectedSOPInstanceUID,
-                status: .success, offendingElements: [], errorComment: nil)
+                status: .success, offendingElements: [], errorComment: tellsMore ? "Already there" : nil)
         case .failure(let error):
             archive.metrics.refused.add()
             let (status, tag) = Self.status(error)

@@ -16,8 +16,8 @@ from harness.clients import find, identifier
 from harness.samples import ROOT_UID, tiny
 from harness.tools import program
 
-CALLS = ("openat,creat,write,writev,pwrite64,pwritev,pwritev2,fdatasync,fsync,sync_file_range,rename,renameat,renameat2,"
-         "sendto,sendmsg,link,linkat")
+CALLS = ("openat,creat,write,writev,pwrite64,pwritev,pwritev2,fdatasync,fsync,sync_file_range,rename,renameat,"
+         "renameat2,sendto,sendmsg,link,linkat")
 WRITES = {"write", "writev", "pwrite64", "pwritev", "pwritev2"}
 SENDS = WRITES | {"sendto", "sendmsg"}
 SYNCS = {"fsync", "fdatasync"}
@@ -86,7 +86,8 @@ def judge(archive, calls, instances):
     written_paths = set()
     for instance in instances:
         uid = re.compile(re.escape(instance.sop_instance) + r"(?![0-9.])")
-        writes = [call for call in calls if call.name in WRITES and call.path.startswith(logs) and uid.search(call.text)]
+        writes = [call for call in calls if call.name in WRITES and call.path.startswith(logs)
+                  and uid.search(call.text)]
         answers = [call for call in calls if call.name in SENDS and not call.path.startswith("/")
                    and uid.search(call.text)]
         assert len(answers) == 1, f"{len(answers)} answers with {instance.sop_instance} in the trace"
@@ -97,8 +98,8 @@ def judge(archive, calls, instances):
                  and call.begun > write.ended and call.ended < answer.begun and call.succeeded]
         assert syncs, (f"{instance.sop_instance}: written at line {write.ended} of the trace, answered at line "
                        f"{answer.begun}, and no fdatasync of {write.path} between them")
-        created = [call for call in calls if call.name == "openat" and f"<{write.path}>" in call.text.rsplit("= ", 1)[-1]
-                   and "O_CREAT" in call.text]
+        created = [call for call in calls if call.name == "openat" and "O_CREAT" in call.text
+                   and f"<{write.path}>" in call.text.rsplit("= ", 1)[-1]]
         if created:
             folder = write.path.rsplit("/", 1)[0]
             assert any(call.name in SYNCS and call.path == folder and call.begun > created[0].ended
@@ -182,7 +183,8 @@ def test_a_large_object_is_synced_renamed_and_referenced_before_its_answer(tmp_p
     assert any(last_write.ended < call.begun and call.ended < rename.begun for call in synced), "synced before its name"
     assert any(call.name in SYNCS and call.path == folder and rename.ended < call.begun and call.ended < answer.begun
                for call in calls), "the directory is synced after the rename"
-    reference = next(call for call in calls if call.name in WRITES and call.path.startswith(str(archive.data / "segments"))
+    segments = str(archive.data / "segments")
+    reference = next(call for call in calls if call.name in WRITES and call.path.startswith(segments)
                      and large.sop_instance in call.text)
     assert reference.begun > rename.ended
     assert any(call.name in SYNCS and call.path == reference.path and reference.ended < call.begun

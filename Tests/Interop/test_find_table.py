@@ -7,7 +7,8 @@ import pytest
 
 from harness import wire
 from harness.archive import Archive, configuration
-from harness.clients import PATIENT_FIND, STUDY_FIND, UNCOMPRESSED, association, extended, find, identifier, store_all
+from harness.clients import (
+    PATIENT_FIND, STUDY_FIND, UNCOMPRESSED, association, extended, find, identifier, store_all)
 from harness.samples import ROOT_UID, ct, ct_data_set, element, encode, instance, item
 from harness.tools import run
 

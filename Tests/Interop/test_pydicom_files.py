@@ -12,8 +12,8 @@ import pytest
 from pydicom.errors import InvalidDicomError
 
 from harness.clients import (
-    PATIENT_FIND, STUDY_FIND, STUDY_GET, STUDY_MOVE, UNCOMPRESSED, Destination, association, extended, find, get, identifier,
-    move, pairs_of, store_all)
+    PATIENT_FIND, STUDY_FIND, STUDY_GET, STUDY_MOVE, UNCOMPRESSED, Destination, association, extended, find, get,
+    identifier, move, pairs_of, store_all)
 from harness.samples import data_set_bytes, read_file
 
 PACKAGES = [Path(pydicom.data.__file__).parent, Path(data_store.__file__).parent]

@@ -198,8 +198,8 @@ def test_a_move_serves_the_version_of_the_one_who_asks(new_archive):
 
 QUERIES = [
     ("PATIENT", PATIENT_FIND, ["PatientID", "PatientName", "IssuerOfPatientID", "NumberOfPatientRelatedInstances"]),
-    ("STUDY", STUDY_FIND, ["StudyInstanceUID", "PatientID", "PatientName", "StudyDate", "StudyTime", "ModalitiesInStudy",
-                           "SOPClassesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
+    ("STUDY", STUDY_FIND, ["StudyInstanceUID", "PatientID", "PatientName", "StudyDate", "StudyTime",
+                           "ModalitiesInStudy", "SOPClassesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
                            "AccessionNumber", "StudyDescription"]),
     ("SERIES", STUDY_FIND, ["SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesNumber",
                             "NumberOfSeriesRelatedInstances", "SeriesDescription"]),

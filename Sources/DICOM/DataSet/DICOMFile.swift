@@ -17,7 +17,8 @@ package struct DICOMFile {
         let file = file
         let count = try head.withMutableRawBytes { buffer throws(SystemError) in try file.read(into: buffer, at: 0) }
         head.removeSubrange(count...)
-        guard let meta = head.withRawBytes({ FileMeta(head: $0) ?? FileMeta(bareDataSet: $0) }) else { return nil }
+        guard var meta = head.withRawBytes({ FileMeta(head: $0) ?? FileMeta(bareDataSet: $0) }) else { return nil }
+        head.withRawBytes { meta.takeIdentity(fromDataSetIn: $0) }
         self.meta = meta
     }
 
@@ -49,16 +50,31 @@ extension FileMeta {
         guard head.count >= 16, head.littleEndian(at: 0, as: UInt16.self) == 0x0008 else { return nil }
         let letters = VR(rawValue: UInt16(head[4]) << 8 | UInt16(head[5]))
         let syntax: TransferSyntax = letters.isPlausible ? .explicitVRLittleEndian : .implicitVRLittleEndian
-        var cursor = ElementCursor(transferSyntax: syntax)
-        let window = ByteWindow(head, isLast: false)
-        while sopInstanceUID.isEmpty || sopClassUID.isEmpty, case .element(let header)? = try? cursor.next(in: window),
-            header.tag <= .sopInstanceUID, let value = window.part(header.valueRange), value.count <= 4096
-        {
-            let text = DataSet.Element(tag: header.tag, vr: .ui, value: Array(value)).plainValue
-            if header.tag == .sopClassUID { sopClassUID = text }
-            if header.tag == .sopInstanceUID { sopInstanceUID = text }
-        }
-        guard !sopClassUID.isEmpty, !sopInstanceUID.isEmpty else { return nil }
         transferSyntaxUID = syntax.uid
+        takeIdentity(fromDataSetIn: head)
+        guard !sopClassUID.isEmpty, !sopInstanceUID.isEmpty else { return nil }
+    }
+
+    /// What the data set says that it is counts more than what the meta group says about it: tools that change the one
+    /// forget the other, and a sender is held to the data set (PS3.4 section B.2.3).
+    fileprivate mutating func takeIdentity(fromDataSetIn head: UnsafeRawBufferPointer) {
+        let syntax = TransferSyntax(uid: transferSyntaxUID)
+        guard !syntax.isDeflated else { return }
+        var cursor = ElementCursor(transferSyntax: syntax, position: dataSetOffset)
+        let window = ByteWindow(head, isLast: false)
+        while let step = try? cursor.next(in: window) {
+            switch step {
+            case .element(let header):
+                guard header.tag <= .sopInstanceUID || header.depth > 0 else { return }
+                guard header.depth == 0, header.tag == .sopClassUID || header.tag == .sopInstanceUID,
+                    let value = window.part(header.valueRange), value.count <= 256
+                else { continue }
+                let text = DataSet.Element(tag: header.tag, vr: .ui, value: Array(value)).plainValue
+                guard !text.isEmpty else { continue }
+                if header.tag == .sopClassUID { sopClassUID = text } else { sopInstanceUID = text }
+            case .sequence, .itemStart, .itemEnd, .sequenceEnd: continue
+            case .needsMore, .end, .encapsulated, .fragment, .encapsulatedEnd: return
+            }
+        }
     }
 }

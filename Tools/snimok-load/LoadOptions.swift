@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+import Transport
+
+/// Studies to be made.
+struct SyntheticOptions {
+    var modality = Modality.all[0]
+    var studies = 1
+    var instances = 400
+    var shape = ImageShape(rows: 512, columns: 512, frames: 1, isEncapsulated: false)
+    var seed: UInt64 = 1
+}
+
+/// What the command line asks for.
+struct LoadOptions {
+    enum Source {
+        case folder(String)
+        case synthetic(SyntheticOptions)
+    }
+
+    enum Destination {
+        case archive(Endpoint)
+        case folder(String)
+    }
+
+    struct Mistake: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    var source = Source.synthetic(SyntheticOptions())
+    var destination = Destination.folder("")
+    var called = "SNIMOK"
+    var calling = "SNIMOKLOAD"
+    var associations = 8
+    var window = 1
+    var acknowledged: String?
+    var isJSON = false
+
+    static let help = """
+        usage: snimok-load (--to HOST:PORT | --write DIR) [OPTIONS]
+
+        Sends studies to an archive by C-STORE and says how fast it took them.
+
+        What:
+          --folder DIR         the DICOM files below DIR
+          --modality CODE      or synthetic studies: CT (default), MR, CR, DX, MG, PT, US, OT
+          --studies N          how many (1)
+          --instances N        in each study (400)
+          --rows N --columns N of 16-bit pixels (512 x 512)
+          --pixel-bytes N      pixel data of at least N bytes, instead of rows and columns
+          --frames N           in each instance (1); pixel data is never held in memory
+          --encapsulated       as RLE Lossless with an Extended Offset Table, which may go beyond 4 GiB
+          --seed N             another seed gives other studies, the same seed the same ones (1)
+        Whither:
+          --to HOST:PORT       or [ADDRESS]:PORT
+          --called AET         (SNIMOK)
+          --calling AET        (SNIMOKLOAD)
+          --associations N     at the same time (8); each sends its share, study after study
+          --window N           instances without an answer on each association, if the archive agrees (1)
+          --write DIR          write DICOM files instead of sending
+        Answer:
+          --acknowledged FILE  append the UID of each instance as soon as its success is reported
+          --json               the report as JSON
+
+        Exit codes: 0 all instances acknowledged, 1 some were not, 2 wrong usage.
+        """
+
+    init(_ words: [String]) throws(Mistake) {
+        var words = OptionWords(words)
+        try readDestination(&words)
+        let folder = try words.value("--folder")
+        var synthetic = SyntheticOptions()
+        let wantsSynthetic = try Self.read(&synthetic, &words)
+        guard folder == nil || !wantsSynthetic else {
+            throw Mistake(description: "--folder goes with no option of synthetic studies")
+        }
+        source = folder.map { .folder($0) } ?? .synthetic(synthetic)
+        try words.end()
+    }
+
+    private mutating func readDestination(_ words: inout OptionWords) throws(Mistake) {
+        called = try words.value("--called") ?? called
+        calling = try words.value("--calling") ?? calling
+        associations = try words.number("--associations", 1...10_000) ?? associations
+        window = try words.number("--window", 1...65_535) ?? window
+        acknowledged = try words.value("--acknowledged")
+        isJSON = words.flag("--json")
+        let address = try words.value("--to")
+        switch (address, try words.value("--write")) {
+        case (let address?, nil): destination = .archive(try Self.endpoint(address))
+        case (nil, let folder?): destination = .folder(folder)
+        default: throw Mistake(description: "one of --to and --write is needed; see --help")
+        }
+    }
+
+    private static func endpoint(_ text: String) throws(Mistake) -> Endpoint {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
+            throw Mistake(description: "--to wants HOST:PORT")
+        }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else { throw Mistake(description: "--to wants HOST:PORT") }
+        return .tcp(host: String(host), port: port)
+    }
+
+    /// - Returns: whether any such option was given.
+    private static func read(_ options: inout SyntheticOptions, _ words: inout OptionWords) throws(Mistake) -> Bool {
+        let before = words.count
+        if let code = try words.value("--modality") {
+            guard let modality = Modality.all.first(where: { $0.code == code }) else {
+                throw Mistake(description: "unknown modality \(code); see --help")
+            }
+            options.modality = modality
+        }
+        options.studies = try words.number("--studies", 1...1_000_000) ?? options.studies
+        options.instances = try words.number("--instances", 1...10_000_000) ?? options.instances
+        options.seed = UInt64(try words.number("--seed", 0...Int.max) ?? Int(options.seed))
+        options.shape = try shape(&words)
+        return words.count < before
+    }
+
+    private static func shape(_ words: inout OptionWords) throws(Mistake) -> ImageShape {
+        var rows = try words.number("--rows", 1...65_535)
+        var columns = try words.number("--columns", 1...65_535)
+        if let bytes = try words.number("--pixel-bytes", 2...(65_535 * 1024)) {
+            guard rows == nil, columns == nil else { throw Mistake(description: "--pixel-bytes goes without rows and columns") }
+            columns = min(512, (bytes + 1) / 2)
+            rows = (bytes + columns! * 2 - 1) / (columns! * 2)
+        }
+        let shape = ImageShape(
+            rows: rows ?? 512, columns: columns ?? 512, frames: try words.number("--frames", 1...(1 << 24)) ?? 1,
+            isEncapsulated: words.flag("--encapsulated"))
+        if let objection = shape.objection { throw Mistake(description: objection) }
+        return shape
+    }
+}

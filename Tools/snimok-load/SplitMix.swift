@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A small generator of numbers (SplitMix64): the same seed gives the same studies on every machine, which the
+/// generator of the standard library does not promise.
+struct SplitMix: RandomNumberGenerator {
+    private var state: UInt64
+
+    /// - Parameter stream: numbers that tell this use of the seed from others, such as a study's and an instance's.
+    init(seed: UInt64, stream: Int...) {
+        state = seed
+        for number in stream {
+            state ^= UInt64(bitPattern: Int64(number)) &* 0xD6E8_FEB8_6659_FD93
+            state = next()
+        }
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
+        return value ^ value >> 31
+    }
+
+    /// A number from 0 to `bound` - 1. Written out, since the library's way from bits to a range may change.
+    mutating func below(_ bound: Int) -> Int { Int(next() >> 1) % bound }
+
+    mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
+
+    /// "2.25." and a UUID as a decimal number (PS3.5 section B.2), of version 8 (RFC 9562: made by a rule of one's own).
+    /// The highest bit is set, so that all have 39 digits and one can be written over another.
+    mutating func uid() -> String {
+        var value = UInt128(next()) << 64 | UInt128(next())
+        value |= 1 << 127
+        value = value & ~(0xF << 76) | 0x8 << 76
+        value = value & ~(0x3 << 62) | 0x2 << 62
+        return "2.25.\(value)"
+    }
+}

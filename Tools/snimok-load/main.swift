@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Sends studies to an archive over many associations and says how fast they were taken; see --help.
+
+import Glibc
+
+setvbuf(stdout, nil, _IOLBF, 0)
+exit(LoadTool.run(Array(CommandLine.arguments.dropFirst())))
