@@ -41,6 +41,9 @@ let package = Package(
 
         // What people run around the archive.
         .executableTarget(name: "generate-dictionary", path: "Tools/generate-dictionary", swiftSettings: strict),
+        .executableTarget(
+            name: "snimok-load", dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "DIMSE"],
+            path: "Tools/snimok-load", swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform"]),
         tests("CatalogTests", ["Catalog", "Platform"]),

@@ -77,7 +77,7 @@ package final class ArchiveReader {
                 report.instances += 1
                 report.bytes += record.header.payloadLength
                 guard full else { return }
-                do { try record.verify() } catch { damaged("\(error)") }
+                do { try record.verify() } catch { damaged("instance \(record.provenance[.sopInstanceUID]): \(error)") }
             } gap: { gap throws(LogError) in
                 guard gap.segment <= position.segment, gap.segment < position.segment || gap.range.lowerBound < position.endOffset
                 else { return }

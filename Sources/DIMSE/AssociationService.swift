@@ -67,6 +67,7 @@ package final class DIMSEServer: Sendable {
         session.store.waitForAll()
         // It holds the store service, which holds the association.
         association.onWake = nil
+        association.mayStop = { true }
     }
 }
 
@@ -88,6 +89,7 @@ final class Session {
 
     func run() throws(TransportError) {
         let store = store
+        association.mayStop = { store.isIdle }
         association.onWake = { () throws(TransportError) in try store.answerFinished() }
         while true {
             switch try association.nextMessage() {

@@ -78,6 +78,9 @@ final class StoreService {
         try association.flush()
     }
 
+    /// Whether nothing is outstanding.
+    var isIdle: Bool { shared.withLock { $0.outstanding == 0 } }
+
     /// Answers all that is outstanding.
     func finishAll() throws(TransportError) {
         while shared.withLock({ $0.outstanding }) > 0 { try waitForOne() }

@@ -12,7 +12,7 @@ import Transport
 package struct Configuration: Codable, Sendable {
     package struct DICOMSection: Codable, Sendable {
         package var bind = "127.0.0.1"
-        package var port: UInt16 = 11112
+        package var port = 11112
         package var maximumPDULength = 1 << 20
         package var asynchronousOperations: UInt16 = 16
         package var associationsMaximum = 256
@@ -28,7 +28,7 @@ package struct Configuration: Codable, Sendable {
 
     package struct HTTPSection: Codable, Sendable {
         package var bind = "127.0.0.1"
-        package var port: UInt16 = 8080
+        package var port = 8080
     }
 
     package struct StorageSection: Codable, Sendable {
@@ -47,7 +47,7 @@ package struct Configuration: Codable, Sendable {
         package var aeTitle: String
         package var addresses: [String]?
         package var host: String?
-        package var port: UInt16?
+        package var port: Int?
         package var organisation: String?
         package var issuer: String?
         package var characterSet: String?
@@ -158,6 +158,10 @@ extension Configuration {
                 throw ConfigurationError("peer \(peer.aeTitle): \"\(address)\" is no address range such as 10.1.0.0/16")
             }
         }
+        for (name, port) in [("dicom.port", dicom.port), ("http.port", http.port)] + peers.map({ ("port of peer \($0.aeTitle)", $0.port ?? 1) })
+        where !(0...65_535).contains(port) {
+            throw ConfigurationError("\(name) is \(port); a port is 0 to 65535")
+        }
         if Set(peers.map(\.aeTitle)).count != peers.count { throw ConfigurationError("two peers have the same AE title") }
         guard (4096...(64 << 20)).contains(dicom.maximumPDULength) else {
             throw ConfigurationError("dicom.maximumPDULength must be between 4096 and 67108864")
@@ -204,7 +208,7 @@ extension Configuration {
         settings.directory.peers = peers.map { peer in
             Peer(
                 aeTitle: peer.aeTitle, addresses: (peer.addresses ?? []).compactMap(AddressRange.init), host: peer.host,
-                port: peer.port, organisation: peer.organisation ?? organisation, issuer: peer.issuer ?? issuer,
+                port: peer.port.map { UInt16($0) }, organisation: peer.organisation ?? organisation, issuer: peer.issuer ?? issuer,
                 characterSet: peer.characterSet ?? "")
         }
         settings.limits = limits

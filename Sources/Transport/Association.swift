@@ -33,6 +33,8 @@ package final class Association {
     /// Signalled from other threads; `onWake` then runs on this association's thread.
     package let wakeUp: WakeUp
     package var onWake: (() throws(TransportError) -> Void)?
+    /// Whether a shutdown may end the association now; what is outstanding is answered first.
+    package var mayStop: () -> Bool = { true }
 
     private let socket: Socket
     private var machine: AssociationStateMachine
@@ -275,7 +277,7 @@ package final class Association {
         let patience = isWithinMessage ? limits.pduSeconds : limits.idleSeconds
         let deadline = start + UInt64(patience * 1e9)
         while true {
-            if !isWithinMessage, isStopping() { throw stop() }
+            if !isWithinMessage, isStopping(), mayStop() { throw stop() }
             var entries = (
                 pollfd(fd: socket.raw, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: wakeUp.file.raw, events: Int16(POLLIN), revents: 0)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Platform
 
 /// What the log refuses, finds damaged or cannot do.
@@ -25,6 +26,16 @@ package enum LogError: Error, CustomStringConvertible {
         case .notAnArchive(let path): "\(path) is not empty and holds no archive; choose another directory"
         case .damaged(let what): "stored bytes are damaged: \(what)"
         case .stopped(let reason): "the log is stopped after an error: \(reason); restart after the disk was checked"
+        }
+    }
+
+    /// Whether the bytes on the device are wrong or unreadable; anything else (no descriptors, no memory) says nothing
+    /// about them.
+    var isDamage: Bool {
+        switch self {
+        case .damaged: true
+        case .system(let error): error.code == EIO
+        default: false
         }
     }
 

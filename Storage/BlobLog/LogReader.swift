@@ -138,7 +138,9 @@ package final class LogReader: Sendable {
     private func openLarge(_ header: RecordHeader) throws(LogError) -> FileDescriptor {
         let name = directory.largeName(header.blobID, number: header.largeNumber)
         for folder in [directory.large, directory.incoming] {
-            if let file = try? FileDescriptor.open("\(folder)/\(name)", O_RDONLY) { return file }
+            do { return try FileDescriptor.open("\(folder)/\(name)", O_RDONLY) } catch {
+                guard error.code == ENOENT else { throw .system(error) }
+            }
         }
         throw .damaged("the file of a large object is missing: \(name)")
     }
@@ -169,5 +171,10 @@ package final class LogReader: Sendable {
             open[key] = segment
         }
         return segment
+    }
+
+    /// Drops a segment that is removed: another may be created under its number.
+    func forget(writer: UInt32, number: UInt32) {
+        segments.withLock { $0[Key(writer: writer, number: number)] = nil }
     }
 }

@@ -45,7 +45,8 @@ struct LogScanner {
     ) throws(LogError) {
         for number in try Segment.numbers(directory, writer: writer) where number >= position.segment {
             let segment: Segment
-            do { segment = try reader.segment(writer: writer, number: number) } catch {
+            do throws(LogError) { segment = try reader.segment(writer: writer, number: number) } catch {
+                guard error.isDamage else { throw error }
                 let size = (try? FileDescriptor.open(directory.segment(writer: writer, number: number), O_RDONLY).size())
                 try gap(LogScan.Gap(segment: number, range: 0..<(size ?? 0)))
                 continue
@@ -63,7 +64,7 @@ struct LogScanner {
         var offset = start
         var gapStart: UInt64?
         while offset < size {
-            guard let record = try? reader.record(in: segment, at: offset), record.header.recordLength > 0 else {
+            guard let record = try goodRecord(segment, offset) else {
                 gapStart = gapStart ?? offset
                 offset += RecordHeader.alignment
                 continue
@@ -74,5 +75,17 @@ struct LogScanner {
             offset += record.header.recordLength
         }
         if let from = gapStart { try gap(LogScan.Gap(segment: segment.number, range: from..<offset)) }
+    }
+
+    /// Nil: no record that can be read stands there.
+    private func goodRecord(_ segment: Segment, _ offset: UInt64) throws(LogError) -> StoredRecord? {
+        do throws(LogError) {
+            let record = try reader.record(in: segment, at: offset)
+            return record.header.recordLength > 0 ? record : nil
+        } catch {
+            // Only damage is a gap: recovery cuts what stands behind the last good record.
+            guard error.isDamage else { throw error }
+            return nil
+        }
     }
 }

@@ -20,7 +20,7 @@ package final class Quarantine: Sendable {
         self.maximumBytes = maximumBytes
         let path = directory.quarantine
         let files = try wrappingSystemErrors { () throws(SystemError) in
-            try FileSystem.entries(path).map { name throws(SystemError) in
+            try FileSystem.entries(path).filter { $0.hasSuffix(".dcm") }.map { name throws(SystemError) in
                 (name, try FileDescriptor.open("\(path)/\(name)", O_RDONLY).size())
             }
         }
@@ -82,6 +82,10 @@ package final class Quarantine: Sendable {
                 try FileDescriptor.open("\(path.dropLast(4)).txt", O_WRONLY | O_CREAT | O_TRUNC).write(text, at: 0)
             }
         } catch {
+            state.withLock { state in
+                guard let index = state.files.firstIndex(where: { $0.name == name }) else { return }
+                state.bytes -= state.files.remove(at: index).bytes
+            }
             Log.error("refused object could not be kept", ["why": "\(error)", "reason": reason])
         }
     }

@@ -29,7 +29,7 @@ struct Recovery {
         var report = RecoveryReport()
         var end = position
         var batch: [StoredRecord] = []
-        var gapsInBatch: [LogScan.Gap] = []
+        var gaps: [LogScan.Gap] = []
         func adopt(_ record: StoredRecord) throws(LogError) {
             try replay(record)
             report.replayed += 1
@@ -42,44 +42,46 @@ struct Recovery {
             if let first = batch.first, first.header.durableSequence != record.header.durableSequence {
                 // A later batch exists, so this one was synced: damage in it is damage, not an unfinished write.
                 for earlier in batch { try adopt(earlier) }
-                report.gaps += gapsInBatch
                 batch = []
-                gapsInBatch = []
             }
             batch.append(record)
         } gap: { gap throws(LogError) in
-            gapsInBatch.append(gap)
+            gaps.append(gap)
         }
-        let good = try verifiedPrefix(of: batch, gaps: gapsInBatch)
-        for record in batch.prefix(good) { try adopt(record) }
+        for record in batch.prefix(try goodCount(of: batch, after: end.sequence)) { try adopt(record) }
+        // What the last batch left damaged is cut; all else stays as it is.
+        report.gaps = gaps.filter { ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset) }
+        // Numbers that were durable once are not given away again, though their records may be unreadable.
+        end.sequence = max(end.sequence, batch.first?.header.durableSequence ?? 0)
+        try removeSegments(behind: end)
         report.cutBytes = try cut(to: end)
         return (end, report)
     }
 
-    /// How many records of the last batch may be adopted: all, or those before the first bad place. A gap that lies
-    /// before the whole batch is damage of an earlier one only if the batch's own number says that more was durable.
-    private func verifiedPrefix(of batch: [StoredRecord], gaps: [LogScan.Gap]) throws(LogError) -> Int {
-        var count = 0
-        for record in batch {
-            let isBehindGap = gaps.contains {
-                $0.segment == record.location.segment && $0.range.lowerBound < record.location.offset
-            }
-            if isBehindGap, record.header.sequence != record.header.durableSequence + UInt64(count) + 1 { break }
-            guard isOnDevice(record) else { break }
-            count += 1
+    /// How many records of the last batch may be adopted: all, or those before the first bad or missing one. A batch's
+    /// numbers follow each other from the one it names as durable, or from where the replay began within it.
+    private func goodCount(of batch: [StoredRecord], after sequence: UInt64) throws(LogError) -> Int {
+        var expected = sequence
+        if let first = batch.first { expected = max(expected, first.header.durableSequence) }
+        for (index, record) in batch.enumerated() {
+            expected += 1
+            guard record.header.sequence == expected, try isOnDevice(record) else { return index }
         }
-        return count
+        return batch.count
     }
 
-    private func isOnDevice(_ record: StoredRecord) -> Bool {
-        do {
+    private func isOnDevice(_ record: StoredRecord) throws(LogError) -> Bool {
+        do throws(LogError) {
             let path = directory.segment(writer: writer, number: record.location.segment)
             let segment = try Segment(directory, writer: writer, number: record.location.segment, forWriting: true)
-            try segment.file.synchronizeData()
-            try DirectFile(path).compare(with: segment.file, record.location.offset, record.location.length)
+            try wrappingSystemErrors { () throws(SystemError) in
+                try segment.file.synchronizeData()
+                try DirectFile(path).compare(with: segment.file, record.location.offset, record.location.length)
+            }
             try record.verifyIfStored()
             return true
         } catch {
+            guard error.isDamage else { throw error }
             Log.warning("record of the last batch not adopted", ["sequence": "\(record.header.sequence)", "why": "\(error)"])
             return false
         }
@@ -97,13 +99,26 @@ struct Recovery {
                 try file.truncate(to: end.endOffset)
                 try file.synchronize()
             }
-            // A segment that was begun behind the end holds nothing that counts.
-            var next = end.segment + 1
-            while FileSystem.exists(directory.segment(writer: writer, number: next)) {
-                unlink(directory.segment(writer: writer, number: next))
-                next += 1
-            }
             return cut
+        }
+    }
+
+    /// Removes segments that were begun behind the end: they hold nothing that counts, unless their block is damaged. It
+    /// was synced before the first record, so behind a bad one there may be all that was acknowledged since.
+    private func removeSegments(behind end: LogPosition) throws(LogError) {
+        // Before the first record, the first segment itself may be unfinished.
+        let last = end == .start ? 0 : end.segment
+        for number in try Segment.numbers(directory, writer: writer).reversed() where number > last {
+            let path = directory.segment(writer: writer, number: number)
+            let size = try wrappingSystemErrors { () throws(SystemError) in
+                try FileDescriptor.open(path, O_RDONLY).size()
+            }
+            if size > UInt64(Segment.blockBytes) { _ = try reader.segment(writer: writer, number: number) }
+            try wrappingSystemErrors { () throws(SystemError) in
+                try retryingInterrupts("unlink", path) { unlink(path) }
+                try FileSystem.synchronizeDirectory("\(directory.path)/segments")
+            }
+            reader.forget(writer: writer, number: number)
         }
     }
 }

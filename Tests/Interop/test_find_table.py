@@ -201,7 +201,8 @@ SPELLINGS = {
     "with a wildcard": lambda name: name.split("^")[0] + "*",
     "with a wildcard, lower case and е": lambda name: name.split("^")[0].lower().replace("ё", "е") + "*",
     "with one character replaced": lambda name: "?" + name[1:],
-    "by an infix": lambda name: "*" + name.split("^")[1][1:].upper() + "*",
+    # With the delimiter: as ё is е, ПЁТР alone is also part of Петровна.
+    "by an infix": lambda name: "*" + name.split("^")[1][1:].upper() + "^*",
 }
 
 

@@ -22,14 +22,12 @@ struct ImageShape: Sendable {
 
     /// Why no such instance can be written; nil if it can.
     var objection: String? {
-        guard (1...65535).contains(rows), (1...65535).contains(columns) else { return "rows and columns go from 1 to 65535" }
-        guard frames >= 1 else { return "--frames wants at least 1" }
         if isEncapsulated {
             // A packet has 128 bytes and must not reach over a row (PS3.5 section G.3.1); frames have even length.
             guard columns % 128 == 0, rows * columns % 256 == 0, rows * columns < 1 << 30 else {
                 return "--encapsulated wants columns in multiples of 128 and an even number of rows"
             }
-            return frames <= 1 << 24 ? nil : "--frames is at most \(1 << 24)"
+            return nil
         }
         return pixelBytes <= 0xFFFF_FFFE ? nil : "native pixel data is at most 4294967294 bytes; see --encapsulated"
     }

@@ -8,6 +8,14 @@ struct SyntheticOptions {
     var instances = 400
     var shape = ImageShape(rows: 512, columns: 512, frames: 1, isEncapsulated: false)
     var seed: UInt64 = 1
+
+    /// The seed mixed with all that shapes an instance, so that other content never comes under the same UID.
+    var identity: UInt64 {
+        let code = modality.code.utf8.reduce(0) { $0 << 8 | Int($1) }
+        let numbers = [code, instances, shape.rows, shape.columns, shape.frames, shape.isEncapsulated ? 1 : 0]
+        var random = SplitMix(seed: seed, numbers)
+        return random.next()
+    }
 }
 
 /// What the command line asks for.
@@ -122,7 +130,9 @@ struct LoadOptions {
         var rows = try words.number("--rows", 1...65_535)
         var columns = try words.number("--columns", 1...65_535)
         if let bytes = try words.number("--pixel-bytes", 2...(65_535 * 1024)) {
-            guard rows == nil, columns == nil else { throw Mistake(description: "--pixel-bytes goes without rows and columns") }
+            guard rows == nil, columns == nil else {
+                throw Mistake(description: "--pixel-bytes goes without rows and columns")
+            }
             columns = min(512, (bytes + 1) / 2)
             rows = (bytes + columns! * 2 - 1) / (columns! * 2)
         }

@@ -11,8 +11,13 @@ struct Patient {
         let isFemale = random.below(2) == 0
         name = random.below(3) < 2 ? Self.russianName(&random, isFemale) : Self.latinName(&random, isFemale)
         id = "P\(1_000_000 + random.below(9_000_000))"
-        birthDate = "\(1930 + random.below(90))\(Self.twoDigits(1 + random.below(12)))\(Self.twoDigits(1 + random.below(28)))"
+        birthDate = Self.date(in: 1930..<2020, &random)
         sex = isFemale ? "F" : "M"
+    }
+
+    static func date(in years: Range<Int>, _ random: inout SplitMix) -> String {
+        let year = years.lowerBound + random.below(years.count)
+        return "\(year)\(twoDigits(1 + random.below(12)))\(twoDigits(1 + random.below(28)))"
     }
 
     static func twoDigits(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
@@ -31,7 +36,7 @@ struct Patient {
     private static let men = ["Александр", "Пётр", "Сергей", "Дмитрий", "Юрий", "Фёдор"]
     private static let women = ["Анна", "Мария", "Елена", "Ольга", "Софья", "Наталья"]
     private static let fathers = ["Александров", "Сергеев", "Иванов", "Петров", "Михайлов", "Владимиров"]
-    private static let latinFamilies = ["Smith", "Müller", "García", "Novák", "O'Connor", "Kowalski", "Dubois", "Sørensen"]
+    private static let latinFamilies = ["Smith", "Müller", "García", "Novák", "O'Connor", "Kowalski", "Dubois", "Berg"]
     private static let latinMen = ["John", "Jürgen", "José", "Tomáš", "Patrick"]
     private static let latinWomen = ["Mary", "Katrin", "Lucía", "Eva", "Zoë"]
 

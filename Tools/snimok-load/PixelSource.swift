@@ -18,7 +18,7 @@ struct PixelSource: Sendable {
         step = asPackets ? Self.packetBytes : 2
         // The same bytes follow once more, as far as a piece may reach over the end.
         period = (1 << 15) * Self.packetBytes
-        var random = SplitMix(seed: seed, stream: -1)
+        var random = SplitMix(seed: seed, [])
         let first = asPackets ? Self.packets(period, &random) : Self.pixels(period, &random)
         ring = first + first.prefix(Self.pieceMaximum)
     }

@@ -6,7 +6,7 @@ struct SplitMix: RandomNumberGenerator {
     private var state: UInt64
 
     /// - Parameter stream: numbers that tell this use of the seed from others, such as a study's and an instance's.
-    init(seed: UInt64, stream: Int...) {
+    init(seed: UInt64, _ stream: [Int]) {
         state = seed
         for number in stream {
             state ^= UInt64(bitPattern: Int64(number)) &* 0xD6E8_FEB8_6659_FD93

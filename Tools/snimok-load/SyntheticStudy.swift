@@ -10,7 +10,7 @@ struct SyntheticStudy {
     private static let numberWidth = 8
 
     private let shape: ImageShape
-    private let seed: UInt64
+    private let identity: UInt64
     private let index: Int
     private let sopClassUID: String
     private var head: [UInt8] = []
@@ -19,17 +19,19 @@ struct SyntheticStudy {
 
     init(_ options: SyntheticOptions, index: Int) {
         shape = options.shape
-        seed = options.seed
+        identity = options.identity
         self.index = index
         sopClassUID = shape.frames > 1 ? options.modality.multiFrameClassUID : options.modality.sopClassUID
-        var random = SplitMix(seed: seed, stream: index)
+        var random = SplitMix(seed: identity, [index])
         var writer = DataSetWriter(transferSyntax: .explicitVRLittleEndian)
         appendStudy(&writer, options.modality, &random)
         appendImage(&writer)
         head = writer.bytes
     }
 
-    var transferSyntaxUID: String { shape.isEncapsulated ? "1.2.840.10008.1.2.5" : TransferSyntax.explicitVRLittleEndian.uid }
+    var transferSyntaxUID: String {
+        (shape.isEncapsulated ? TransferSyntax.rleLossless : .explicitVRLittleEndian).uid
+    }
 
     /// Bytes of a whole data set.
     var dataSetBytes: Int {
@@ -37,7 +39,7 @@ struct SyntheticStudy {
     }
 
     func instance(_ number: Int) -> StoreSender.Instance {
-        var random = SplitMix(seed: seed, stream: index, number)
+        var random = SplitMix(seed: identity, [index, number])
         return StoreSender.Instance(
             sopClassUID: sopClassUID, sopInstanceUID: random.uid(), transferSyntaxUID: transferSyntaxUID)
     }
@@ -100,8 +102,7 @@ struct SyntheticStudy {
 extension SyntheticStudy {
     private mutating func appendStudy(_ writer: inout DataSetWriter, _ modality: Modality, _ random: inout SplitMix) {
         let patient = Patient(&random)
-        let day = Patient.twoDigits(1 + random.below(28))
-        let date = "\(2020 + random.below(6))\(Patient.twoDigits(1 + random.below(12)))\(day)"
+        let date = Patient.date(in: 2020..<2026, &random)
         let time = "\(Patient.twoDigits(8 + random.below(12)))\(Patient.twoDigits(random.below(60)))00"
         let identity = 100_000 + random.below(900_000)
         writer.append(.specificCharacterSet, .cs, text: "ISO_IR 192")

@@ -4,5 +4,4 @@
 
 import Glibc
 
-setvbuf(stdout, nil, _IOLBF, 0)
 exit(LoadTool.run(Array(CommandLine.arguments.dropFirst())))

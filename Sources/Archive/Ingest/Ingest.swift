@@ -42,7 +42,7 @@ package final class Ingest {
         if let stopped = archive.stopReason { failure = .failed(stopped) }
         for (tag, uid) in [(Tag.sopClassUID, sopClassUID), (.sopInstanceUID, sopInstanceUID)]
         where UIDGrammar.check(uid) == .unacceptable {
-            failure = failure ?? .notUnderstood(tag, "\(tag) is not a UID")
+            failure = failure ?? .notUnderstood(tag, Self.notUID(tag))
         }
     }
 
@@ -161,8 +161,12 @@ package final class Ingest {
         }
         for (tag, column) in [(Tag.studyInstanceUID, CatalogColumn.studyInstanceUID), (.seriesInstanceUID, .seriesInstanceUID)]
         where !values[column].isEmpty && UIDGrammar.check(values[column]) == .unacceptable {
-            throw .notUnderstood(tag, "\(tag) is not a UID")
+            throw .notUnderstood(tag, Self.notUID(tag))
         }
+    }
+
+    private static func notUID(_ tag: Tag) -> String {
+        "\(DataDictionary.keyword(of: tag) ?? "") \(tag) is no UID: digits and dots only"
     }
 
     /// Gives the catalog what it cannot do without; the stored bytes stay as they came.

@@ -34,8 +34,12 @@ package enum CommandLineTool {
     package static func run(_ arguments: [String]) -> Int32 {
         signal(SIGPIPE, SIG_IGN)
         guard let name = arguments.first, name != "--help", name != "-h" else {
+            if arguments.isEmpty {
+                complain("a subcommand is wanted\n\n" + help)
+                return ExitCode.usage.rawValue
+            }
             print(help)
-            return arguments.isEmpty ? ExitCode.usage.rawValue : ExitCode.success.rawValue
+            return ExitCode.success.rawValue
         }
         guard let command = subcommands.first(where: { $0.name == name }) else {
             complain("unknown subcommand \(name); see snimok --help")

@@ -20,8 +20,8 @@ enum ServeCommand {
             configuration.http.bind = bind
         }
         if let title = try arguments.value("--aet") { configuration.aeTitle = title }
-        if let port = try port(&arguments, "--dicom-port") { configuration.dicom.port = port }
-        if let port = try port(&arguments, "--http-port") { configuration.http.port = port }
+        if let port = try port(&arguments, "--dicom-port") { configuration.dicom.port = Int(port) }
+        if let port = try port(&arguments, "--http-port") { configuration.http.port = Int(port) }
         try arguments.end()
         try configuration.check()
         // Blocked before any thread begins, so that all inherit it and only `sigwait` sees them.

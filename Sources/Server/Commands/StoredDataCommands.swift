@@ -67,7 +67,7 @@ enum VerifyCommand {
         try arguments.help(help)
         let configuration = try arguments.configuration()
         let isQuick = arguments.flag("--quick")
-        _ = arguments.flag("--full")
+        if arguments.flag("--full"), isQuick { throw Arguments.Failure.wrong("verify is either --quick or --full") }
         try arguments.end()
         let archive = try ArchiveReader(configuration.data)
         let report = try archive.verify(full: !isQuick) { CommandLineTool.complain("damaged: \($0)") }

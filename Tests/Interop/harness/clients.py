@@ -10,6 +10,8 @@ from pynetdicom import AE, _config, build_role, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.presentation import build_context
+from pynetdicom.service_class import ServiceClass, StorageServiceClass
+from pynetdicom.sop_class import register_uid, uid_to_service_class
 
 from harness.samples import Instance
 from harness.wire import CT, EXPLICIT, IMPLICIT
@@ -199,6 +201,9 @@ class Destination:
         ae.require_called_aet = True
         ae.maximum_pdu_size = 1 << 17
         for cls in sorted({cls for cls, _ in pairs}):
+            # pynetdicom serves what it knows; retired and private storage classes are made known.
+            if uid_to_service_class(cls) is ServiceClass:
+                register_uid(cls, f"StorageClass_{cls.replace('.', '_')}", StorageServiceClass)
             ae.add_supported_context(cls, [syntax for other, syntax in pairs if other == cls])
 
         def keep(event):

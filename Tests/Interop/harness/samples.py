@@ -1,4 +1,6 @@
 """Instances to send: made here, or read from files without touching their bytes."""
+import array
+import copy
 import io
 import random
 import struct
@@ -73,12 +75,24 @@ def encode(dataset, transfer_syntax=EXPLICIT):
     buffer = DicomBytesIO()
     buffer.is_little_endian = transfer_syntax != BIG_ENDIAN
     buffer.is_implicit_VR = transfer_syntax == IMPLICIT
-    write_dataset(buffer, dataset)
+    write_dataset(buffer, _swapped(dataset) if transfer_syntax == BIG_ENDIAN else dataset)
     return buffer.getvalue()
 
 
+def _swapped(dataset):
+    """OW values in the other byte order (PS3.5 section 7.3), which pydicom leaves to its caller."""
+    swapped = copy.deepcopy(dataset)
+    if "PixelData" in swapped and swapped["PixelData"].VR == "OW":
+        words = array.array("H", swapped.PixelData)
+        words.byteswap()
+        swapped.PixelData = words.tobytes()
+        swapped["PixelData"].VR = "OW"
+    return swapped
+
+
 def decode(data, transfer_syntax=EXPLICIT):
-    return pydicom.dcmread(io.BytesIO(bytes(128) + b"DICM" + _meta(transfer_syntax) + data), force=False)
+    dataset = pydicom.dcmread(io.BytesIO(bytes(128) + b"DICM" + _meta(transfer_syntax) + data), force=False)
+    return _swapped(dataset) if transfer_syntax == BIG_ENDIAN else dataset
 
 
 def _meta(transfer_syntax):
