@@ -173,7 +173,7 @@ package final class CatalogReader {
     }
 
     private static let versionColumns = """
-        i.sop_class_uid, i.uid, e.uid, s.uid, v.transfer_syntax, v.blob, v.writer, v.segment, v.offset, v.length,
+        v.sop_class_uid, i.uid, e.uid, s.uid, v.transfer_syntax, v.blob, v.writer, v.segment, v.offset, v.length,
         v.data_set_length, v.sequence, o.name, v.calling_ae_title, i.flags
         """
     private static let versionTables = """

@@ -165,12 +165,12 @@ package final class CatalogWriter {
     ) throws(CatalogError) -> Int64 {
         try database.statement(
             """
-            INSERT INTO version(instance, blob, sequence, writer, segment, offset, length, data_set_length, transfer_syntax,
-                organisation, calling_ae_title, flags) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO version(instance, blob, sequence, writer, segment, offset, length, data_set_length,
+                sop_class_uid, transfer_syntax, organisation, calling_ae_title, flags) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """
         ).run(
             [.integer(instance), .blob(event.blobID), .integer(Int64(event.sequence))] + location(event.location) + [
-                .integer(Int64(event.dataSetLength)), .text(event.transferSyntaxUID), .integer(organisation),
+                .integer(Int64(event.dataSetLength)), .text(event[.sopClassUID]), .text(event.transferSyntaxUID), .integer(organisation),
                 .text(event.source.callingAETitle), .integer(flags.rawValue),
             ])
         return database.lastInsertedID

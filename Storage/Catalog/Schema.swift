@@ -78,7 +78,7 @@ enum Schema {
         CREATE INDEX instance_series ON instance(series);
         CREATE TABLE version(id INTEGER PRIMARY KEY, instance INTEGER NOT NULL, blob BLOB NOT NULL,
             sequence INTEGER NOT NULL, writer INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
-            length INTEGER NOT NULL, data_set_length INTEGER NOT NULL, transfer_syntax TEXT NOT NULL,
+            length INTEGER NOT NULL, data_set_length INTEGER NOT NULL, sop_class_uid TEXT NOT NULL, transfer_syntax TEXT NOT NULL,
             organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL, flags INTEGER NOT NULL) STRICT;
         CREATE UNIQUE INDEX version_blob ON version(blob);
         -- By the first sighting of each version from each organisation: who gets which.
