@@ -46,7 +46,7 @@ let package = Package(
             path: "Tools/snimok-load", swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform"]),
-        tests("CatalogTests", ["Catalog", "Platform"]),
+        tests("CatalogTests", ["Catalog", "Platform", "CSQLite"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),
         tests("DICOMTests", ["DICOM", "Platform"]),
     ],

@@ -111,7 +111,8 @@ def store_case(bench, associations, count):
     for name in (make().name for make in bench.servers()):
         seconds, cpu, peak = zip(*runs[name])
         lines.append(
-            f"| {associations} | {each * associations} | {name} | {spread([each * associations / s for s in seconds], 0)} "
+            f"| {associations} | {each * associations} | {name} "
+            f"| {spread([each * associations / s for s in seconds], 0)} "
             f"| {spread([gigabytes * 1e3 / s for s in seconds], 0)} | {spread([c / gigabytes for c in cpu], 2)} "
             f"| {max(peak) / 1e6:.0f} | {median[name] / median['Snimok']:.2f} |")
     return lines
@@ -123,8 +124,8 @@ def store_run(server, folders, expected):
     before = server.cpu_seconds()
     start = time.monotonic()
     senders = [subprocess.Popen(
-        ["/usr/bin/storescu", "-aec", server.ae_title, "+sd", "+r", "127.0.0.1", str(server.dicom_port), str(folder)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment) for folder in folders]
+        ["/usr/bin/storescu", "-aec", server.ae_title, "+sd", "+r", "127.0.0.1", str(server.dicom_port),
+         str(folder)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment) for folder in folders]
     codes = [sender.wait() for sender in senders]
     seconds = time.monotonic() - start
     # What is left to be done after the last answer belongs to the work as well.

@@ -94,8 +94,8 @@ class Snimok(Server):
     def instances(self):
         """Instances stored, as C-FIND counts them."""
         found = subprocess.run(
-            ["/usr/bin/findscu", "-S", "-aec", self.ae_title, "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID",
-             "-k", "NumberOfStudyRelatedInstances", "127.0.0.1", str(self.dicom_port)],
+            ["/usr/bin/findscu", "-S", "-aec", self.ae_title, "-k", "QueryRetrieveLevel=STUDY",
+             "-k", "StudyInstanceUID", "-k", "NumberOfStudyRelatedInstances", "127.0.0.1", str(self.dicom_port)],
             capture_output=True, text=True, check=True)
         return sum(int(n) for n in re.findall(r"\(0020,1208\) IS \[(\d+) *\]", found.stdout + found.stderr))
 

@@ -98,8 +98,9 @@ extension CommandSet {
         _ element: UInt16, _ value: UnsafeRawBufferPointer
     ) throws(CommandSetError) -> String? {
         if value.isEmpty { return nil }
-        guard let uid = try? WireText.uid(value, "UID") else { throw .invalidLength(element: element) }
-        return uid
+        // A UID that is too long is for the service to refuse, with the status that says so; here it only has a bound.
+        guard value.count <= 256 else { throw .invalidLength(element: element) }
+        return WireText.text(value, limit: 256)
     }
 
     /// AE, one value.

@@ -118,8 +118,7 @@ final class Session {
     func handleWhileBusy() throws(TransportError) -> WhileBusy {
         switch try association.nextMessage() {
         case .releaseRequested:
-            association.abort()
-            throw .protocolViolation(.unexpectedPDU, "release while an operation is running")
+            throw association.refuse(.unexpectedPDU, "release while an operation is running")
         case .command(let command, let contextID):
             switch command.commandField {
             case .cCancelRequest: return .cancel(command.messageIDBeingRespondedTo)
@@ -133,12 +132,15 @@ final class Session {
 
     private func handle(_ command: CommandSet, _ contextID: UInt8) throws(TransportError) {
         guard let context = association.negotiated.context(contextID) else {
-            association.abort()
-            throw .protocolViolation(.invalidPDUParameterValue, "presentation context \(contextID) was not accepted")
+            throw association.refuse(.invalidPDUParameterValue, "presentation context \(contextID) was not accepted")
         }
+        // A request that cannot be answered, for want of a message id (PS3.7 section 9.3), is no request.
+        guard command.messageID != nil || command.commandField == .cCancelRequest || command.commandField?.isResponse == true
+        else { throw association.refuse(.invalidPDUParameterValue, "command without a message id") }
         switch command.commandField {
         case .cStoreRequest: try store.handle(command, context)
-        case .cEchoRequest: try association.send(.cEchoResponse(to: command.messageID ?? 0), contextID: contextID)
+        case .cEchoRequest where context.abstractSyntax == ServiceClasses.verification:
+            try association.send(.cEchoResponse(to: command.messageID ?? 0), contextID: contextID)
         case .cFindRequest: try query(command, context, ServiceClasses.find) { [self] (identifier, root) throws(TransportError) in
             try FindService(self, command, context).run(identifier, root)
         }
@@ -157,8 +159,7 @@ final class Session {
     private func refuse(_ command: CommandSet, _ contextID: UInt8) throws(TransportError) {
         if command.hasDataSet { try association.receiveDataSet(contextID: contextID, into: MemorySink(maximumBytes: 0)) }
         guard let field = command.commandField, !field.isResponse else {
-            association.abort()
-            throw .protocolViolation(.unexpectedPDU, "unexpected command \(command.commandFieldCode)")
+            throw association.refuse(.unexpectedPDU, "unexpected command \(command.commandFieldCode)")
         }
         try association.send(
             .response(to: command, status: .unrecognizedOperation, errorComment: "Not a service of this archive"),

@@ -454,6 +454,9 @@ package final class Association {
         waitForClose()
     }
 
+    /// Ends the association because the peer broke the protocol in a way that only the service sees.
+    package func refuse(_ abort: Abort, _ what: String) -> TransportError { violation(abort, what) }
+
     private func stop() -> TransportError {
         try? perform(.abortByUser)
         return .stopping

@@ -67,9 +67,13 @@ package final class Quarantine: Sendable {
                 unlink("\(directory.quarantine)/\(oldest.name)")
                 unlink("\(directory.quarantine)/\(oldest.name.dropLast(4)).txt")
             }
-            state.serial += 1
             let time = Clock.timestamp().filter { $0 != ":" }
-            let name = "\(time)-\(getpid())-\(state.serial).dcm"
+            var name = ""
+            // In a container every process has the same number.
+            repeat {
+                state.serial += 1
+                name = "\(time)-\(getpid())-\(state.serial).dcm"
+            } while FileSystem.exists("\(directory.quarantine)/\(name)")
             state.files.append((name, bytes))
             state.bytes += bytes
             return name

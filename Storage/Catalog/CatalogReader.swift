@@ -271,6 +271,16 @@ package final class CatalogReaders: Sendable {
         return try body(reader)
     }
 
+    /// Of instances with the same UID under several series only one can be meant by it: the asker's own newest, else the
+    /// one that came first.
+    private static func withoutNamesakes(_ versions: [CatalogVersion], _ organisation: String) -> [CatalogVersion] {
+        guard versions.contains(where: { $0.flags.contains(.conflict) }) else { return versions }
+        return Dictionary(grouping: versions, by: \.sopInstanceUID).values.map { namesakes in
+            let own = namesakes.filter { $0.organisation == organisation }
+            return own.max { $0.sequence < $1.sequence } ?? namesakes.min { $0.sequence < $1.sequence }!
+        }
+    }
+
     private func borrow() throws(CatalogError) -> CatalogReader {
         let idle: CatalogReader?? = state.wait { state in
             if let reader = state.idle.popLast() { return .some(reader) }
@@ -294,7 +304,7 @@ package final class CatalogReaders: Sendable {
             all += page
             after = next
         }
-        return all.sorted { left, right in
+        return Self.withoutNamesakes(all, organisation).sorted { left, right in
             (left.location.writer, left.location.segment, left.location.offset)
                 < (right.location.writer, right.location.segment, right.location.offset)
         }

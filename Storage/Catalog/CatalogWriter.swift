@@ -126,7 +126,8 @@ package final class CatalogWriter {
         let isFaulty = event.flags & 1 != 0
         var flags: CatalogFlags = isFaulty ? .faultyUID : []
         let inserted = try insert(instance: event, series.id, organisation, flags)
-        let instance = if let inserted { inserted } else { try otherVersion(event, &flags) }
+        let instance = if let inserted { inserted } else { try otherVersion(event, series.id, &flags) }
+        if inserted != nil { try flagNamesakes(event, series.id) }
         let version = try insert(version: event, instance, organisation, flags)
         try addSource(instance, organisation, event.sequence, version)
         pending.meta["versions", default: 0] += 1
@@ -137,11 +138,22 @@ package final class CatalogWriter {
     }
 
     /// A further version of an instance that is known: both are kept and flagged.
-    private func otherVersion(_ event: CatalogInstance, _ flags: inout CatalogFlags) throws(CatalogError) -> Int64 {
+    private func otherVersion(
+        _ event: CatalogInstance, _ series: Int64, _ flags: inout CatalogFlags
+    ) throws(CatalogError) -> Int64 {
         flags.insert(.conflict)
         return try database.statement(
-            "UPDATE instance SET versions = versions + 1, flags = flags | 2 WHERE uid = ? RETURNING id"
-        ).first([.text(event[.sopInstanceUID])]) { $0.integer(0) }!
+            "UPDATE instance SET versions = versions + 1, flags = flags | 2 WHERE uid = ? AND series = ? RETURNING id"
+        ).first([.text(event[.sopInstanceUID]), .integer(series)]) { $0.integer(0) }!
+    }
+
+    /// The same UID under another series: both are kept where they came, and flagged.
+    private func flagNamesakes(_ event: CatalogInstance, _ series: Int64) throws(CatalogError) {
+        let uid = Statement.Value.text(event[.sopInstanceUID])
+        let other = try database.statement("SELECT 1 FROM instance WHERE uid = ? AND series <> ?")
+            .first([uid, .integer(series)]) { _ in true }
+        guard other != nil else { return }
+        try database.statement("UPDATE instance SET flags = flags | 2 WHERE uid = ?").run([uid])
     }
 
     // MARK: Rows
@@ -153,7 +165,7 @@ package final class CatalogWriter {
         let names = columns.map(\.sqlName).joined(separator: ", ")
         let places = String(repeating: ", ?", count: columns.count)
         try database.statement(
-            "INSERT INTO instance(series, first_organisation, flags, \(names)) VALUES(?, ?, ?\(places)) ON CONFLICT(uid) DO NOTHING"
+            "INSERT INTO instance(series, first_organisation, flags, \(names)) VALUES(?, ?, ?\(places)) ON CONFLICT(uid, series) DO NOTHING"
         ).run(
             [.integer(series), .integer(organisation), .integer(flags.rawValue)]
                 + columns.map { Statement.Value(event.values[$0.rawValue]) })

@@ -99,19 +99,28 @@ struct QueryBuilder {
 
     /// The literal beginning of a pattern as a range that an index can serve.
     private mutating func addPrefix(_ column: String, _ pattern: String) {
-        let prefix = String(pattern.prefix { $0 != "*" && $0 != "?" })
+        let prefix = Self.literalBeginning(pattern)
         guard !prefix.isEmpty else { return }
         conditions.append("\(column) >= ? AND \(column) < ?")
         values += [.text(prefix), .text(prefix + "\u{10FFFF}")]
     }
 
+    private static func literalBeginning(_ pattern: String) -> String {
+        String(pattern.prefix { $0 != "*" && $0 != "?" })
+    }
+
     // MARK: Names
 
-    /// Names of physicians: as a whole or by the component group that begins the value.
+    /// Names of physicians: as a whole or by any component group. The beginning bounds the index of those whose first
+    /// group it may be; the few names of several groups have an index of their own.
     private mutating func addName(_ column: String, _ match: CatalogMatch) {
         switch match {
         case .equals(let value), .wildcard(let value):
-            addPrefix(column, value)
+            let prefix = Self.literalBeginning(value)
+            if !prefix.isEmpty {
+                conditions.append("(\(column) >= ? AND \(column) < ? OR instr(\(column), '=') > 0)")
+                values += [.text(prefix), .text(prefix + "\u{10FFFF}")]
+            }
             conditions.append("matches_name(?, \(column))")
             values.append(.text(value))
         case .anyOf, .range: addText(column, match)

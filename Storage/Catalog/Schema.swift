@@ -44,6 +44,8 @@ enum Schema {
         CREATE INDEX study_study_id ON study(study_id) WHERE study_id IS NOT NULL;
         CREATE INDEX study_referrer ON study(referring_physician_name_folded)
             WHERE referring_physician_name_folded IS NOT NULL;
+        CREATE INDEX study_referrer_groups ON study(instr(referring_physician_name_folded, '='))
+            WHERE instr(referring_physician_name_folded, '=') > 0;
         CREATE TABLE study_patient(patient INTEGER NOT NULL, study INTEGER NOT NULL,
             PRIMARY KEY(patient, study)) STRICT, WITHOUT ROWID;
 
@@ -74,7 +76,8 @@ enum Schema {
         CREATE TABLE instance(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, \(columns(.instance)),
             first_organisation INTEGER NOT NULL, versions INTEGER NOT NULL DEFAULT 1,
             flags INTEGER NOT NULL DEFAULT 0) STRICT;
-        CREATE UNIQUE INDEX instance_uid ON instance(uid);
+        -- The same UID under another series is another row, so that each is found where its sender put it.
+        CREATE UNIQUE INDEX instance_uid ON instance(uid, series);
         CREATE INDEX instance_series ON instance(series);
         CREATE TABLE version(id INTEGER PRIMARY KEY, instance INTEGER NOT NULL, blob BLOB NOT NULL,
             sequence INTEGER NOT NULL, writer INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
@@ -100,7 +103,8 @@ enum Schema {
             ('patient_name', 'patient_name_folded', '10000000 3 1'),
             ('study', 'study_uid', '10000000 1'), ('study', 'study_date', '10000000 3000 2'),
             ('study', 'study_accession', '10000000 2'), ('study', 'study_study_id', '10000000 20'),
-            ('study', 'study_referrer', '10000000 2000'), ('study_patient', 'study_patient', '10000000 3 1'),
+            ('study', 'study_referrer', '10000000 2000'), ('study', 'study_referrer_groups', '100000 10000'),
+            ('study_patient', 'study_patient', '10000000 3 1'),
             ('study_content', 'study_content', '40000000 4 2 2 1'),
             ('study_content', 'study_content_value', '40000000 20000000 1000000 1'),
             ('series', 'series_uid', '40000000 1'), ('series', 'series_study', '40000000 4'),
@@ -109,7 +113,7 @@ enum Schema {
             ('series_request', 'series_request_procedure', '20000000 3'),
             ('series_request', 'series_request_step', '20000000 3'),
             ('series_request', 'series_request_accession', '20000000 3'),
-            ('instance', 'instance_uid', '2000000000 1'), ('instance', 'instance_series', '2000000000 100'),
+            ('instance', 'instance_uid', '2000000000 1 1'), ('instance', 'instance_series', '2000000000 100'),
             ('version', 'version_blob', '2000000000 1'), ('version_source', 'version_source', '2000000000 1 1 1');
         ANALYZE sqlite_schema;
         """

@@ -60,7 +60,9 @@ struct DirectoryTests {
         #expect(!FileSystem.exists("\(folder.path)/segments"))
     }
 
-    @Test("A damaged format file is no new archive", arguments: ["", "{", "{\"format\":1}", "{\"format\":1,\"archive\":\"x\"}"])
+    @Test(
+        "A damaged format file is no new archive",
+        arguments: ["", "{", "{\"format\":1}", "{\"format\":1,\"archive\":\"x\"}"])
     func damagedFormat(text: String) throws {
         try Disk.write("\(folder.path)/format", Array(text.utf8))
         #expect(throws: LogError.self) { try DataDirectory(folder.path) }
@@ -177,7 +179,9 @@ struct LargeObjectTests {
         let directory = try DataDirectory(folder.path)
         let quarantine = try Quarantine(directory, maximumBytes: 1000)
         for number in 1...5 {
-            [UInt8](repeating: UInt8(number), count: 300).withUnsafeBytes { quarantine.keep($0, reason: "no. \(number)") }
+            [UInt8](repeating: UInt8(number), count: 300).withUnsafeBytes {
+                quarantine.keep($0, reason: "no. \(number)")
+            }
         }
         #expect(quarantine.totals.files == 3 && quarantine.totals.bytes == 900)
         let objects = try entries("quarantine").filter { $0.hasSuffix(".dcm") }

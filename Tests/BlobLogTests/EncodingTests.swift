@@ -42,14 +42,16 @@ struct EncodingTests {
         header.largeNumber = 99
         let bytes = header.encoded(segment: segment, offset: 8192)
         #expect(bytes.count == 256)
-        #expect(Array(bytes[0..<16]) == Array("SNRC".utf8) + [1, 0, 3, 0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11])
+        #expect(
+            Array(bytes[0..<16]) == Array("SNRC".utf8) + [1, 0, 3, 0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11])
         #expect(bytes.withUnsafeBytes { RecordHeader(decoding: $0, segment: segment, offset: 8192) } == header)
         #expect(bytes.withUnsafeBytes { RecordHeader(decoding: $0, segment: segment, offset: 4096) } == nil)
         let other = try Segment(creatingIn: directory, writer: 1, number: 2)
         #expect(bytes.withUnsafeBytes { RecordHeader(decoding: $0, segment: other, offset: 8192) } == nil)
     }
 
-    @Test("A record's length is rounded up to 4,096", arguments: [(0, 4096), (3000, 4096), (4096, 8192), (8000, 12288)])
+    @Test(
+        "A record's length is rounded up to 4,096", arguments: [(0, 4096), (3000, 4096), (4096, 8192), (8000, 12288)])
     func recordLength(payload: Int, expected: UInt64) {
         let header = RecordHeader(Samples.record(Samples.bytes(payload)), sequence: 1, durableSequence: 0)
         #expect(header.recordLength == expected)
@@ -84,7 +86,9 @@ struct EncodingTests {
     @Test("An index is read back as it was written, and refused when it is cut")
     func index() throws {
         var index = PayloadIndex()
-        index.largeValues = [.init(tag: 0x7FE0_0010, range: 900..<70_000), .init(tag: 0xFFFC_FFFC, range: 70_000..<80_000)]
+        index.largeValues = [
+            .init(tag: 0x7FE0_0010, range: 900..<70_000), .init(tag: 0xFFFC_FFFC, range: 70_000..<80_000),
+        ]
         index.frames = [908..<1000, 1000..<2000]
         index.checksums = [1, .max, 3, 4]
         index.inflatedHeader = [9, 8, 7]
@@ -170,7 +174,9 @@ struct ChunkTests {
         }
     }
 
-    @Test("Sums do not depend on the pieces in which the bytes come", arguments: [1, 1000, 65_535, 65_536, 65_537, 200_000])
+    @Test(
+        "Sums do not depend on the pieces in which the bytes come",
+        arguments: [1, 1000, 65_535, 65_536, 65_537, 200_000])
     func pieces(size: Int) {
         let bytes = Samples.bytes(200_000)
         let summer = ChunkSummer()

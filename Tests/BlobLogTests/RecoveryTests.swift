@@ -82,7 +82,8 @@ struct RecoveryTests {
         let end = locations[3].offset + locations[3].length
         let start = locations[2].offset + from
         try Disk.write(segment, [UInt8](repeating: 0, count: Int(end - start)), at: start)
-        let expected: [UInt64] = from < 8192 ? [1, 2] : [1, 2, 3]
+        // From 8,000 on, only padding of the first of the two is lost, which is zeros anyway.
+        let expected: [UInt64] = from < 8000 ? [1, 2] : [1, 2, 3]
         #expect(try Session(folder).sequences == expected)
         try expectGoesOn(expected)
     }
@@ -234,7 +235,8 @@ struct RecoveryTests {
     @Test("An unfinished first segment does not stand in the way", arguments: [0, 50, 96, 4096])
     func unfinishedFirstSegment(bytes: Int) throws {
         _ = try Session(folder)
-        try Disk.write(segment, [UInt8]([UInt8]("SNIMOKSG".utf8) + [UInt8](repeating: 0, count: 4088))[..<bytes].map { $0 })
+        try Disk.write(
+            segment, [UInt8]([UInt8]("SNIMOKSG".utf8) + [UInt8](repeating: 0, count: 4088))[..<bytes].map { $0 })
         try expectGoesOn([])
     }
 
@@ -280,7 +282,8 @@ struct RecoveryTests {
             try session.append(Samples.bytes(10))
             for kind in [RecordHeader.Kind.sighting, .tombstone, .annotation] {
                 _ = try session.writer.append([
-                    NewRecord(kind: kind, receivedAtNanoseconds: 5, blobID: .zero, provenance: Samples.provenance.encoded())
+                    NewRecord(
+                        kind: kind, receivedAtNanoseconds: 5, blobID: .zero, provenance: Samples.provenance.encoded())
                 ])
             }
         }
@@ -298,7 +301,11 @@ struct RecoveryTests {
         let log = try BlobLog(try DataDirectory(folder.path, locking: false))
         var sequences: [UInt64] = []
         var gaps: [LogScan.Gap] = []
-        try log.forEachRecord { sequences.append($0.header.sequence) } gap: { gaps.append($0) }
+        try log.forEachRecord {
+            sequences.append($0.header.sequence)
+        } gap: {
+            gaps.append($0)
+        }
         #expect(sequences == [1, 3])
         #expect(gaps == [.init(segment: 1, range: 8192..<12_288)])
         #expect(try Disk.bytes(segment) == before)

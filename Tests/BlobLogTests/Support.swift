@@ -9,7 +9,7 @@ final class Folder {
     let path: String
 
     init() throws {
-        path = "\(NSTemporaryDirectory())/snimok-test-\(UUID().uuidString)"
+        path = "\(NSTemporaryDirectory())snimok-test-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 
@@ -18,12 +18,14 @@ final class Folder {
 
 /// An open log and what its recovery found.
 final class Session {
+    private let folder: Folder
     let log: BlobLog
     let writer: LogWriter
     let report: RecoveryReport
     private(set) var replayed: [StoredRecord] = []
 
     init(_ folder: Folder, from position: LogPosition = .start, segmentBytes: UInt64 = 1 << 30) throws {
+        self.folder = folder
         log = try BlobLog(try DataDirectory(folder.path), segmentBytes: segmentBytes)
         var records: [StoredRecord] = []
         (writer, report) = try log.recover(from: position) { record throws(LogError) in records.append(record) }

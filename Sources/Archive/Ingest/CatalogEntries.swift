@@ -13,7 +13,7 @@ enum CatalogEntries {
     static func complete(
         _ values: inout CatalogMapping.Values, sopClassUID: String, sopInstanceUID: String, issuer: String
     ) -> Bool {
-        var isFaulty = values[.sopInstanceUID].isEmpty
+        var isFaulty = false
         values.texts[CatalogColumn.sopClassUID.rawValue] = sopClassUID
         values.texts[CatalogColumn.sopInstanceUID.rawValue] = sopInstanceUID
         for (column, salt) in [(CatalogColumn.studyInstanceUID, "study"), (.seriesInstanceUID, "series")]

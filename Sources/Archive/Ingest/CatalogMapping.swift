@@ -72,6 +72,10 @@ package enum CatalogMapping {
                 guard bytes.count >= 2 else { return "" }
                 return String(isBigEndian ? Int(bytes[0]) << 8 | Int(bytes[1]) : Int(bytes[1]) << 8 | Int(bytes[0]))
             }
+            // Two UIDs where one belongs are none.
+            if vr == .ui {
+                return DataSet.Element(tag: tag, vr: vr, value: bytes).plainValues.joined(separator: "\\")
+            }
             guard vr.isAffectedByCharacterSet else {
                 return DataSet.Element(tag: tag, vr: vr, value: bytes).plainValue
             }

@@ -153,10 +153,14 @@ package final class Ingest {
 
     /// PS3.4 section B.2.3: the data set must be of the class, and be the instance, that the command names.
     private func checkIdentity(_ values: CatalogMapping.Values) throws(ArchiveError) {
-        if !values[.sopClassUID].isEmpty, values[.sopClassUID] != sopClassUID {
+        // Both are Type 1 of the SOP Common Module (PS3.3 section C.12.1): without them it is no composite instance.
+        guard !values[.sopClassUID].isEmpty, !values[.sopInstanceUID].isEmpty else {
+            throw .mismatch(.sopInstanceUID, "Data set has no SOP Class UID or no SOP Instance UID")
+        }
+        if values[.sopClassUID] != sopClassUID {
             throw .mismatch(.sopClassUID, "SOP Class UID differs between command and data set")
         }
-        if !values[.sopInstanceUID].isEmpty, values[.sopInstanceUID] != sopInstanceUID {
+        if values[.sopInstanceUID] != sopInstanceUID {
             throw .notUnderstood(.sopInstanceUID, "SOP Instance UID differs between command and data set")
         }
         for (tag, column) in [(Tag.studyInstanceUID, CatalogColumn.studyInstanceUID), (.seriesInstanceUID, .seriesInstanceUID)]

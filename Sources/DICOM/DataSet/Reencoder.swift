@@ -26,7 +26,10 @@ package struct Reencoder {
         writer.removeAll()
         while !isComplete {
             if value != nil {
-                guard copyValue(from: window) else { break }
+                guard copyValue(from: window) else {
+                    if window.isLast { throw .endsEarly(at: window.end) }
+                    break
+                }
                 continue
             }
             switch try cursor.next(in: window) {

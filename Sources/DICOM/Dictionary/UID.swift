@@ -40,6 +40,8 @@ package enum UIDGrammar {
             }
         }
         guard length > 0 else { return .unacceptable }
+        // Dots alone say nothing, and would be names of folders.
+        guard length >= components else { return .unacceptable }
         return isFaulty || componentLength == 0 || components == 1 ? .faulty : .valid
     }
 

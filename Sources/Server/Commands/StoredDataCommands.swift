@@ -43,10 +43,11 @@ enum ExportCommand {
         return damaged == 0 ? .success : .damageFound
     }
 
-    /// UIDs were checked when they were stored: digits and dots only, and "." or ".." alone is none.
+    /// UIDs are digits and dots, and at least one digit (`UIDGrammar`), so that none of them is a path.
     private static func export(_ version: CatalogVersion, _ archive: ArchiveReader, _ out: String, _ isRaw: Bool) throws {
-        for uid in [version.studyInstanceUID, version.seriesInstanceUID, version.sopInstanceUID] {
-            precondition(uid.contains { $0.isNumber } && !uid.contains("/"), "a UID became a path")
+        for uid in [version.studyInstanceUID, version.seriesInstanceUID, version.sopInstanceUID]
+        where UIDGrammar.check(uid) == .unacceptable {
+            throw ArchiveError.failed("\(Log.quoted(uid)) is no UID and cannot name a file")
         }
         let folder = "\(out)/\(version.studyInstanceUID)/\(version.seriesInstanceUID)"
         try FileSystem.createDirectories(folder)

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSQLite
+import Foundation
+
+@testable import Catalog
+
+/// A catalog in a folder of its own, removed with it.
+final class TestCatalog {
+    let folder: String
+    let path: String
+    let writer: CatalogWriter
+    private(set) var sequence: UInt64 = 0
+
+    init() throws {
+        folder = "\(NSTemporaryDirectory())snimok-test-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        path = "\(folder)/catalog.db"
+        writer = try CatalogWriter(path: path)
+    }
+
+    deinit {
+        writer.close()
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// Applies instances as one batch, numbered in their order.
+    func add(_ instances: CatalogInstance...) throws { try apply(instances.map { .instance($0) }) }
+
+    /// Applies events as one batch, numbered in their order.
+    func apply(_ events: [CatalogEvent]) throws {
+        let numbered = events.map { event in
+            sequence += 1
+            return event.numbered(sequence)
+        }
+        try applyAsNumbered(numbered)
+    }
+
+    func applyAsNumbered(_ events: [CatalogEvent]) throws {
+        let last = events.last!.sequence
+        try writer.apply(
+            events, position: CatalogPosition(sequence: last, writer: 1, segment: 1, endOffset: (last + 1) * 4096))
+    }
+
+    func reader() throws -> CatalogReader { try CatalogReader(path: path) }
+
+    func rows(_ query: CatalogQuery) throws -> [CatalogRow] {
+        var rows: [CatalogRow] = []
+        try reader().find(query) { row in
+            rows.append(row)
+            return true
+        }
+        return rows
+    }
+
+    /// The unique keys of the rows that match.
+    func find(
+        _ level: CatalogLevel, _ conditions: (CatalogColumn, CatalogMatch)..., organisation: String = "A"
+    ) throws -> [String] {
+        var query = CatalogQuery(level: level, organisation: organisation)
+        query.conditions = conditions.map { CatalogCondition(column: $0.0, match: $0.1) }
+        return try keys(query)
+    }
+
+    func keys(_ query: CatalogQuery) throws -> [String] {
+        let column: CatalogColumn =
+            [.patientID, .studyInstanceUID, .seriesInstanceUID, .sopInstanceUID][query.level.rawValue]
+        return try rows(query).map { $0[column] ?? "" }
+    }
+
+    /// Every row of every table, as text.
+    func dump() throws -> [String] { try Self.dump(path) }
+
+    private static func dump(_ path: String) throws -> [String] {
+        let tables = try select(path, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        return try tables.flatMap { table in
+            try select(path, "SELECT * FROM \"\(table)\"").map { "\(table): \($0)" }.sorted()
+        }
+    }
+
+    func select(_ sql: String) throws -> [String] { try Self.select(path, sql) }
+
+    private static func select(_ path: String, _ sql: String) throws -> [String] {
+        var handle: OpaquePointer?
+        guard sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, nil) == SQLITE_OK else { throw Failure() }
+        defer { sqlite3_close_v2(handle) }
+        var statement: OpaquePointer?
+        guard sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK else {
+            throw Failure(what: String(cString: sqlite3_errmsg(handle)))
+        }
+        defer { sqlite3_finalize(statement) }
+        var rows: [String] = []
+        while sqlite3_step(statement) == SQLITE_ROW {
+            rows.append((0..<sqlite3_column_count(statement)).map { text(statement, $0) }.joined(separator: "|"))
+        }
+        return rows
+    }
+
+    private static func text(_ statement: OpaquePointer?, _ column: Int32) -> String {
+        guard let bytes = sqlite3_column_blob(statement, column) else { return "NULL" }
+        let count = Int(sqlite3_column_bytes(statement, column))
+        return String(decoding: UnsafeRawBufferPointer(start: bytes, count: count), as: UTF8.self)
+    }
+
+    struct Failure: Error { var what = "" }
+}
+
+extension CatalogEvent {
+    func numbered(_ sequence: UInt64) -> CatalogEvent {
+        switch self {
+        case .instance(var instance):
+            instance.sequence = sequence
+            instance.location.offset = sequence * 4096
+            return .instance(instance)
+        case .sighting(var sighting):
+            sighting.sequence = sequence
+            return .sighting(sighting)
+        case .other: return .other(sequence: sequence)
+        }
+    }
+}
+
+enum Samples {
+    static func source(_ organisation: String) -> CatalogSource {
+        CatalogSource(
+            organisation: organisation, issuer: "", callingAETitle: "AE-\(organisation)", calledAETitle: "SNIMOK",
+            peerAddress: "10.0.0.1", route: "dimse")
+    }
+
+    /// An instance "1.STUDY.SERIES.NUMBER"; its content follows from its UID and `content`. A value "" is left out.
+    static func instance(
+        _ study: Int, _ series: Int, _ number: Int, organisation: String = "A", content: Int = 0,
+        _ values: [CatalogColumn: String] = [:], requests: [CatalogRequest] = []
+    ) -> CatalogInstance {
+        var all: [CatalogColumn: String] = [
+            .patientID: "P\(study)", .patientName: "Name\(study)^Given", .patientBirthDate: "19700101",
+            .studyInstanceUID: "1.\(study)", .studyDate: "20260105", .studyTime: "101500",
+            .accessionNumber: "A\(study)",
+            .seriesInstanceUID: "1.\(study).\(series)", .modality: "CT", .seriesNumber: "\(series)",
+            .sopInstanceUID: "1.\(study).\(series).\(number)", .sopClassUID: "1.2.840.10008.5.1.4.1.1.2",
+            .instanceNumber: "\(number)",
+        ]
+        all.merge(values) { $1 }
+        var columns = [String?](repeating: nil, count: CatalogColumn.allCases.count)
+        var folded = columns
+        for (column, value) in all where !value.isEmpty {
+            columns[column.rawValue] = value
+            if column.kind == .personName { folded[column.rawValue] = value.uppercased() }
+        }
+        return CatalogInstance(
+            sequence: 0, receivedAtNanoseconds: 1, source: source(organisation),
+            blobID: blobID("\(all[.sopInstanceUID]!)/\(content)"),
+            location: CatalogLocation(writer: 1, segment: 1, offset: 0, length: 4096), dataSetLength: 1000,
+            transferSyntaxUID: "1.2.840.10008.1.2.1", flags: 0, values: columns, folded: folded, requests: requests)
+    }
+
+    static func sighting(of instance: CatalogInstance, organisation: String) -> CatalogEvent {
+        .sighting(
+            CatalogSighting(
+                sequence: 0, receivedAtNanoseconds: 2, source: source(organisation), blobID: instance.blobID))
+    }
+
+    private static func blobID(_ text: String) -> [UInt8] {
+        let bytes = Array(text.utf8.prefix(32))
+        return bytes + [UInt8](repeating: 0, count: 32 - bytes.count)
+    }
+}
