@@ -16,6 +16,11 @@ struct CatalogCache {
         let patient: Int64
     }
 
+    struct SeriesKey: Hashable {
+        let uid: String
+        let study: Int64
+    }
+
     struct Series {
         let id: Int64
         let study: Int64
@@ -34,7 +39,7 @@ struct CatalogCache {
     var patients: [PatientKey: Int64] = [:]
     var names: Set<String> = []
     var studies: [String: Study] = [:]
-    var series: [String: Series] = [:]
+    var series: [SeriesKey: Series] = [:]
     var requests: Set<[String]> = []
     var contents: Set<Content> = []
 }

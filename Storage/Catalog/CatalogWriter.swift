@@ -127,14 +127,14 @@ package final class CatalogWriter {
         var flags: CatalogFlags = isFaulty ? .faultyUID : []
         let inserted = try insert(instance: event, series.id, organisation, flags)
         let instance = if let inserted { inserted } else { try otherVersion(event, series.id, &flags) }
-        if inserted != nil { try flagNamesakes(event, series.id) }
+        if let inserted { try flagNamesakes("instance", event[.sopInstanceUID], inserted) }
         let version = try insert(version: event, instance, organisation, flags)
         try addSource(instance, organisation, event.sequence, version)
         pending.meta["versions", default: 0] += 1
         pending.meta["stored_bytes", default: 0] += Int64(event.dataSetLength)
         guard inserted != nil else { return }
         try count(event, instance, organisation, &series)
-        cache.series[event[.seriesInstanceUID]] = series
+        cache.series[.init(uid: event[.seriesInstanceUID], study: series.study)] = series
     }
 
     /// A further version of an instance that is known: both are kept and flagged.
@@ -147,13 +147,12 @@ package final class CatalogWriter {
         ).first([.text(event[.sopInstanceUID]), .integer(series)]) { $0.integer(0) }!
     }
 
-    /// The same UID under another series: both are kept where they came, and flagged.
-    private func flagNamesakes(_ event: CatalogInstance, _ series: Int64) throws(CatalogError) {
-        let uid = Statement.Value.text(event[.sopInstanceUID])
-        let other = try database.statement("SELECT 1 FROM instance WHERE uid = ? AND series <> ?")
-            .first([uid, .integer(series)]) { _ in true }
+    /// The same UID under another parent: both are kept where they came, and flagged.
+    private func flagNamesakes(_ table: String, _ uid: String, _ id: Int64) throws(CatalogError) {
+        let other = try database.statement("SELECT 1 FROM \(table) WHERE uid = ? AND id <> ?")
+            .first([.text(uid), .integer(id)]) { _ in true }
         guard other != nil else { return }
-        try database.statement("UPDATE instance SET flags = flags | 2 WHERE uid = ?").run([uid])
+        try database.statement("UPDATE \(table) SET flags = flags | 2 WHERE uid = ?").run([.text(uid)])
     }
 
     // MARK: Rows
@@ -221,19 +220,17 @@ package final class CatalogWriter {
         let study = try study(event)
         let uid = event[.seriesInstanceUID]
         if cache.series.count > CatalogCache.maximum { cache.series.removeAll() }
-        var series = cache.series[uid]
+        var series = cache.series[.init(uid: uid, study: study.id)]
         if series == nil {
-            series = try database.statement("SELECT id, study FROM series WHERE uid = ?").first([.text(uid)]) {
-                CatalogCache.Series(id: $0.integer(0), study: $0.integer(1))
-            }
+            series = try database.statement("SELECT id FROM series WHERE uid = ? AND study = ?")
+                .first([.text(uid), .integer(study.id)]) { CatalogCache.Series(id: $0.integer(0), study: study.id) }
         }
         if let series {
-            // The first parent stays; that another was named is flagged.
-            if series.study != study.id { try flag("series", series.id) }
             try addRequests(event, series.id)
             return series
         }
         let id = try insert(.series, parent: ("study", study.id), event)
+        try flagNamesakes("series", uid, id)
         try addRequests(event, id)
         pending.studies[study.id, default: .init()].series += 1
         pending.patients[study.patient, default: .init()].series += 1

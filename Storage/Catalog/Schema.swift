@@ -58,7 +58,7 @@ enum Schema {
 
         CREATE TABLE series(id INTEGER PRIMARY KEY, study INTEGER NOT NULL, \(columns(.series)),
             instances INTEGER NOT NULL DEFAULT 0, first_instance INTEGER, flags INTEGER NOT NULL DEFAULT 0) STRICT;
-        CREATE UNIQUE INDEX series_uid ON series(uid);
+        CREATE UNIQUE INDEX series_uid ON series(uid, study);
         CREATE INDEX series_study ON series(study);
         CREATE INDEX series_modality ON series(modality);
         CREATE TABLE series_count(series INTEGER NOT NULL, organisation INTEGER NOT NULL, instances INTEGER NOT NULL,
@@ -107,7 +107,7 @@ enum Schema {
             ('study_patient', 'study_patient', '10000000 3 1'),
             ('study_content', 'study_content', '40000000 4 2 2 1'),
             ('study_content', 'study_content_value', '40000000 20000000 1000000 1'),
-            ('series', 'series_uid', '40000000 1'), ('series', 'series_study', '40000000 4'),
+            ('series', 'series_uid', '40000000 1 1'), ('series', 'series_study', '40000000 4'),
             ('series', 'series_modality', '40000000 2000000'),
             ('series_request', 'series_request_item', '20000000 2 1 1 1 1 1'),
             ('series_request', 'series_request_procedure', '20000000 3'),

@@ -31,8 +31,10 @@ struct DirectoryTests {
         let uuid = try DataDirectory(folder.path).archiveUUID
         #expect(uuid.count == 16)
         #expect(try DataDirectory(folder.path).archiveUUID == uuid)
-        #expect(try DataDirectory(try Folder().path).archiveUUID != uuid)
+        let other = try Folder()
+        #expect(try DataDirectory(other.path).archiveUUID != uuid)
         let text = String(decoding: try Disk.bytes("\(folder.path)/format"), as: UTF8.self)
+        #expect(FileSystem.exists("\(other.path)/format"))
         #expect(text.hasPrefix("{\"format\":1,\"archive\":\"") && text.hasSuffix("\"}\n"))
     }
 

@@ -76,11 +76,27 @@ struct WriterTests {
         return query
     }
 
-    @Test("A series that comes under a second study stays under the first and is flagged")
+    @Test("A series that comes under a second study stays where each sender put it, and is flagged in both")
     func seriesConflict() throws {
         try catalog.add(Samples.instance(1, 1, 1), Samples.instance(1, 1, 2, [.studyInstanceUID: "1.99"]))
-        #expect(try row(.series, "1.1.1")[.studyInstanceUID] == "1.1")
-        #expect(try row(.series, "1.1.1").flags == .conflict)
+        let series = try catalog.rows(query(.series, .seriesInstanceUID, "1.1.1"))
+        #expect(series.map { $0[.studyInstanceUID] } == ["1.1", "1.99"])
+        #expect(series.allSatisfy { $0.flags == .conflict && $0.numberOfSeriesRelatedInstances == 1 })
+        for (study, instance) in [("1.1", "1.1.1.1"), ("1.99", "1.1.1.2")] {
+            #expect(try row(.study, study).numberOfStudyRelatedInstances == 1)
+            #expect(try catalog.find(.instance, (.studyInstanceUID, .equals(study))) == [instance])
+        }
+    }
+
+    @Test("An instance that comes under a second series stays where each sender put it, and is flagged in both")
+    func instanceConflict() throws {
+        try catalog.add(
+            Samples.instance(1, 1, 1),
+            Samples.instance(1, 1, 1, organisation: "B", content: 1, [.seriesInstanceUID: "1.1.77"]))
+        let instances = try catalog.rows(query(.instance, .sopInstanceUID, "1.1.1.1"))
+        #expect(instances.map { $0[.seriesInstanceUID] } == ["1.1.1", "1.1.77"])
+        #expect(instances.allSatisfy { $0.flags == .conflict })
+        #expect(instances.map { $0.representative?.sequence } == [1, 2])
         #expect(try row(.study, "1.1").numberOfStudyRelatedInstances == 2)
     }
 

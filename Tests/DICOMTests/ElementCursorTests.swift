@@ -123,6 +123,20 @@ struct ElementCursorTests {
             ])
     }
 
+    @Test("A length within UN that looks like the letters of a VR is a length")
+    func lettersInUnknown() throws {
+        // 4F4CH is 20,300, and "LO" as it stands in the stream.
+        let bytes = Wire.make(Wire.le) { wire in
+            wire.undefined(0x0009_1010, "UN") { wire in
+                wire.undefinedItem { wire in
+                    wire.element(0x0009_1011, "", [UInt8](repeating: 1, count: 0x4F4C), isImplicit: true)
+                }
+            }
+        }
+        #expect(Array(bytes[24..<28]) == [0x4C, 0x4F, 0, 0])
+        #expect(try steps(bytes, Wire.le)[2] == "(0009,1011) UN 28..<20328 1")
+    }
+
     @Test("UN of defined length is a value, whatever stands in it")
     func unknownWithDefinedLength() throws {
         let bytes = Wire.make(Wire.le) { wire in wire.element(0x0009_1010, "UN", [0xFE, 0xFF, 0x00, 0xE0, 0, 0, 0, 0]) }

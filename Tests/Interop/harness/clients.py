@@ -59,6 +59,8 @@ def store_raw(opened, instance, message_id=1):
     request.DataSet = BytesIO(instance.data)
     # As Association.send_c_store does: its own reactor must not take the response.
     opened._reactor_checkpoint.clear()
+    while not opened._is_paused:
+        time.sleep(0.0005)
     try:
         opened.dimse.send_msg(request, context.context_id)
         _, response = opened.dimse.get_msg(block=True)
