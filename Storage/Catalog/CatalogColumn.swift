@@ -1,102 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Every attribute that queries match on and that rows give back without a look into the stored header.
-///
-/// The raw value is an index into arrays of values in memory; it is never written to disk.
+/// The levels of the catalog, from the outermost.
+package enum CatalogLevel: Int, Comparable, Sendable {
+    case patient, study, series, instance
+
+    package static func < (left: CatalogLevel, right: CatalogLevel) -> Bool { left.rawValue < right.rawValue }
+
+    var table: String { ["patient", "study", "series", "instance"][rawValue] }
+}
+
+/// Every attribute that queries match on; what else they ask for comes from the stored headers.
 package enum CatalogColumn: Int, CaseIterable, Sendable {
     case patientID, issuerOfPatientID, patientName, patientBirthDate, patientSex
-
-    case studyInstanceUID, studyDate, studyTime, accessionNumber, studyID, studyDescription
-    case referringPhysicianName
-
+    case studyInstanceUID, studyDate, studyTime, accessionNumber, studyID, studyDescription, referringPhysicianName
     case seriesInstanceUID, modality, seriesNumber, seriesDescription, seriesDate, seriesTime, bodyPartExamined
     case laterality, protocolName, stationName, institutionName, performingPhysicianName
     case performedProcedureStepStartDate, performedProcedureStepStartTime
-
     case sopInstanceUID, sopClassUID, instanceNumber, contentDate, contentTime, acquisitionDate, acquisitionTime
     case numberOfFrames, rows, columns
 
-    /// What a column's values are, which decides how they match.
-    package enum Kind: Sendable {
-        case text, personName, date, time, uid, number
-    }
+    /// How values compare.
+    package enum Kind: Sendable { case text, personName, date, time }
 
-    package var level: CatalogLevel { Self.definitions[rawValue].level }
-    package var kind: Kind { Self.definitions[rawValue].kind }
-    package var sqlName: String { Self.definitions[rawValue].name }
-
-    package static let count = allCases.count
-
-    private typealias Definition = (level: CatalogLevel, kind: Kind, name: String)
-
-    /// In the order of the cases.
-    private static let definitions: [Definition] = patient + study + series + instance
-
-    private static let patient: [Definition] = [
-        (.patient, .text, "patient_id"),
-        (.patient, .text, "issuer_of_patient_id"),
-        (.patient, .personName, "patient_name"),
-        (.patient, .date, "patient_birth_date"),
-        (.patient, .text, "patient_sex"),
-    ]
-
-    private static let study: [Definition] = [
-        (.study, .uid, "study_instance_uid"),
-        (.study, .date, "study_date"),
-        (.study, .time, "study_time"),
-        (.study, .text, "accession_number"),
-        (.study, .text, "study_id"),
-        (.study, .text, "study_description"),
-        (.study, .personName, "referring_physician_name"),
-    ]
-
-    private static let series: [Definition] = [
-        (.series, .uid, "series_instance_uid"),
-        (.series, .text, "modality"),
-        (.series, .number, "series_number"),
-        (.series, .text, "series_description"),
-        (.series, .date, "series_date"),
-        (.series, .time, "series_time"),
-        (.series, .text, "body_part_examined"),
-        (.series, .text, "laterality"),
-        (.series, .text, "protocol_name"),
-        (.series, .text, "station_name"),
-        (.series, .text, "institution_name"),
-        (.series, .personName, "performing_physician_name"),
-        (.series, .date, "performed_procedure_step_start_date"),
-        (.series, .time, "performed_procedure_step_start_time"),
-    ]
-
-    private static let instance: [Definition] = [
-        (.instance, .uid, "sop_instance_uid"),
-        (.instance, .uid, "sop_class_uid"),
-        (.instance, .number, "instance_number"),
-        (.instance, .date, "content_date"),
-        (.instance, .time, "content_time"),
-        (.instance, .date, "acquisition_date"),
-        (.instance, .time, "acquisition_time"),
-        (.instance, .number, "number_of_frames"),
-        (.instance, .number, "pixel_rows"),
-        (.instance, .number, "pixel_columns"),
-    ]
-}
-
-extension CatalogColumn {
-    /// The columns stored in a level's table, in order.
-    static let ofLevel: [[CatalogColumn]] = CatalogLevel.allCases.map { level in
-        allCases.filter { $0.level == level }
-    }
-
-    /// The column's name within a query.
-    var qualified: String { "\(level.alias).\(sqlName)" }
-
-    /// Whether a condition on this column alone is cheap: an index of `Schema` begins with it.
-    var isIndexed: Bool {
+    package var level: CatalogLevel {
         switch self {
-        case .patientID, .patientName, .patientBirthDate, .studyInstanceUID, .studyDate, .accessionNumber, .studyID,
-            .referringPhysicianName, .seriesInstanceUID, .modality, .performingPhysicianName, .sopInstanceUID:
-            true
-        default: false
+        case .patientID, .issuerOfPatientID, .patientName, .patientBirthDate, .patientSex: .patient
+        case .studyInstanceUID, .studyDate, .studyTime, .accessionNumber, .studyID, .studyDescription,
+            .referringPhysicianName:
+            .study
+        case .sopInstanceUID, .sopClassUID, .instanceNumber, .contentDate, .contentTime, .acquisitionDate,
+            .acquisitionTime, .numberOfFrames, .rows, .columns:
+            .instance
+        default: .series
         }
     }
+
+    package var kind: Kind {
+        switch self {
+        case .patientName, .referringPhysicianName, .performingPhysicianName: .personName
+        case .patientBirthDate, .studyDate, .seriesDate, .performedProcedureStepStartDate, .contentDate,
+            .acquisitionDate:
+            .date
+        case .studyTime, .seriesTime, .performedProcedureStepStartTime, .contentTime, .acquisitionTime: .time
+        default: .text
+        }
+    }
+
+    /// The column's name: the case's own, as `patient_birth_date`; unique keys are `uid`.
+    var sqlName: String { Self.sqlNames[rawValue] }
+
+    /// The column that holds the folded form of a name.
+    var foldedName: String { sqlName + "_folded" }
+
+    private static let sqlNames: [String] = allCases.map { column in
+        switch column {
+        case .studyInstanceUID, .seriesInstanceUID, .sopInstanceUID: return "uid"
+        case .sopClassUID: return "sop_class_uid"
+        case .patientID: return "patient_id"
+        case .issuerOfPatientID: return "issuer"
+        case .studyID: return "study_id"
+        default:
+            return "\(column)".reduce(into: "") { name, letter in
+                name += letter.isUppercase ? "_" + letter.lowercased() : String(letter)
+            }
+        }
+    }
+
+    static func columns(of level: CatalogLevel) -> [CatalogColumn] { byLevel[level.rawValue] }
+
+    private static let byLevel = (0..<4).map { level in allCases.filter { $0.level.rawValue == level } }
 }

@@ -1,36 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How one value must match. A missing value matches none of these.
-package enum CatalogMatch: Hashable, Sendable {
-    /// Case-sensitive; for person names the folded form.
+/// How a value is matched (PS3.4 section C.2.2.2). Universal matching is no condition at all.
+package enum CatalogMatch: Equatable, Sendable {
     case equals(String)
     case anyOf([String])
-    /// DICOM's `*` and `?`.
+    /// With `*` and `?`.
     case wildcard(String)
-    /// Inclusive, over normalised DA (`yyyymmdd`) or TM values. A time within the upper bound's precision is within:
-    /// `101530` is not after `10`.
+    /// Inclusive; a bound that is nil is open. A time that lacks its last parts stands for all of them.
     case range(from: String?, to: String?)
 }
 
-/// One column's match.
-package struct CatalogCondition: Hashable, Sendable {
-    package var column: CatalogColumn
-    package var match: CatalogMatch
+package struct CatalogCondition: Sendable {
+    package let column: CatalogColumn
+    /// For names already folded for search.
+    package let match: CatalogMatch
 
-    package init(_ column: CatalogColumn, _ match: CatalogMatch) {
+    package init(column: CatalogColumn, match: CatalogMatch) {
         self.column = column
         self.match = match
     }
 }
 
-/// Combined date-time matching: the two columns taken as one point in time.
-package struct CatalogDateTimeRange: Hashable, Sendable {
-    package var dateColumn: CatalogColumn
-    package var timeColumn: CatalogColumn
-    package var fromDate: String?
-    package var fromTime: String?
-    package var toDate: String?
-    package var toTime: String?
+/// Date and time matched as one moment.
+package struct CatalogDateTimeRange: Sendable {
+    package let dateColumn: CatalogColumn
+    package let timeColumn: CatalogColumn
+    package let fromDate: String?
+    package let fromTime: String?
+    package let toDate: String?
+    package let toTime: String?
 
     package init(
         dateColumn: CatalogColumn, timeColumn: CatalogColumn, fromDate: String?, fromTime: String?, toDate: String?,
@@ -45,35 +43,42 @@ package struct CatalogDateTimeRange: Hashable, Sendable {
     }
 }
 
-/// What to find. All parts must hold; conditions may be of the query's level or any above it.
+/// A query at one level; conditions may name columns of that level and of all above it.
 package struct CatalogQuery: Sendable {
     package var level: CatalogLevel
-    package var conditions: [CatalogCondition]
-    package var dateTimeRanges: [CatalogDateTimeRange]
+    /// The asker's: decides which version of an instance it gets.
+    package var organisation: String
+    package var conditions: [CatalogCondition] = []
+    package var dateTimeRanges: [CatalogDateTimeRange] = []
     package var modalitiesInStudy: CatalogMatch?
     package var sopClassesInStudy: CatalogMatch?
-    /// All satisfied by one request item of the series, or at study level of any series of it.
-    package var request: [(field: CatalogRequestField, match: CatalogMatch)]
-    /// The asker's, which decides whose version represents a row.
-    package var organisation: String
+    /// All of them must hold for one item of the Request Attributes Sequence.
+    package var request: [(CatalogRequestField, CatalogMatch)] = []
     package var limit: Int?
-    /// Whether rows carry the version whose stored header answers for attributes outside the catalog.
-    package var wantsRepresentative: Bool
 
-    package init(
-        level: CatalogLevel, conditions: [CatalogCondition] = [], dateTimeRanges: [CatalogDateTimeRange] = [],
-        modalitiesInStudy: CatalogMatch? = nil, sopClassesInStudy: CatalogMatch? = nil,
-        request: [(field: CatalogRequestField, match: CatalogMatch)] = [], organisation: String, limit: Int? = nil,
-        wantsRepresentative: Bool = true
-    ) {
+    package init(level: CatalogLevel, organisation: String) {
         self.level = level
-        self.conditions = conditions
-        self.dateTimeRanges = dateTimeRanges
-        self.modalitiesInStudy = modalitiesInStudy
-        self.sopClassesInStudy = sopClassesInStudy
-        self.request = request
         self.organisation = organisation
-        self.limit = limit
-        self.wantsRepresentative = wantsRepresentative
     }
+}
+
+/// One row of an answer.
+package struct CatalogRow: Sendable {
+    fileprivate(set) var values = [String?](repeating: nil, count: CatalogColumn.allCases.count)
+    package internal(set) var numberOfPatientRelatedStudies = 0
+    package internal(set) var numberOfPatientRelatedSeries = 0
+    package internal(set) var numberOfPatientRelatedInstances = 0
+    package internal(set) var numberOfStudyRelatedSeries = 0
+    package internal(set) var numberOfStudyRelatedInstances = 0
+    package internal(set) var numberOfSeriesRelatedInstances = 0
+    package internal(set) var modalitiesInStudy: [String] = []
+    package internal(set) var sopClassesInStudy: [String] = []
+    /// The instance whose stored header answers for attributes outside the catalog.
+    package internal(set) var representative: CatalogVersion?
+    package internal(set) var flags: CatalogFlags = []
+
+    /// A column's value; those of the row's own level and above are there.
+    package subscript(column: CatalogColumn) -> String? { values[column.rawValue] }
+
+    mutating func set(_ column: CatalogColumn, _ value: String?) { values[column.rawValue] = value }
 }

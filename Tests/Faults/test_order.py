@@ -172,7 +172,7 @@ def test_a_large_object_is_synced_renamed_and_referenced_before_its_answer(tmp_p
             assert requestor.store(large)[wire.STATUS] == wire.SUCCESS
 
     archive, calls = traced(tmp_path, work, storage={"largeObjectMiB": 1})
-    folder = str(archive.data / "large")
+    folder = str(archive.data / "incoming")
     renames = [call for call in calls if call.name.startswith("rename") and ".part" in call.text and call.succeeded]
     assert renames, "a large object is received under another name"
     rename = renames[0]
@@ -216,7 +216,8 @@ def test_a_failed_sync_is_never_answered_with_success_and_never_retried(fault, t
     strace = program("strace", "strace")
     if subprocess.run([strace, "-f", "true"], capture_output=True).returncode:
         pytest.skip("strace may not trace here (no ptrace permission)")
-    wrapper = [strace, "-f", "-qq", "-e", "trace=fdatasync", "-e", f"inject={fault}", "-o", tmp_path / "trace"]
+    wrapper = [strace, "-f", "-qq", "-e", "trace=fdatasync", "-e", f"inject={fault}",
+               "-P", tmp_path / "data" / "segments" / "00000001-00000001.seg", "-o", tmp_path / "trace"]
     archive = Archive(tmp_path, configuration(), wrapper)
     confirmed, refused = [], 0
     try:

@@ -57,15 +57,13 @@ def store_raw(opened, instance, message_id=1):
     request.AffectedSOPInstanceUID = UID(instance.sop_instance)
     request.Priority = 0
     request.DataSet = BytesIO(instance.data)
-    # As Association.send_c_store does: its own reactor must not take the response.
-    opened._reactor_checkpoint.clear()
-    while not opened._is_paused:
-        time.sleep(0.0005)
-    try:
-        opened.dimse.send_msg(request, context.context_id)
-        _, response = opened.dimse.get_msg(block=True)
-    finally:
-        opened._reactor_checkpoint.set()
+    # pynetdicom's own reactor must not take the response. It looks for messages once a millisecond, and may be in the
+    # middle of that when it is told to pause: so it is paused once, and given the time to notice.
+    if opened._reactor_checkpoint.is_set():
+        opened._reactor_checkpoint.clear()
+        time.sleep(0.02)
+    opened.dimse.send_msg(request, context.context_id)
+    _, response = opened.dimse.get_msg(block=True)
     assert response is not None, f"no response to the C-STORE of {instance.sop_instance}"
     return response
 
