@@ -104,7 +104,9 @@ package final class Archive: @unchecked Sendable {
                 let free = (try? FileSystem.freeBytes(directory.path)) ?? 0
                 let isEnough = free > settings.freeSpaceFloorBytes
                 if isEnough != space.isEnough {
-                    Log.warning(isEnough ? "storing resumes" : "storing pauses: below the free space floor", ["free": "\(free)"])
+                    Log.warning(
+                        isEnough ? "storing resumes" : "storing pauses: below the free space floor", ["free": "\(free)"]
+                    )
                 }
                 space.isEnough = isEnough
                 space.checkedAt = now
@@ -146,7 +148,8 @@ package final class Archive: @unchecked Sendable {
 
 extension Archive {
     /// The selected instances, each in the version that the organisation gets.
-    package func versions(_ selection: CatalogSelection, organisation: String) throws(ArchiveError) -> [CatalogVersion] {
+    package func versions(_ selection: CatalogSelection, organisation: String) throws(ArchiveError) -> [CatalogVersion]
+    {
         do { return try readers.versions(selection, organisation: organisation) } catch { throw Archive.wrap(error) }
     }
 }

@@ -12,7 +12,8 @@ package struct ArchiveMetrics: Sendable {
     package init(_ metrics: Metrics) {
         stored = metrics.counter("snimok_instances_stored_total", "Instances stored since the start.")
         storedBytes = metrics.counter("snimok_stored_bytes_total", "Data set bytes stored since the start.")
-        alreadyThere = metrics.counter("snimok_instances_seen_again_total", "Instances whose content was there already.")
+        alreadyThere = metrics.counter(
+            "snimok_instances_seen_again_total", "Instances whose content was there already.")
         refused = metrics.counter("snimok_instances_refused_total", "Instances refused since the start.")
         batches = metrics.counter("snimok_commit_batches_total", "Group commits since the start.")
     }

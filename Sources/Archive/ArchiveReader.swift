@@ -29,7 +29,8 @@ package final class ArchiveReader {
         }
     }
 
-    package func versions(_ selection: CatalogSelection, organisation: String) throws(ArchiveError) -> [CatalogVersion] {
+    package func versions(_ selection: CatalogSelection, organisation: String) throws(ArchiveError) -> [CatalogVersion]
+    {
         do { return try readers.versions(selection, organisation: organisation) } catch { throw Archive.wrap(error) }
     }
 
@@ -79,7 +80,8 @@ package final class ArchiveReader {
                 guard full else { return }
                 do { try record.verify() } catch { damaged("instance \(record.provenance[.sopInstanceUID]): \(error)") }
             } gap: { gap throws(LogError) in
-                guard gap.segment <= position.segment, gap.segment < position.segment || gap.range.lowerBound < position.endOffset
+                guard gap.segment <= position.segment,
+                    gap.segment < position.segment || gap.range.lowerBound < position.endOffset
                 else { return }
                 damaged("no readable record in segment \(gap.segment), bytes \(gap.range)")
             }

@@ -33,7 +33,9 @@ package enum StoredHeader {
         try forEachWindow(record, transferSyntax) { window throws(DataSetError) in
             try scan.consume(window)
             // Fragments are not read: the index knows where they end.
-            if let start = scan.openLargeValueStart, let end = largeValueEnd(record, start) { scan.skipFragments(to: end) }
+            if let start = scan.openLargeValueStart, let end = largeValueEnd(record, start) {
+                scan.skipFragments(to: end)
+            }
         }
         return scan
     }
@@ -61,7 +63,9 @@ package enum StoredHeader {
                     try body(ByteWindow(bytes, offset: piece.offset, isLast: end == length))
                 }
             }
-            if end < length { try body(ByteWindow(UnsafeRawBufferPointer(start: nil, count: 0), offset: length, isLast: true)) }
+            if end < length {
+                try body(ByteWindow(UnsafeRawBufferPointer(start: nil, count: 0), offset: length, isLast: true))
+            }
         } catch let error as DataSetError {
             throw .damaged("header of blob \(record.header.blobID): \(error)")
         } catch {

@@ -20,7 +20,9 @@ package struct VR: Hashable, Sendable, CustomStringConvertible {
 
     /// The letters, e.g. `PN`; bytes that are no letters are shown as `?`.
     package var description: String {
-        String(decoding: [UInt8(rawValue >> 8), UInt8(rawValue & 0xFF)].map { (65...90).contains($0) ? $0 : 63 }, as: UTF8.self)
+        String(
+            decoding: [UInt8(rawValue >> 8), UInt8(rawValue & 0xFF)].map { (65...90).contains($0) ? $0 : 63 },
+            as: UTF8.self)
     }
 
     /// Whether the explicit form has two reserved bytes and a 32-bit length (PS3.5 table 7.1-1). A VR that this

@@ -47,7 +47,9 @@ package final class DIMSEServer: Sendable {
     private func serve(_ association: Association) {
         associations.add()
         let negotiated = association.negotiated
-        guard let peer = settings.directory.admit(negotiated.callingAETitle, at: association.peerAddress) else { return }
+        guard let peer = settings.directory.admit(negotiated.callingAETitle, at: association.peerAddress) else {
+            return
+        }
         let id = "\(association.id)"
         Log.info(
             "association accepted",
@@ -61,7 +63,8 @@ package final class DIMSEServer: Sendable {
             try session.run()
             Log.info("association released", ["association": id, "stored": "\(session.store.storedCount)"])
         } catch {
-            Log.warning("association ended", ["association": id, "calling": negotiated.callingAETitle, "why": "\(error)"])
+            Log.warning(
+                "association ended", ["association": id, "calling": negotiated.callingAETitle, "why": "\(error)"])
         }
         // What was handed to the group commit is answered to nobody any more, but the thread's memory is its too.
         session.store.waitForAll()
@@ -135,21 +138,26 @@ final class Session {
             throw association.refuse(.invalidPDUParameterValue, "presentation context \(contextID) was not accepted")
         }
         // A request that cannot be answered, for want of a message id (PS3.7 section 9.3), is no request.
-        guard command.messageID != nil || command.commandField == .cCancelRequest || command.commandField?.isResponse == true
+        guard
+            command.messageID != nil || command.commandField == .cCancelRequest
+                || command.commandField?.isResponse == true
         else { throw association.refuse(.invalidPDUParameterValue, "command without a message id") }
         switch command.commandField {
         case .cStoreRequest: try store.handle(command, context)
         case .cEchoRequest where context.abstractSyntax == ServiceClasses.verification:
             try association.send(.cEchoResponse(to: command.messageID ?? 0), contextID: contextID)
-        case .cFindRequest: try query(command, context, ServiceClasses.find) { [self] (identifier, root) throws(TransportError) in
-            try FindService(self, command, context).run(identifier, root)
-        }
-        case .cGetRequest: try query(command, context, ServiceClasses.get) { [self] (identifier, root) throws(TransportError) in
-            try RetrieveService(self, command, context).get(identifier, root)
-        }
-        case .cMoveRequest: try query(command, context, ServiceClasses.move) { [self] (identifier, root) throws(TransportError) in
-            try RetrieveService(self, command, context).move(identifier, root)
-        }
+        case .cFindRequest:
+            try query(command, context, ServiceClasses.find) { [self] (identifier, root) throws(TransportError) in
+                try FindService(self, command, context).run(identifier, root)
+            }
+        case .cGetRequest:
+            try query(command, context, ServiceClasses.get) { [self] (identifier, root) throws(TransportError) in
+                try RetrieveService(self, command, context).get(identifier, root)
+            }
+        case .cMoveRequest:
+            try query(command, context, ServiceClasses.move) { [self] (identifier, root) throws(TransportError) in
+                try RetrieveService(self, command, context).move(identifier, root)
+            }
         case .cCancelRequest: break  // What it names has ended already (PS3.7 section 9.3.2.3).
         default: try refuse(command, contextID)
         }
@@ -157,7 +165,9 @@ final class Session {
 
     /// A command that is no service of ours (PS3.7 section 9.1, status 0211H), or a response that nobody waits for.
     private func refuse(_ command: CommandSet, _ contextID: UInt8) throws(TransportError) {
-        if command.hasDataSet { try association.receiveDataSet(contextID: contextID, into: MemorySink(maximumBytes: 0)) }
+        if command.hasDataSet {
+            try association.receiveDataSet(contextID: contextID, into: MemorySink(maximumBytes: 0))
+        }
         guard let field = command.commandField, !field.isResponse else {
             throw association.refuse(.unexpectedPDU, "unexpected command \(command.commandFieldCode)")
         }

@@ -69,7 +69,8 @@ struct FindService {
         if outcome.isCancelled { return try answer(.cancel) }
         // PS3.4 table C.4-1 has no warning for a cut answer, so the limit is a refusal that gives its number.
         if outcome.isLimited {
-            return try answer(.outOfResources, comment: "More than the configured \(outcome.rows) results; narrow the query")
+            return try answer(
+                .outOfResources, comment: "More than the configured \(outcome.rows) results; narrow the query")
         }
         try answer(.success)
     }

@@ -67,7 +67,9 @@ struct InstanceSender {
                 do throws(TransportError) {
                     try association.sendDataSet(bytes, contextID: context.id, isLast: sent == range.upperBound)
                 } catch { throw .transport(error) }
-            } onError: { .log($0) }
+            } onError: {
+                .log($0)
+            }
         } catch { throw giveUp(error, hasBegun: sent > range.lowerBound) }
     }
 
@@ -79,7 +81,9 @@ struct InstanceSender {
         do throws(SendError) {
             try record.forEachPiece(in: record.dataSetOffset..<record.header.payloadLength) { bytes throws(SendError) in
                 try sender.take(bytes)
-            } onError: { .log($0) }
+            } onError: {
+                .log($0)
+            }
             try sender.finish()
         } catch { throw giveUp(error, hasBegun: sender.hasBegun) }
     }

@@ -58,7 +58,8 @@ final class MoveTarget: SubOperationTarget {
     }
 
     private func awaitResponse() throws(TransportError) -> SubOperationResult {
-        guard case .command(let response, _) = try sender.association.nextMessage(), response.commandField == .cStoreResponse
+        guard case .command(let response, _) = try sender.association.nextMessage(),
+            response.commandField == .cStoreResponse
         else {
             sender.association.abort()
             throw .protocolViolation(.unexpectedPDU, "destination did not answer a store")
@@ -93,7 +94,8 @@ final class MoveTarget: SubOperationTarget {
         var attempt = 1
         while true {
             do {
-                let association = try Requestor.associate(with: endpoint, request, limits: server.settings.limits, withinSeconds: 15)
+                let association = try Requestor.associate(
+                    with: endpoint, request, limits: server.settings.limits, withinSeconds: 15)
                 return (InstanceSender(archive: server.archive, association: association, isRequestor: true), proposed)
             } catch {
                 // A workstation that is just starting, or busy for a moment, is asked again; a refusal is an answer.
@@ -120,8 +122,12 @@ final class MoveTarget: SubOperationTarget {
             guard contexts.count < 127 else { break }
             propose(kind.sopClassUID, [kind.transferSyntaxUID])
             proposed.insert(kind)
-            if TransferSyntax(uid: kind.transferSyntaxUID).isUncompressed, plainClasses.insert(kind.sopClassUID).inserted {
-                propose(kind.sopClassUID, [TransferSyntax.explicitVRLittleEndian.uid, TransferSyntax.implicitVRLittleEndian.uid])
+            if TransferSyntax(uid: kind.transferSyntaxUID).isUncompressed,
+                plainClasses.insert(kind.sopClassUID).inserted
+            {
+                propose(
+                    kind.sopClassUID,
+                    [TransferSyntax.explicitVRLittleEndian.uid, TransferSyntax.implicitVRLittleEndian.uid])
             }
         }
         return (contexts, proposed)

@@ -39,7 +39,9 @@ package struct AddressRange: Sendable, Equatable {
     package init?(_ text: String) {
         let parts = text.split(separator: "/", maxSplits: 1)
         guard let first = parts.first, let bytes = Self.address(String(first)) else { return nil }
-        guard parts.count == 1 || (Int(parts[1]).map { (0...bytes.count * 8).contains($0) } ?? false) else { return nil }
+        guard parts.count == 1 || (Int(parts[1]).map { (0...bytes.count * 8).contains($0) } ?? false) else {
+            return nil
+        }
         self.bytes = bytes
         prefixBits = parts.count == 2 ? Int(parts[1])! : bytes.count * 8
     }

@@ -29,13 +29,16 @@ struct RetrieveService {
     func move(_ identifier: DataSet, _ root: QueryKeys.Root) throws(TransportError) {
         let title = command.moveDestination ?? ""
         // Only destinations that the operator has named: an archive that sends anywhere sends to thieves.
-        guard let destination = session.server.settings.directory.peer(title), destination.host != nil, destination.port != nil
+        guard let destination = session.server.settings.directory.peer(title), destination.host != nil,
+            destination.port != nil
         else { return try answer(.moveDestinationUnknown, comment: "Move destination is not configured here") }
         guard let versions = try select(identifier, root) else { return }
         guard !versions.isEmpty else { return try answer(.success, counts: SubOperationCounts()) }
         let target: MoveTarget
         do { target = try MoveTarget(destination, versions, session.server) } catch {
-            Log.warning("move destination cannot be reached", ["association": "\(association.id)", "to": title, "why": "\(error)"])
+            Log.warning(
+                "move destination cannot be reached",
+                ["association": "\(association.id)", "to": title, "why": "\(error)"])
             return try answer(
                 .unableToPerformSubOperations, counts: SubOperationCounts(failed: UInt16(clamping: versions.count)),
                 failed: versions.map(\.sopInstanceUID), comment: "Move destination cannot be reached")
@@ -80,7 +83,9 @@ struct RetrieveService {
             case .warning: tally.warning += 1
             case .failed(let why):
                 tally.failed.append(version.sopInstanceUID)
-                Log.warning("sub-operation failed", ["association": "\(association.id)", "instance": version.sopInstanceUID, "why": why])
+                Log.warning(
+                    "sub-operation failed",
+                    ["association": "\(association.id)", "instance": version.sopInstanceUID, "why": why])
             }
             remaining -= 1
             tally.isCancelled = try wantsCancel()
@@ -96,7 +101,9 @@ struct RetrieveService {
 
     private func finish(_ tally: Tally, _ remaining: Int) throws(TransportError) {
         let status: DIMSEStatus =
-            if tally.isCancelled { .cancel } else if tally.failed.isEmpty { .success } else if tally.completed + tally.warning == 0 {
+            if tally.isCancelled { .cancel } else if tally.failed.isEmpty {
+                .success
+            } else if tally.completed + tally.warning == 0 {
                 .unableToPerformSubOperations
             } else { .subOperationsCompleteWithFailures }
         try answer(status, counts: counts(tally, remaining), failed: tally.failed)
@@ -118,7 +125,9 @@ struct RetrieveService {
 
     // MARK: Responses
 
-    private func response(_ status: DIMSEStatus, _ counts: SubOperationCounts?, hasDataSet: Bool = false, comment: String? = nil) -> CommandSet {
+    private func response(
+        _ status: DIMSEStatus, _ counts: SubOperationCounts?, hasDataSet: Bool = false, comment: String? = nil
+    ) -> CommandSet {
         let id = command.messageID ?? 0
         return isMove
             ? .cMoveResponse(
@@ -139,7 +148,8 @@ struct RetrieveService {
         // An explicit UI holds 65,534 bytes: about a thousand UIDs; the counts tell of the rest.
         writer.append(.failedSOPInstanceUIDList, .ui, text: failed.prefix(1000).joined(separator: "\\"))
         try writer.bytes.withRawBytes { bytes throws(TransportError) in
-            try association.send(response(status, counts, hasDataSet: true, comment: comment), contextID: context.id, dataSet: bytes)
+            try association.send(
+                response(status, counts, hasDataSet: true, comment: comment), contextID: context.id, dataSet: bytes)
         }
     }
 }

@@ -39,7 +39,8 @@ enum ServiceClasses {
     /// Services of DICOM that are not storage and not offered; everything else is taken for a storage class, so that
     /// retired, private and future ones are stored like all others.
     private static let otherServices = [
-        "1.2.840.10008.1.", "1.2.840.10008.3.1.", "1.2.840.10008.4.2", "1.2.840.10008.5.1.1.", "1.2.840.10008.5.1.4.1.2.",
+        "1.2.840.10008.1.", "1.2.840.10008.3.1.", "1.2.840.10008.4.2", "1.2.840.10008.5.1.1.",
+        "1.2.840.10008.5.1.4.1.2.",
         "1.2.840.10008.5.1.4.1.3", "1.2.840.10008.5.1.4.31", "1.2.840.10008.5.1.4.32", "1.2.840.10008.5.1.4.33",
         "1.2.840.10008.5.1.4.34.4", "1.2.840.10008.5.1.4.34.5", "1.2.840.10008.5.1.4.34.6", "1.2.840.10008.5.1.4.37",
         "1.2.840.10008.5.1.4.38", "1.2.840.10008.5.1.4.39.2", "1.2.840.10008.5.1.4.39.3", "1.2.840.10008.5.1.4.39.4",
@@ -56,7 +57,9 @@ enum ServiceClasses {
         }
         guard UIDGrammar.check(abstractSyntax) != .unacceptable else { return .unsupported }
         // Media Storage Directory is no storage class, yet files of it are sent, and kept.
-        if abstractSyntax != "1.2.840.10008.1.3.10", otherServices.contains(where: abstractSyntax.hasPrefix) { return .unsupported }
+        if abstractSyntax != "1.2.840.10008.1.3.10", otherServices.contains(where: abstractSyntax.hasPrefix) {
+            return .unsupported
+        }
         return .storage
     }
 
@@ -64,7 +67,9 @@ enum ServiceClasses {
     /// supported, semantic ("fuzzy") matching and timezone adjustment are not.
     static func extendedNegotiation(_ proposal: SOPClassExtendedNegotiation) -> SOPClassExtendedNegotiation? {
         let offered = find[proposal.sopClassUID] != nil ? [1, 1, 0, 0, 0] : [UInt8(1)]
-        guard find[proposal.sopClassUID] ?? move[proposal.sopClassUID] ?? get[proposal.sopClassUID] != nil else { return nil }
+        guard find[proposal.sopClassUID] ?? move[proposal.sopClassUID] ?? get[proposal.sopClassUID] != nil else {
+            return nil
+        }
         let answer = zip(proposal.applicationInformation, offered).map { $0 & $1 }
         return SOPClassExtendedNegotiation(sopClassUID: proposal.sopClassUID, applicationInformation: answer)
     }

@@ -60,15 +60,20 @@ package final class StoreSender {
     /// Sends one instance; `body` hands out its data set piece by piece and says which piece is the last.
     /// - Returns: false if the archive takes no such instances.
     package func send(
-        _ instance: Instance, _ body: ((UnsafeRawBufferPointer, _ isLast: Bool) throws(TransportError) -> Void) throws(TransportError) -> Void
+        _ instance: Instance,
+        _ body: ((UnsafeRawBufferPointer, _ isLast: Bool) throws(TransportError) -> Void) throws(TransportError) -> Void
     ) throws(TransportError) -> Bool {
         let association = try associate(
             for: Kind(sopClassUID: instance.sopClassUID, transferSyntaxUID: instance.transferSyntaxUID))
-        guard let context = association.negotiated.allContexts.first(where: {
-            $0.abstractSyntax == instance.sopClassUID && $0.transferSyntax == instance.transferSyntaxUID
-        }) else { return false }
+        guard
+            let context = association.negotiated.allContexts.first(where: {
+                $0.abstractSyntax == instance.sopClassUID && $0.transferSyntax == instance.transferSyntaxUID
+            })
+        else { return false }
         let limit = min(window, max(1, association.negotiated.operationsWindow.requestorMayInvoke))
-        while outstanding.count >= limit || association.hasInput() && !outstanding.isEmpty { try readAnswer(association) }
+        while outstanding.count >= limit || association.hasInput() && !outstanding.isEmpty {
+            try readAnswer(association)
+        }
         repeat { messageID &+= 1 } while outstanding[messageID] != nil
         outstanding[messageID] = (instance.sopInstanceUID, Clock.monotonicNanoseconds())
         association.queue(
@@ -112,7 +117,8 @@ package final class StoreSender {
             calledAETitle: calledAETitle, callingAETitle: callingAETitle,
             presentationContexts: kinds.enumerated().map { index, kind in
                 ProposedPresentationContext(
-                    id: UInt8(index * 2 + 1), abstractSyntax: kind.sopClassUID, transferSyntaxes: [kind.transferSyntaxUID])
+                    id: UInt8(index * 2 + 1), abstractSyntax: kind.sopClassUID,
+                    transferSyntaxes: [kind.transferSyntaxUID])
             },
             userInformation: UserInformation(
                 maximumLength: 1 << 20, implementationClassUID: FileMeta.implementationClassUID,

@@ -49,7 +49,8 @@ final class StoreService {
         shared.withLock { $0.outstanding += 1 }
         do {
             guard command.affectedSOPClassUID == context.abstractSyntax else {
-                throw ArchiveError.mismatch(.sopClassUID, "SOP Class UID differs between command and presentation context")
+                throw ArchiveError.mismatch(
+                    .sopClassUID, "SOP Class UID differs between command and presentation context")
             }
             guard command.hasDataSet else { throw ArchiveError.notUnderstood(nil, "C-STORE without a data set") }
             let association = association
@@ -61,7 +62,8 @@ final class StoreService {
             }
         } catch {
             shared.withLock {
-                $0.finished.append(Finished(command: command, contextID: context.id, result: .failure(error as! ArchiveError)))
+                $0.finished.append(
+                    Finished(command: command, contextID: context.id, result: .failure(error as! ArchiveError)))
             }
             try answerFinished()
         }
@@ -106,7 +108,8 @@ final class StoreService {
             // The importer counts what was there already; to others success is success.
             let tellsMore = source.route == .import && outcome == .alreadyThere
             return .cStoreResponse(
-                to: command.messageID ?? 0, sopClassUID: command.affectedSOPClassUID, sopInstanceUID: command.affectedSOPInstanceUID,
+                to: command.messageID ?? 0, sopClassUID: command.affectedSOPClassUID,
+                sopInstanceUID: command.affectedSOPInstanceUID,
                 status: .success, offendingElements: [], errorComment: tellsMore ? "Already there" : nil)
         case .failure(let error):
             archive.metrics.refused.add()
@@ -118,7 +121,8 @@ final class StoreService {
                     "status": String(status.rawValue, radix: 16, uppercase: true), "why": "\(error)",
                 ])
             return .cStoreResponse(
-                to: command.messageID ?? 0, sopClassUID: command.affectedSOPClassUID, sopInstanceUID: command.affectedSOPInstanceUID,
+                to: command.messageID ?? 0, sopClassUID: command.affectedSOPClassUID,
+                sopInstanceUID: command.affectedSOPInstanceUID,
                 status: status, offendingElements: tag.map { [$0.rawValue] } ?? [],
                 errorComment: String("\(error)".prefix(64)))
         }

@@ -25,7 +25,9 @@ package final class HTTPServer: @unchecked Sendable {
     private let pair = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 2)
 
     /// Listens on `host` (an address or a name) and begins to answer.
-    package init(host: String, port: UInt16, connectionsMaximum: UInt32 = 1000, handler: @escaping Handler) throws(SystemError) {
+    package init(host: String, port: UInt16, connectionsMaximum: UInt32 = 1000, handler: @escaping Handler)
+        throws(SystemError)
+    {
         self.handler = handler
         pair.initialize(repeating: nil, count: 2)
         let callback: snimok_http_handler = { context, connection, url, method in
@@ -60,7 +62,9 @@ package final class HTTPServer: @unchecked Sendable {
     private func answer(_ connection: OpaquePointer, _ method: String, _ path: String) -> Int32 {
         var answer = handler(method, path)
         if method == "HEAD" { answer.body = [] }
-        guard let response = answer.body.withUnsafeBytes({ snimok_http_response($0.baseAddress, $0.count) }) else { return 0 }
+        guard let response = answer.body.withUnsafeBytes({ snimok_http_response($0.baseAddress, $0.count) }) else {
+            return 0
+        }
         defer { MHD_destroy_response(response) }
         for header in answer.headers { MHD_add_response_header(response, header.name, header.value) }
         return snimok_http_queue(connection, UInt32(answer.status), response)

@@ -16,7 +16,8 @@ package final class FileDescriptor: Sendable {
     deinit { close(raw) }
 
     /// Opens `path`; `mode` counts only with `O_CREAT`.
-    package static func open(_ path: String, _ flags: Int32, mode: mode_t = 0o640) throws(SystemError) -> FileDescriptor {
+    package static func open(_ path: String, _ flags: Int32, mode: mode_t = 0o640) throws(SystemError) -> FileDescriptor
+    {
         let raw = try retryingInterrupts("open", path) { csystem_open(path, flags, mode) }
         return FileDescriptor(adopting: raw, path: path)
     }

@@ -26,7 +26,9 @@ package enum Log {
     package static func info(_ event: String, _ fields: KeyValuePairs<String, String> = [:]) {
         write(.info, event, fields)
     }
-    package static func debug(_ event: @autoclosure () -> String, _ fields: @autoclosure () -> KeyValuePairs<String, String>) {
+    package static func debug(
+        _ event: @autoclosure () -> String, _ fields: @autoclosure () -> KeyValuePairs<String, String>
+    ) {
         guard threshold.load(ordering: .relaxed) >= Level.debug.rawValue else { return }
         write(.debug, event(), fields())
     }

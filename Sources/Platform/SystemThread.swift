@@ -18,7 +18,8 @@ package struct SystemThread: @unchecked Sendable {
 
     /// Starts `body`; throws when the system has no more threads.
     /// - Parameter stackBytes: address space only; pages count when they are touched.
-    package init(name: String, stackBytes: Int = 512 * 1024, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    package init(name: String, stackBytes: Int = 512 * 1024, _ body: @escaping @Sendable () -> Void) throws(SystemError)
+    {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }

@@ -107,7 +107,8 @@ extension Configuration {
     }
 
     /// A key that nobody knows is a mistake of the operator's, and is said.
-    private static func overlay(_ tree: inout JSONValue, with other: JSONValue, path: String) throws(ConfigurationError) {
+    private static func overlay(_ tree: inout JSONValue, with other: JSONValue, path: String) throws(ConfigurationError)
+    {
         guard case .object(let changes) = other, case .object = tree else {
             tree = other
             return
@@ -158,27 +159,33 @@ extension Configuration {
                 throw ConfigurationError("peer \(peer.aeTitle): \"\(address)\" is no address range such as 10.1.0.0/16")
             }
         }
-        for (name, port) in [("dicom.port", dicom.port), ("http.port", http.port)] + peers.map({ ("port of peer \($0.aeTitle)", $0.port ?? 1) })
+        for (name, port) in [("dicom.port", dicom.port), ("http.port", http.port)]
+            + peers.map({ ("port of peer \($0.aeTitle)", $0.port ?? 1) })
         where !(0...65_535).contains(port) {
             throw ConfigurationError("\(name) is \(port); a port is 0 to 65535")
         }
-        if Set(peers.map(\.aeTitle)).count != peers.count { throw ConfigurationError("two peers have the same AE title") }
+        if Set(peers.map(\.aeTitle)).count != peers.count {
+            throw ConfigurationError("two peers have the same AE title")
+        }
         guard (4096...(64 << 20)).contains(dicom.maximumPDULength) else {
             throw ConfigurationError("dicom.maximumPDULength must be between 4096 and 67108864")
         }
         guard (1...256).contains(storage.largeObjectMiB), (1...1_048_576).contains(storage.segmentMiB) else {
             throw ConfigurationError("storage.largeObjectMiB must be 1 to 256 and storage.segmentMiB 1 to 1048576")
         }
-        guard dicom.associationsMaximum > 0, dicom.associationsPerPeerMaximum > 0, dicom.asynchronousOperations > 0 else {
+        guard dicom.associationsMaximum > 0, dicom.associationsPerPeerMaximum > 0, dicom.asynchronousOperations > 0
+        else {
             throw ConfigurationError("limits of dicom must be above 0")
         }
         let timeouts = [dicom.artimTimeoutSeconds, dicom.idleTimeoutSeconds, dicom.pduTimeoutSeconds]
-        guard timeouts.allSatisfy({ $0 > 0 && $0 < 1e8 }), dicom.minimumBytesPerSecond >= 0, query.resultLimit >= 0 else {
+        guard timeouts.allSatisfy({ $0 > 0 && $0 < 1e8 }), dicom.minimumBytesPerSecond >= 0, query.resultLimit >= 0
+        else {
             throw ConfigurationError("timeouts must be above 0; minimumBytesPerSecond and resultLimit not below")
         }
         // Until the operator says who may call, nobody outside this machine may.
         if !isLoopback(dicom.bind), peers.isEmpty {
-            throw ConfigurationError("dicom.bind is \(dicom.bind): name the callers in peers first, or bind to 127.0.0.1")
+            throw ConfigurationError(
+                "dicom.bind is \(dicom.bind): name the callers in peers first, or bind to 127.0.0.1")
         }
         if !isLoopback(http.bind) {
             throw ConfigurationError("http.bind is \(http.bind): there are no users yet, so HTTP stays on 127.0.0.1")
@@ -208,7 +215,8 @@ extension Configuration {
         settings.directory.peers = peers.map { peer in
             Peer(
                 aeTitle: peer.aeTitle, addresses: (peer.addresses ?? []).compactMap(AddressRange.init), host: peer.host,
-                port: peer.port.map { UInt16($0) }, organisation: peer.organisation ?? organisation, issuer: peer.issuer ?? issuer,
+                port: peer.port.map { UInt16($0) }, organisation: peer.organisation ?? organisation,
+                issuer: peer.issuer ?? issuer,
                 characterSet: peer.characterSet ?? "")
         }
         settings.limits = limits

@@ -60,7 +60,8 @@ enum JSONValue: Codable, Sendable {
             self = Self.value(text, like: self)
             return true
         }
-        guard case .object(var members) = self, let key = members.keys.first(where: { $0.lowercased() == first.lowercased() }),
+        guard case .object(var members) = self,
+            let key = members.keys.first(where: { $0.lowercased() == first.lowercased() }),
             var member = members[key], member.set(Array(path.dropFirst()), text: text)
         else { return false }
         members[key] = member

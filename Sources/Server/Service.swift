@@ -31,7 +31,9 @@ package final class Service {
             ])
         let server = DIMSEServer(archive, settings: configuration.serviceSettings, metrics: metrics)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
-        if listens { endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0) }
+        if listens {
+            endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0)
+        }
         acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
         http = listens ? try Self.startHTTP(configuration, metrics, archive) : nil
         registerGauges()
@@ -48,7 +50,9 @@ package final class Service {
         archive.close()
     }
 
-    private static func startHTTP(_ configuration: Configuration, _ metrics: Metrics, _ archive: Archive) throws -> HTTPServer {
+    private static func startHTTP(_ configuration: Configuration, _ metrics: Metrics, _ archive: Archive) throws
+        -> HTTPServer
+    {
         try HTTPServer(host: configuration.http.bind, port: UInt16(configuration.http.port)) { method, path in
             guard method == "GET" || method == "HEAD" else {
                 return HTTPResponse(status: 405, contentType: "text/plain", body: "only GET and HEAD here\n")

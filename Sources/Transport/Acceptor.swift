@@ -21,7 +21,8 @@ package final class Acceptor: Sendable {
     /// What the archive decides and does; both run on the association's own thread.
     package struct Handler: Sendable {
         /// - Parameter peer: the peer's address, empty for the local socket.
-        package let authorize: @Sendable (_ request: AssociateRequest, _ peer: String) throws(AssociateReject) -> AcceptorPolicy
+        package let authorize:
+            @Sendable (_ request: AssociateRequest, _ peer: String) throws(AssociateReject) -> AcceptorPolicy
         package let serve: @Sendable (Association) -> Void
 
         package init(
@@ -147,8 +148,10 @@ package final class Acceptor: Sendable {
         let isAdmitted = shared.withLock { shared in
             let ofPeer = shared.perPeer[connection.peer, default: 0]
             // The socket in the data directory is the operator's own.
-            guard connection.peer.isEmpty || (shared.running < settings.associationsMaximum
-                && ofPeer < settings.associationsPerPeerMaximum)
+            guard
+                connection.peer.isEmpty
+                    || (shared.running < settings.associationsMaximum
+                        && ofPeer < settings.associationsPerPeerMaximum)
             else { return false }
             shared.running += 1
             shared.perPeer[connection.peer] = ofPeer + 1
@@ -191,7 +194,9 @@ package final class Acceptor: Sendable {
         _ = machine.handle(.transportIndication)
         let request: AssociateRequest
         do { request = try connection.request() } catch {
-            Log.warning("association request cannot be read", ["association": "\(id)", "peer": connection.peer, "why": "\(error)"])
+            Log.warning(
+                "association request cannot be read",
+                ["association": "\(id)", "peer": connection.peer, "why": "\(error)"])
             connection.abort(.invalidPDUParameterValue)
             connection.drain()
             return nil
@@ -234,7 +239,8 @@ private final class Listener: Sendable {
         case .tcp(let host, let port):
             guard var address = try Socket.resolve(host, port).first else { throw .closed }
             let raw = socket(
-                Int32(address.ss_family), Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+                Int32(address.ss_family),
+                Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
             guard raw >= 0 else { throw .system(SystemError("socket")) }
             file = FileDescriptor(adopting: raw, path: endpoint.description)
             var one: Int32 = 1
@@ -244,12 +250,16 @@ private final class Listener: Sendable {
                     bind(raw, $0, Socket.addressLength($0, socklen_t(MemoryLayout<sockaddr_storage>.size)))
                 }
             }
-            guard bound == 0, listen(raw, 4096) == 0 else { throw .system(SystemError("listen on", endpoint.description)) }
+            guard bound == 0, listen(raw, 4096) == 0 else {
+                throw .system(SystemError("listen on", endpoint.description))
+            }
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
             withUnsafeMutablePointer(to: &address) {
                 _ = $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(raw, $0, &length) }
             }
-            self.port = withUnsafeBytes(of: &address) { UInt16(bigEndian: $0.loadUnaligned(fromByteOffset: 2, as: UInt16.self)) }
+            self.port = withUnsafeBytes(of: &address) {
+                UInt16(bigEndian: $0.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
+            }
             unixPath = nil
         case .unix(let path):
             unlink(path)
@@ -257,7 +267,9 @@ private final class Listener: Sendable {
                 AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
             guard raw >= 0 else { throw .system(SystemError("socket")) }
             file = FileDescriptor(adopting: raw, path: path)
-            let bound = try Socket.withUnixAddress(path) { address, length throws(TransportError) in bind(raw, address, length) }
+            let bound = try Socket.withUnixAddress(path) { address, length throws(TransportError) in
+                bind(raw, address, length)
+            }
             guard bound == 0, chmod(path, 0o600) == 0, listen(raw, 128) == 0 else {
                 throw .system(SystemError("listen on", path))
             }
@@ -338,7 +350,8 @@ private final class HalfOpen: @unchecked Sendable {
         guard bytes.count >= PDUHeader.byteCount else { return nil }
         let header = header
         guard let type = header.type else {
-            return .violation(.unrecognizedPDU, "unrecognized PDU type \(header.typeCode) instead of an association request")
+            return .violation(
+                .unrecognizedPDU, "unrecognized PDU type \(header.typeCode) instead of an association request")
         }
         guard type == .associateRequest else {
             return .violation(.unexpectedPDU, "unexpected \(type) instead of an association request")

@@ -313,7 +313,9 @@ package final class Association {
     // MARK: Sending
 
     /// Sends a message with a data set that lies in memory, or none, in one write.
-    package func send(_ command: CommandSet, contextID: UInt8, dataSet: UnsafeRawBufferPointer? = nil) throws(TransportError) {
+    package func send(_ command: CommandSet, contextID: UInt8, dataSet: UnsafeRawBufferPointer? = nil)
+        throws(TransportError)
+    {
         queue(command, contextID: contextID, dataSet: dataSet)
         try flush()
     }
@@ -378,15 +380,20 @@ package final class Association {
         var vectors: [iovec] = []
         var position = 0
         for payload in payloads {
-            vectors.append(iovec(iov_base: UnsafeMutableRawPointer(mutating: base + position), iov_len: payload.position - position))
+            vectors.append(
+                iovec(
+                    iov_base: UnsafeMutableRawPointer(mutating: base + position), iov_len: payload.position - position))
             if !payload.bytes.isEmpty {
                 vectors.append(
-                    iovec(iov_base: UnsafeMutableRawPointer(mutating: payload.bytes.baseAddress!), iov_len: payload.bytes.count))
+                    iovec(
+                        iov_base: UnsafeMutableRawPointer(mutating: payload.bytes.baseAddress!),
+                        iov_len: payload.bytes.count))
             }
             position = payload.position
         }
         if position < count {
-            vectors.append(iovec(iov_base: UnsafeMutableRawPointer(mutating: base + position), iov_len: count - position))
+            vectors.append(
+                iovec(iov_base: UnsafeMutableRawPointer(mutating: base + position), iov_len: count - position))
         }
         try write(&vectors)
     }

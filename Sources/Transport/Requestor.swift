@@ -8,7 +8,8 @@ package enum Requestor {
     /// Connects, proposes, and waits for the answer.
     /// - Parameter seconds: for all of it.
     package static func associate(
-        with endpoint: Endpoint, _ request: AssociateRequest, limits: TransportLimits, withinSeconds seconds: Double = 30,
+        with endpoint: Endpoint, _ request: AssociateRequest, limits: TransportLimits,
+        withinSeconds seconds: Double = 30,
         id: UInt64 = 0
     ) throws(TransportError) -> Association {
         let deadline = Clock.deadline(seconds: seconds)

@@ -117,7 +117,9 @@ package final class Socket: Sendable {
                     let raw = try open(Int32(address.ss_family))
                     let length = socklen_t(MemoryLayout<sockaddr_storage>.size)
                     let result = withUnsafePointer(to: &address) {
-                        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.connect(raw, $0, addressLength($0, length)) }
+                        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                            Glibc.connect(raw, $0, addressLength($0, length))
+                        }
                     }
                     return try finish(raw, result, isTCP: true, endpoint, deadline)
                 } catch {
@@ -141,7 +143,9 @@ package final class Socket: Sendable {
         let code = errno
         let socket = Socket(adopting: raw, isTCP: isTCP, peer: endpoint.description)
         if result == 0 { return socket }
-        guard code == EINPROGRESS || code == EAGAIN else { throw .system(SystemError("connect", endpoint.description, code: code)) }
+        guard code == EINPROGRESS || code == EAGAIN else {
+            throw .system(SystemError("connect", endpoint.description, code: code))
+        }
         guard Poll.wait(raw, Int16(POLLOUT), deadline: deadline) else { throw .timedOut("no answer from \(endpoint)") }
         var error: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
@@ -173,7 +177,8 @@ package final class Socket: Sendable {
         while let entry = next {
             var storage = sockaddr_storage()
             withUnsafeMutableBytes(of: &storage) {
-                $0.copyMemory(from: UnsafeRawBufferPointer(start: entry.pointee.ai_addr, count: Int(entry.pointee.ai_addrlen)))
+                $0.copyMemory(
+                    from: UnsafeRawBufferPointer(start: entry.pointee.ai_addr, count: Int(entry.pointee.ai_addrlen)))
             }
             addresses.append(storage)
             next = entry.pointee.ai_next

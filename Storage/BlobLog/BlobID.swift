@@ -59,7 +59,8 @@ enum HeaderChecksum {
 
     static func compute(_ bytes: [UInt8], key: [UInt8] = []) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: byteCount)
-        crypto_generichash_blake2b(&digest, digest.count, bytes, UInt64(bytes.count), key.isEmpty ? nil : key, key.count)
+        crypto_generichash_blake2b(
+            &digest, digest.count, bytes, UInt64(bytes.count), key.isEmpty ? nil : key, key.count)
         return digest
     }
 }

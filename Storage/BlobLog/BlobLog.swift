@@ -55,7 +55,9 @@ package final class BlobLog {
                 rename(path, "\(directory.large)/\(name)")
             } else {
                 let bytes = (try? FileDescriptor.open(path, O_RDONLY).size()) ?? 0
-                quarantine.keep(fileAt: path, bytes: bytes, reason: "large object without a record (stopped before it was acknowledged)")
+                quarantine.keep(
+                    fileAt: path, bytes: bytes,
+                    reason: "large object without a record (stopped before it was acknowledged)")
             }
         }
     }

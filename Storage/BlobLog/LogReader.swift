@@ -109,7 +109,8 @@ package final class LogReader: Sendable {
         let file = file ?? segment.file
         // Most records have header, provenance and index within the first page.
         var bytes = try read(file, offset, count: 4096)
-        guard let header = bytes.withUnsafeBytes({ RecordHeader(decoding: $0, segment: segment, offset: offset) }) else {
+        guard let header = bytes.withUnsafeBytes({ RecordHeader(decoding: $0, segment: segment, offset: offset) })
+        else {
             throw .damaged("no record at byte \(offset) of \(file.path)")
         }
         if header.metadataLength > bytes.count {

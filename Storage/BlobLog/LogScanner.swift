@@ -47,7 +47,8 @@ struct LogScanner {
             let segment: Segment
             do throws(LogError) { segment = try reader.segment(writer: writer, number: number) } catch {
                 guard error.isDamage else { throw error }
-                let size = (try? FileDescriptor.open(directory.segment(writer: writer, number: number), O_RDONLY).size())
+                let size =
+                    (try? FileDescriptor.open(directory.segment(writer: writer, number: number), O_RDONLY).size())
                 try gap(LogScan.Gap(segment: number, range: 0..<(size ?? 0)))
                 continue
             }

@@ -111,7 +111,9 @@ package struct PayloadIndex: Equatable, Sendable {
 
 /// XXH3-64, the checksum of everything that is read.
 package enum Checksum {
-    package static func compute(_ bytes: UnsafeRawBufferPointer) -> UInt64 { XXH3_64bits(bytes.baseAddress, bytes.count) }
+    package static func compute(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        XXH3_64bits(bytes.baseAddress, bytes.count)
+    }
     package static func compute(_ bytes: [UInt8]) -> UInt64 { XXH3_64bits(bytes, bytes.count) }
 }
 

@@ -60,7 +60,9 @@ package struct RecordHeader: Equatable, Sendable {
 
     /// nil: no record of this segment begins here.
     init?(decoding bytes: UnsafeRawBufferPointer, segment: Segment, offset: UInt64) {
-        guard bytes.count >= Self.byteCount, bytes.littleEndian(at: 0, as: UInt32.self) == Self.magic else { return nil }
+        guard bytes.count >= Self.byteCount, bytes.littleEndian(at: 0, as: UInt32.self) == Self.magic else {
+            return nil
+        }
         let checksum = segment.headerChecksum(of: Array(bytes.part(0..<240)), at: offset)
         guard bytes.part(240..<256).elementsEqual(checksum) else { return nil }
         kindCode = bytes.littleEndian(at: 4)

@@ -82,7 +82,8 @@ struct Recovery {
             return true
         } catch {
             guard error.isDamage else { throw error }
-            Log.warning("record of the last batch not adopted", ["sequence": "\(record.header.sequence)", "why": "\(error)"])
+            Log.warning(
+                "record of the last batch not adopted", ["sequence": "\(record.header.sequence)", "why": "\(error)"])
             return false
         }
     }
@@ -153,8 +154,10 @@ private struct DirectFile {
         var done: UInt64 = 0
         while done < length {
             let part = Int(min(UInt64(size), length - done))
-            let fromDevice = try file.read(into: UnsafeMutableRawBufferPointer(rebasing: left[..<part]), at: offset + done)
-            let fromCache = try cached.read(into: UnsafeMutableRawBufferPointer(rebasing: right[..<part]), at: offset + done)
+            let fromDevice = try file.read(
+                into: UnsafeMutableRawBufferPointer(rebasing: left[..<part]), at: offset + done)
+            let fromCache = try cached.read(
+                into: UnsafeMutableRawBufferPointer(rebasing: right[..<part]), at: offset + done)
             guard fromDevice == part, fromCache == part, memcmp(left.baseAddress!, right.baseAddress!, part) == 0 else {
                 throw SystemError("compare with the device", file.path, code: EIO)
             }

@@ -73,7 +73,9 @@ struct PendingCounts {
                 UPDATE patient SET studies = studies + ?, series = series + ?, instances = instances + ?,
                     first_instance = coalesce(first_instance, ?) WHERE id = ?
                 """
-            ).run([.integer(count.studies), .integer(count.series), .integer(count.instances), first(count), .integer(id)])
+            ).run([
+                .integer(count.studies), .integer(count.series), .integer(count.instances), first(count), .integer(id),
+            ])
         }
         for (id, count) in studies.sorted(by: { $0.key < $1.key }) {
             try database.statement(

@@ -13,7 +13,8 @@ package final class CatalogCheckpointer: Sendable {
         nonisolated(unsafe) let connection = database
         do {
             try SystemThread(name: "checkpoint") { [isStopping, isRunning] in
-                while isStopping.wait(until: Clock.deadline(seconds: Self.intervalSeconds), { $0 ? true : nil }) == nil {
+                while isStopping.wait(until: Clock.deadline(seconds: Self.intervalSeconds), { $0 ? true : nil }) == nil
+                {
                     // PASSIVE disturbs nobody; readers hold their snapshots briefly, so it gets to the end soon, and the
                     // writer then begins the file anew.
                     do { try connection.execute("PRAGMA wal_checkpoint(PASSIVE)") } catch {

@@ -43,7 +43,8 @@ package final class CatalogReader {
         statistics.storedBytes = try meta("stored_bytes")
         statistics.savedBytes = try meta("saved_bytes")
         for table in ["study", "series", "instance"] {
-            statistics.flagged += try database.statement("SELECT count(*) FROM \(table) WHERE flags <> 0")
+            statistics.flagged +=
+                try database.statement("SELECT count(*) FROM \(table) WHERE flags <> 0")
                 .first([]) { Int($0.integer(0)) } ?? 0
         }
         return statistics
@@ -71,7 +72,9 @@ package final class CatalogReader {
         }
     }
 
-    private func ids(_ query: CatalogQuery, after: Int64, limit: Int) throws(CatalogError) -> [(id: Int64, patient: Int64?)] {
+    private func ids(_ query: CatalogQuery, after: Int64, limit: Int) throws(CatalogError) -> [(
+        id: Int64, patient: Int64?
+    )] {
         var builder = QueryBuilder(query)
         let statement = try database.statement(builder.statement(after: after, limit: limit))
         var found: [(id: Int64, patient: Int64?)] = []
@@ -107,7 +110,9 @@ package final class CatalogReader {
         return "SELECT \(parents[level]), flags, \(counts[level]), \(columns) FROM \(table) WHERE id = ?"
     }
 
-    private func row(_ level: CatalogLevel, _ id: Int64, patient: Int64?, _ organisation: Int64) throws(CatalogError) -> CatalogRow? {
+    private func row(_ level: CatalogLevel, _ id: Int64, patient: Int64?, _ organisation: Int64) throws(CatalogError)
+        -> CatalogRow?
+    {
         var row = CatalogRow()
         var level = level
         var id = id
@@ -121,7 +126,9 @@ package final class CatalogReader {
                 } else {
                     _ = Self.readCounts(level, columns, into: &row)
                 }
-                for (index, column) in CatalogColumn.columns(of: level).enumerated() { row.set(column, columns.text(6 + index)) }
+                for (index, column) in CatalogColumn.columns(of: level).enumerated() {
+                    row.set(column, columns.text(6 + index))
+                }
                 return columns.integer(0)
             }
             guard let parent = found else { return nil }
@@ -157,11 +164,17 @@ package final class CatalogReader {
     private func readContent(_ study: Int64, into row: inout CatalogRow) throws(CatalogError) {
         var modalities: [String] = []
         var classes: [String] = []
-        try database.statement("SELECT kind, value FROM study_content WHERE study = ? AND organisation = 0 ORDER BY kind, value")
-            .forEach([.integer(study)]) { columns throws(CatalogError) in
-                if columns.integer(0) == 1 { modalities.append(columns.text(1) ?? "") } else { classes.append(columns.text(1) ?? "") }
-                return true
+        try database.statement(
+            "SELECT kind, value FROM study_content WHERE study = ? AND organisation = 0 ORDER BY kind, value"
+        )
+        .forEach([.integer(study)]) { columns throws(CatalogError) in
+            if columns.integer(0) == 1 {
+                modalities.append(columns.text(1) ?? "")
+            } else {
+                classes.append(columns.text(1) ?? "")
             }
+            return true
+        }
         row.modalitiesInStudy = modalities
         row.sopClassesInStudy = classes
     }

@@ -112,7 +112,8 @@ package final class CatalogWriter {
         let update = try database.statement(
             "UPDATE version SET writer = ?, segment = ?, offset = ?, length = ? WHERE blob = ? RETURNING id, instance")
         let found = try update.first(
-            location(instance.location) + [.blob(instance.blobID)]) { ($0.integer(0), $0.integer(1)) }
+            location(instance.location) + [.blob(instance.blobID)]
+        ) { ($0.integer(0), $0.integer(1)) }
         guard let (version, id) = found else { return false }
         pending.meta["sightings", default: 0] += 1
         try addSource(id, try organisationID(instance.source.organisation), instance.sequence, version)
@@ -181,7 +182,8 @@ package final class CatalogWriter {
             """
         ).run(
             [.integer(instance), .blob(event.blobID), .integer(Int64(event.sequence))] + location(event.location) + [
-                .integer(Int64(event.dataSetLength)), .text(event[.sopClassUID]), .text(event.transferSyntaxUID), .integer(organisation),
+                .integer(Int64(event.dataSetLength)), .text(event[.sopClassUID]), .text(event.transferSyntaxUID),
+                .integer(organisation),
                 .text(event.source.callingAETitle), .integer(flags.rawValue),
             ])
         return database.lastInsertedID
@@ -196,7 +198,9 @@ package final class CatalogWriter {
 
     /// Only the first sighting of a version by an organisation counts: a modality that sends the original again does not
     /// undo the correction that came in between.
-    private func addSource(_ instance: Int64, _ organisation: Int64, _ sequence: UInt64, _ version: Int64) throws(CatalogError) {
+    private func addSource(_ instance: Int64, _ organisation: Int64, _ sequence: UInt64, _ version: Int64)
+        throws(CatalogError)
+    {
         let known = try database.statement(
             "SELECT 1 FROM version_source WHERE instance = ? AND organisation = ? AND version = ?"
         ).first([.integer(instance), .integer(organisation), .integer(version)]) { _ in true }
@@ -209,7 +213,9 @@ package final class CatalogWriter {
     private func organisationID(_ name: String) throws(CatalogError) -> Int64 {
         if let id = cache.organisations[name] { return id }
         try database.statement("INSERT INTO organisation(name) VALUES(?) ON CONFLICT DO NOTHING").run([.text(name)])
-        let id = try database.statement("SELECT id FROM organisation WHERE name = ?").first([.text(name)]) { $0.integer(0) }!
+        let id = try database.statement("SELECT id FROM organisation WHERE name = ?").first([.text(name)]) {
+            $0.integer(0)
+        }!
         cache.organisations[name] = id
         return id
     }
@@ -273,7 +279,9 @@ package final class CatalogWriter {
     }
 
     private func flag(_ table: String, _ id: Int64) throws(CatalogError) {
-        try database.statement("UPDATE \(table) SET flags = flags | 2 WHERE id = ? AND flags & 2 = 0").run([.integer(id)])
+        try database.statement("UPDATE \(table) SET flags = flags | 2 WHERE id = ? AND flags & 2 = 0").run([
+            .integer(id)
+        ])
     }
 
     private func patient(_ event: CatalogInstance) throws(CatalogError) -> Int64 {
@@ -306,9 +314,10 @@ package final class CatalogWriter {
         if cache.names.count > CatalogCache.maximum { cache.names.removeAll() }
         let groups = folded.split(separator: "=").map(String.init)
         for form in groups.count > 1 ? [folded] + groups : [folded] {
-            try database.statement("INSERT INTO patient_name(patient, folded) VALUES(?, ?) ON CONFLICT DO NOTHING").run([
-                .integer(patient), .text(form),
-            ])
+            try database.statement("INSERT INTO patient_name(patient, folded) VALUES(?, ?) ON CONFLICT DO NOTHING").run(
+                [
+                    .integer(patient), .text(form),
+                ])
             guard database.changes > 0 else { continue }
             try database.statement("INSERT INTO patient_name_trigram(rowid, folded) VALUES(?, ?)").run([
                 .integer(database.lastInsertedID), .text(form),
@@ -330,7 +339,8 @@ package final class CatalogWriter {
             }
         }
         let places = names.map { _ in "?" }.joined(separator: ", ")
-        try database.statement("INSERT INTO \(level.table)(\(names.joined(separator: ", "))) VALUES(\(places))").run(values)
+        try database.statement("INSERT INTO \(level.table)(\(names.joined(separator: ", "))) VALUES(\(places))").run(
+            values)
         return database.lastInsertedID
     }
 
@@ -363,8 +373,12 @@ package final class CatalogWriter {
         pending.series[series.id, default: .init()].instances += 1
         pending.studies[study, default: .init()].instances += 1
         pending.patients[patient, default: .init()].instances += 1
-        for (counts, id) in [(\PendingCounts.series, series.id), (\PendingCounts.studies, study), (\PendingCounts.patients, patient)] {
-            if pending[keyPath: counts][id]!.firstInstance == nil { pending[keyPath: counts][id]!.firstInstance = instance }
+        for (counts, id) in [
+            (\PendingCounts.series, series.id), (\PendingCounts.studies, study), (\PendingCounts.patients, patient),
+        ] {
+            if pending[keyPath: counts][id]!.firstInstance == nil {
+                pending[keyPath: counts][id]!.firstInstance = instance
+            }
         }
         pending.meta["instances", default: 0] += 1
         if try isNew(organisation, in: &series) {
@@ -378,7 +392,9 @@ package final class CatalogWriter {
 
     private func patientOf(_ study: Int64, _ event: CatalogInstance) throws(CatalogError) -> Int64 {
         if let cached = cache.studies[event[.studyInstanceUID]], cached.id == study { return cached.patient }
-        return try database.statement("SELECT patient FROM study WHERE id = ?").first([.integer(study)]) { $0.integer(0) }!
+        return try database.statement("SELECT patient FROM study WHERE id = ?").first([.integer(study)]) {
+            $0.integer(0)
+        }!
     }
 
     /// Whether this is the organisation's first instance in the series.

@@ -9,7 +9,8 @@ final class Database {
 
     /// - Parameter cacheKiB: page cache of this connection.
     init(path: String, isReadOnly: Bool, cacheKiB: Int) throws(CatalogError) {
-        let flags = (isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX
+        let flags =
+            (isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX
         let result = sqlite3_open_v2(path, &handle, flags, nil)
         guard result == SQLITE_OK else {
             defer { close() }
@@ -68,17 +69,19 @@ final class Database {
         sqlite3_create_function_v2(
             handle, "matches", 2, flags, nil,
             { context, _, arguments in
-                let isMatch = bytes(arguments![0]).map { pattern in
-                    bytes(arguments![1]).map { WildcardMatcher.matches(pattern, $0) } ?? false
-                } ?? false
+                let isMatch =
+                    bytes(arguments![0]).map { pattern in
+                        bytes(arguments![1]).map { WildcardMatcher.matches(pattern, $0) } ?? false
+                    } ?? false
                 sqlite3_result_int(context, isMatch ? 1 : 0)
             }, nil, nil, nil)
         sqlite3_create_function_v2(
             handle, "matches_name", 2, flags, nil,
             { context, _, arguments in
-                let isMatch = bytes(arguments![0]).map { pattern in
-                    bytes(arguments![1]).map { WildcardMatcher.matchesName(pattern, $0) } ?? false
-                } ?? false
+                let isMatch =
+                    bytes(arguments![0]).map { pattern in
+                        bytes(arguments![1]).map { WildcardMatcher.matchesName(pattern, $0) } ?? false
+                    } ?? false
                 sqlite3_result_int(context, isMatch ? 1 : 0)
             }, nil, nil, nil)
     }

@@ -27,7 +27,8 @@ struct QueryBuilder {
         let group = usesPatient && query.level > .patient ? " GROUP BY \(alias).id" : ""
         let all = conditions + ["+\(alias).id > ?"]
         values += [.integer(id), .integer(Int64(limit))]
-        return "SELECT \(alias).id, \(patient) FROM \(tables) WHERE \(all.joined(separator: " AND "))\(group) ORDER BY +\(alias).id LIMIT ?"
+        return
+            "SELECT \(alias).id, \(patient) FROM \(tables) WHERE \(all.joined(separator: " AND "))\(group) ORDER BY +\(alias).id LIMIT ?"
     }
 
     private var tables: String {
@@ -130,14 +131,16 @@ struct QueryBuilder {
     private mutating func addPatientName(_ match: CatalogMatch) {
         var inner = QueryBuilder(CatalogQuery(level: .patient, organisation: ""))
         if case .wildcard(let pattern) = match, let trigrams = Self.trigrams(pattern) {
-            inner.conditions.append("n.id IN (SELECT rowid FROM patient_name_trigram WHERE patient_name_trigram MATCH ?)")
+            inner.conditions.append(
+                "n.id IN (SELECT rowid FROM patient_name_trigram WHERE patient_name_trigram MATCH ?)")
             inner.values.append(.text(trigrams))
             inner.conditions.append("matches(?, n.folded)")
             inner.values.append(.text(pattern))
         } else {
             inner.addText("n.folded", match)
         }
-        conditions.append("p.id IN (SELECT n.patient FROM patient_name n WHERE \(inner.conditions.joined(separator: " AND ")))")
+        conditions.append(
+            "p.id IN (SELECT n.patient FROM patient_name n WHERE \(inner.conditions.joined(separator: " AND ")))")
         values += inner.values
     }
 
@@ -181,10 +184,12 @@ struct QueryBuilder {
         let value = inner.conditions.joined(separator: " AND ")
         if isAlone {
             conditions.append(
-                "s.id IN (SELECT c.study FROM study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND \(value))")
+                "s.id IN (SELECT c.study FROM study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND \(value))"
+            )
         } else {
             conditions.append(
-                "EXISTS (SELECT 1 FROM study_content c WHERE c.study = s.id AND c.organisation = 0 AND c.kind = \(kind) AND \(value))")
+                "EXISTS (SELECT 1 FROM study_content c WHERE c.study = s.id AND c.organisation = 0 AND c.kind = \(kind) AND \(value))"
+            )
         }
         values += inner.values
     }

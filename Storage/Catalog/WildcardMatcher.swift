@@ -34,7 +34,9 @@ enum WildcardMatcher {
     /// Whether the whole name or one of its component groups matches.
     static func matchesName(_ pattern: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer) -> Bool {
         if matches(pattern, name) { return true }
-        return name.split(separator: UInt8(ascii: "=")).contains { matches(pattern, UnsafeRawBufferPointer(rebasing: $0)) }
+        return name.split(separator: UInt8(ascii: "=")).contains {
+            matches(pattern, UnsafeRawBufferPointer(rebasing: $0))
+        }
     }
 
     /// The start of the next character.

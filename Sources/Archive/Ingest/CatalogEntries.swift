@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import BlobLog
-import Catalog
 import CSodium
+import Catalog
 import DICOM
 import Platform
 
@@ -55,7 +55,8 @@ enum CatalogEntries {
             sequence: 0, receivedAtNanoseconds: record.receivedAtNanoseconds, source: source(provenance),
             blobID: record.blobID.bytes, location: CatalogLocation(writer: 0, segment: 0, offset: 0, length: 0),
             dataSetLength: record.dataSetLength, transferSyntaxUID: transferSyntaxUID,
-            flags: UInt32(record.flags.rawValue), values: values.texts, folded: values.folded, requests: values.requests)
+            flags: UInt32(record.flags.rawValue), values: values.texts, folded: values.folded, requests: values.requests
+        )
     }
 
     /// The event of a record, read back from the log.

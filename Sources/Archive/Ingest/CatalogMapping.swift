@@ -52,7 +52,9 @@ package enum CatalogMapping {
                 if column.kind == .personName { folded[column.rawValue] = SearchFolding.fold(text) }
             }
             requests = items.prefix(64).map { item in
-                func value(_ tag: Tag) -> String { item[tag].map { Self.text($0, tag, characterSet, isBigEndian) } ?? "" }
+                func value(_ tag: Tag) -> String {
+                    item[tag].map { Self.text($0, tag, characterSet, isBigEndian) } ?? ""
+                }
                 return CatalogRequest(
                     requestedProcedureID: value(.requestedProcedureID),
                     scheduledProcedureStepID: value(.scheduledProcedureStepID),

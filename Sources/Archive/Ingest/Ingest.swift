@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import BlobLog
-import Catalog
 import CSodium
+import Catalog
 import DICOM
 import Platform
 
@@ -102,9 +102,12 @@ package final class Ingest {
 
     /// After the last byte: checks the instance and hands it to the group commit, which calls `completion` on its own
     /// thread when the instance is durable; or refuses it at once.
-    package func finish(_ completion: @escaping @Sendable (Result<StoreOutcome, ArchiveError>) -> Void) throws(ArchiveError) {
+    package func finish(_ completion: @escaping @Sendable (Result<StoreOutcome, ArchiveError>) -> Void)
+        throws(ArchiveError)
+    {
         let prepared = try prepare()
-        archive.committer.submit(PendingStore(record: prepared.0, entry: prepared.1, file: file, completion: completion))
+        archive.committer.submit(
+            PendingStore(record: prepared.0, entry: prepared.1, file: file, completion: completion))
     }
 
     private func prepare() throws(ArchiveError) -> (NewRecord, CatalogInstance) {
@@ -163,7 +166,9 @@ package final class Ingest {
         if values[.sopInstanceUID] != sopInstanceUID {
             throw .notUnderstood(.sopInstanceUID, "SOP Instance UID differs between command and data set")
         }
-        for (tag, column) in [(Tag.studyInstanceUID, CatalogColumn.studyInstanceUID), (.seriesInstanceUID, .seriesInstanceUID)]
+        for (tag, column) in [
+            (Tag.studyInstanceUID, CatalogColumn.studyInstanceUID), (.seriesInstanceUID, .seriesInstanceUID),
+        ]
         where !values[column].isEmpty && UIDGrammar.check(values[column]) == .unacceptable {
             throw .notUnderstood(tag, Self.notUID(tag))
         }
@@ -197,7 +202,8 @@ package final class Ingest {
     }
 
     private func quarantine(_ error: ArchiveError) {
-        let reason = "\(error) (from \(Log.quoted(source.callingAETitle)) at \(source.peerAddress), association \(source.associationID))"
+        let reason =
+            "\(error) (from \(Log.quoted(source.callingAETitle)) at \(source.peerAddress), association \(source.associationID))"
         if let file {
             if let rest = Int(exactly: file.length).map({ buffer.count - ($0 - bufferOffset) }), rest > 0 {
                 try? file.append(buffer.bytes.part(buffer.count - rest..<buffer.count))

@@ -71,7 +71,9 @@ struct PayloadAnalyzer {
             index.largeValues = scan.largeValues.map {
                 .init(tag: $0.tag.rawValue, range: UInt64($0.range.lowerBound)..<UInt64($0.range.upperBound))
             }
-            index.frames = scan.frames(numberOfFrames: numberOfFrames).map { UInt64($0.lowerBound)..<UInt64($0.upperBound) }
+            index.frames = scan.frames(numberOfFrames: numberOfFrames).map {
+                UInt64($0.lowerBound)..<UInt64($0.upperBound)
+            }
         }
         summer.cut()
         index.checksums = summer.checksums
@@ -89,7 +91,9 @@ struct PayloadAnalyzer {
     /// Sums what has been classified: all that the scan has passed, and what lies in a large value.
     private mutating func sum(_ window: ByteWindow) {
         collectBoundaries()
-        let limit = deflated == nil && !isWithinLargeValue(window.end) ? min(window.end, max(scan.position, dataSetOffset)) : window.end
+        let limit =
+            deflated == nil && !isWithinLargeValue(window.end)
+            ? min(window.end, max(scan.position, dataSetOffset)) : window.end
         while summedEnd < limit {
             while nextBoundary < boundaries.count, boundaries[nextBoundary] <= summedEnd { nextBoundary += 1 }
             let boundary = nextBoundary < boundaries.count ? boundaries[nextBoundary] : Int.max

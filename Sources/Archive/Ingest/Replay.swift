@@ -16,9 +16,10 @@ struct Replay {
 
     func run() throws(ArchiveError) -> (LogWriter, RecoveryReport) {
         var events: [CatalogEvent] = []
-        var position = catalog.position.map {
-            LogPosition(sequence: $0.sequence, segment: $0.segment, endOffset: $0.endOffset)
-        } ?? .start
+        var position =
+            catalog.position.map {
+                LogPosition(sequence: $0.sequence, segment: $0.segment, endOffset: $0.endOffset)
+            } ?? .start
         func flush() throws(ArchiveError) {
             guard !events.isEmpty else { return }
             let reached = CatalogPosition(

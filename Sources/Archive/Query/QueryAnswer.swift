@@ -36,7 +36,9 @@ package struct QueryAnswer {
             fields.append(Field(tag: .retrieveAETitle, vr: .ae, value: .text(retrieveAETitle)))
         }
         for key in keys.returnKeys
-        where ![.specificCharacterSet, .queryRetrieveLevel, .retrieveAETitle].contains(key.tag) && !key.tag.isGroupLength {
+        where ![.specificCharacterSet, .queryRetrieveLevel, .retrieveAETitle].contains(key.tag)
+            && !key.tag.isGroupLength
+        {
             fields.append(field(key, row, &header))
         }
         fields.sort { $0.tag < $1.tag }
@@ -130,7 +132,8 @@ package struct QueryAnswer {
             return keys.sorted { $0.tag < $1.tag }.map { key in
                 if let stored = item[key.tag], !stored.isOmitted { return field(stored, wanted: key) }
                 return Field(
-                    tag: key.tag, vr: DataDictionary.vr(of: key.tag) ?? key.vr, value: key.items == nil ? .bytes([]) : .items([]))
+                    tag: key.tag, vr: DataDictionary.vr(of: key.tag) ?? key.vr,
+                    value: key.items == nil ? .bytes([]) : .items([]))
             }
         }
 
@@ -161,7 +164,8 @@ package struct QueryAnswer {
     private static func carries(_ set: SpecificCharacterSet, _ fields: [Field]) -> Bool {
         fields.allSatisfy { field in
             switch field.value {
-            case .text(let text): !field.vr.isAffectedByCharacterSet || text.utf8.allSatisfy { $0 < 0x80 } || set.encode(text) != nil
+            case .text(let text):
+                !field.vr.isAffectedByCharacterSet || text.utf8.allSatisfy { $0 < 0x80 } || set.encode(text) != nil
             case .bytes: true
             case .items(let items): items.allSatisfy { carries(set, $0) }
             }

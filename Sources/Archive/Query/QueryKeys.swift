@@ -105,7 +105,8 @@ package struct QueryKeys {
             query.conditions.removeAll { $0.column == pair.date || $0.column == pair.time }
             query.dateTimeRanges.append(
                 CatalogDateTimeRange(
-                    dateColumn: pair.date, timeColumn: pair.time, fromDate: fromDate, fromTime: fromTime, toDate: toDate,
+                    dateColumn: pair.date, timeColumn: pair.time, fromDate: fromDate, fromTime: fromTime,
+                    toDate: toDate,
                     toTime: toTime))
         }
     }

@@ -7,7 +7,9 @@ import DICOM
 package struct RetrieveKeys {
     package let selection: CatalogSelection
 
-    package init(_ identifier: DataSet, root: QueryKeys.Root, characterSetOverride: SpecificCharacterSet?) throws(QueryKeys.Failure) {
+    package init(_ identifier: DataSet, root: QueryKeys.Root, characterSetOverride: SpecificCharacterSet?)
+        throws(QueryKeys.Failure)
+    {
         let level = try QueryKeys.level(identifier, root)
         var selection = CatalogSelection()
         let characterSet = identifier.characterSet(override: characterSetOverride)

@@ -111,7 +111,9 @@ package struct DataSetScan {
         fragmentsEnd = range.upperBound
         // The first item is the Basic Offset Table (PS3.5 section A.4).
         if fragmentCount == 1 {
-            if range.count <= Self.offsetTableMaximum { begin(Capture(target: .basicOffsetTable, range: range), window) }
+            if range.count <= Self.offsetTableMaximum {
+                begin(Capture(target: .basicOffsetTable, range: range), window)
+            }
         } else if fragmentStarts.count < Self.fragmentMaximum {
             fragmentStarts.append(range.lowerBound - 8)
         }
@@ -153,7 +155,8 @@ package struct DataSetScan {
     /// tables do not say and fragments do not match frames one to one (PS3.5 sections A.4 and 8.2).
     package func frames(numberOfFrames: Int) -> [Range<Int>] {
         let fragments = fragmentCount - 1
-        guard fragments > 0, fragments == fragmentStarts.count, numberOfFrames > 0, let first = fragmentStarts.first else {
+        guard fragments > 0, fragments == fragmentStarts.count, numberOfFrames > 0, let first = fragmentStarts.first
+        else {
             return []
         }
         if numberOfFrames == 1 { return [first..<fragmentsEnd] }
@@ -164,7 +167,9 @@ package struct DataSetScan {
             guard offsets.count == numberOfFrames, offsets.allSatisfy({ $0 <= fragmentsEnd - first }) else { return [] }
             starts = offsets.map { first + $0 }
             let known = Set(fragmentStarts)
-            guard starts.allSatisfy(known.contains), zip(starts, starts.dropFirst()).allSatisfy({ $0 < $1 }) else { return [] }
+            guard starts.allSatisfy(known.contains), zip(starts, starts.dropFirst()).allSatisfy({ $0 < $1 }) else {
+                return []
+            }
         }
         return starts.indices.map { starts[$0]..<($0 + 1 < starts.count ? starts[$0 + 1] : fragmentsEnd) }
     }

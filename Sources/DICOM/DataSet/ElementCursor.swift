@@ -162,7 +162,8 @@ package struct ElementCursor {
             length = number(long, at: 8)
         } else {
             vr = letters
-            length = UInt32(isBigEndian ? head.bigEndian(at: 6, as: UInt16.self) : head.littleEndian(at: 6, as: UInt16.self))
+            length = UInt32(
+                isBigEndian ? head.bigEndian(at: 6, as: UInt16.self) : head.littleEndian(at: 6, as: UInt16.self))
         }
         let header = ElementHeader(
             tag: tag, vr: vr, offset: position, valueOffset: position + headerLength,

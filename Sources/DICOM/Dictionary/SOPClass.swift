@@ -23,7 +23,8 @@ package enum SOPClass {
     package static let modalityWorklistFind = "1.2.840.10008.5.1.4.31"
 
     /// UIDs of the storage classes, current ones first and then retired ones, each in the order of the standard.
-    package static let storage: [String] = SOPClassTable.uids(SOPClassTable.storage)
+    package static let storage: [String] =
+        SOPClassTable.uids(SOPClassTable.storage)
         + SOPClassTable.uids(SOPClassTable.retiredStorage)
 
     private static let storageSet = Set(storage)

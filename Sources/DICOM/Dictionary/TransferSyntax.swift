@@ -122,7 +122,8 @@ extension TransferSyntax {
         "1.2.840.10008.1.2.4.66", "JPEG Lossless, Hierarchical (Process 29)", .encapsulated)
     /// 1.2.840.10008.1.2.4.70.
     package static let jpegLosslessFirstOrder = TransferSyntax(
-        "1.2.840.10008.1.2.4.70", "JPEG Lossless, Non-Hierarchical, First-Order Prediction (Process 14 [Selection Value 1])", .encapsulated)
+        "1.2.840.10008.1.2.4.70",
+        "JPEG Lossless, Non-Hierarchical, First-Order Prediction (Process 14 [Selection Value 1])", .encapsulated)
     /// 1.2.840.10008.1.2.4.80.
     package static let jpegLSLossless = TransferSyntax(
         "1.2.840.10008.1.2.4.80", "JPEG-LS Lossless Image Compression", .encapsulated)
@@ -168,19 +169,22 @@ extension TransferSyntax {
         "1.2.840.10008.1.2.4.103", "MPEG-4 AVC/H.264 BD-compatible High Profile / Level 4.1", .encapsulated)
     /// 1.2.840.10008.1.2.4.103.1.
     package static let mpeg4Level41BDFragmentable = TransferSyntax(
-        "1.2.840.10008.1.2.4.103.1", "Fragmentable MPEG-4 AVC/H.264 BD-compatible High Profile / Level 4.1", .encapsulated)
+        "1.2.840.10008.1.2.4.103.1", "Fragmentable MPEG-4 AVC/H.264 BD-compatible High Profile / Level 4.1",
+        .encapsulated)
     /// 1.2.840.10008.1.2.4.104.
     package static let mpeg4Level42For2D = TransferSyntax(
         "1.2.840.10008.1.2.4.104", "MPEG-4 AVC/H.264 High Profile / Level 4.2 For 2D Video", .encapsulated)
     /// 1.2.840.10008.1.2.4.104.1.
     package static let mpeg4Level42For2DFragmentable = TransferSyntax(
-        "1.2.840.10008.1.2.4.104.1", "Fragmentable MPEG-4 AVC/H.264 High Profile / Level 4.2 For 2D Video", .encapsulated)
+        "1.2.840.10008.1.2.4.104.1", "Fragmentable MPEG-4 AVC/H.264 High Profile / Level 4.2 For 2D Video",
+        .encapsulated)
     /// 1.2.840.10008.1.2.4.105.
     package static let mpeg4Level42For3D = TransferSyntax(
         "1.2.840.10008.1.2.4.105", "MPEG-4 AVC/H.264 High Profile / Level 4.2 For 3D Video", .encapsulated)
     /// 1.2.840.10008.1.2.4.105.1.
     package static let mpeg4Level42For3DFragmentable = TransferSyntax(
-        "1.2.840.10008.1.2.4.105.1", "Fragmentable MPEG-4 AVC/H.264 High Profile / Level 4.2 For 3D Video", .encapsulated)
+        "1.2.840.10008.1.2.4.105.1", "Fragmentable MPEG-4 AVC/H.264 High Profile / Level 4.2 For 3D Video",
+        .encapsulated)
     /// 1.2.840.10008.1.2.4.106.
     package static let mpeg4Level42Stereo = TransferSyntax(
         "1.2.840.10008.1.2.4.106", "MPEG-4 AVC/H.264 Stereo High Profile / Level 4.2", .encapsulated)
@@ -205,7 +209,8 @@ extension TransferSyntax {
         "1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000 Image Compression (Lossless Only)", .encapsulated)
     /// 1.2.840.10008.1.2.4.202.
     package static let htj2kLosslessRPCL = TransferSyntax(
-        "1.2.840.10008.1.2.4.202", "High-Throughput JPEG 2000 with RPCL Options Image Compression (Lossless Only)", .encapsulated)
+        "1.2.840.10008.1.2.4.202", "High-Throughput JPEG 2000 with RPCL Options Image Compression (Lossless Only)",
+        .encapsulated)
     /// 1.2.840.10008.1.2.4.203.
     package static let htj2k = TransferSyntax(
         "1.2.840.10008.1.2.4.203", "High-Throughput JPEG 2000 Image Compression", .encapsulated)

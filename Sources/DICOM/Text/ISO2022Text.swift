@@ -135,7 +135,9 @@ struct ISO2022Text {
             // Pairs of this set alone: an EUC text with others in it is not for one call.
             let isThree = repertoire.number == 159
             let pairs = isThree ? bytes.filter { $0 != 0x8F } : bytes
-            guard pairs.allSatisfy({ $0 >= 0xA1 }), isThree == bytes.contains(0x8F), !bytes.contains(0x8E) else { return nil }
+            guard pairs.allSatisfy({ $0 >= 0xA1 }), isThree == bytes.contains(0x8F), !bytes.contains(0x8E) else {
+                return nil
+            }
             return [escape] + repertoire.escape + pairs.map { $0 & 0x7F } + [escape] + CharacterRepertoire.ascii.escape
         case .whole: return nil
         }

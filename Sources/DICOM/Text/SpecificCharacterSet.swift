@@ -59,8 +59,9 @@ package struct SpecificCharacterSet: Sendable {
         definedTerms = []
         unknownTerms = []
         overrideName = name.uppercased()
-        scheme = Self.isSingleByte(name) ? .extensions(CodeExtensions(single: GraphicSet(single: name))) :
-            .multiByte(encoding)
+        scheme =
+            Self.isSingleByte(name)
+            ? .extensions(CodeExtensions(single: GraphicSet(single: name))) : .multiByte(encoding)
     }
 
     private static func scheme(of term: DefinedTerm) -> Scheme {

@@ -12,7 +12,9 @@ enum TextConverter {
     private static let idleMaximum = 16
 
     /// Whether iconv knows the encoding.
-    static func knows(_ encoding: String) -> Bool { borrow("UTF-8", encoding).map { giveBack($0, "UTF-8", encoding) } != nil }
+    static func knows(_ encoding: String) -> Bool {
+        borrow("UTF-8", encoding).map { giveBack($0, "UTF-8", encoding) } != nil
+    }
 
     /// The text of the bytes; what is no text in this encoding becomes U+FFFD, byte by byte.
     static func decode(_ bytes: UnsafeRawBufferPointer, from encoding: String) -> String {
@@ -50,7 +52,8 @@ enum TextConverter {
     private static func convert(_ converter: iconv_t, _ input: UnsafeRawBufferPointer, _ output: inout [UInt8]) -> Int {
         guard let base = input.baseAddress else { return 0 }
         iconv(converter, nil, nil, nil, nil)
-        var source: UnsafeMutablePointer<CChar>? = UnsafeMutablePointer(mutating: base.assumingMemoryBound(to: CChar.self))
+        var source: UnsafeMutablePointer<CChar>? = UnsafeMutablePointer(
+            mutating: base.assumingMemoryBound(to: CChar.self))
         var remaining = input.count
         var piece = [CChar](repeating: 0, count: 512)
         while true {

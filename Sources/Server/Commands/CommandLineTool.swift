@@ -55,8 +55,11 @@ package enum CommandLineTool {
 
     private static var help: String {
         let width = subcommands.map(\.name.count).max()! + 2
-        let lines = subcommands.map { "  " + $0.name + String(repeating: " ", count: width - $0.name.count) + $0.summary }
-        return "snimok: an archive of medical images\n\nusage: snimok SUBCOMMAND [OPTIONS]\n\n" + lines.joined(separator: "\n")
+        let lines = subcommands.map {
+            "  " + $0.name + String(repeating: " ", count: width - $0.name.count) + $0.summary
+        }
+        return "snimok: an archive of medical images\n\nusage: snimok SUBCOMMAND [OPTIONS]\n\n"
+            + lines.joined(separator: "\n")
             + "\n\nsnimok SUBCOMMAND --help says more.\n"
             + "Exit codes: 0 done, 2 wrong usage, 3 damage found, 65 wrong configuration, 66 no input, 69 some files refused,\n"
             + "73 data directory cannot be used, 74 input/output error, 75 data directory in use, 76 written by a newer version."

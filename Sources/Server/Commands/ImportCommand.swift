@@ -131,7 +131,8 @@ private final class Importer {
             if answer.comment.hasPrefix("Already") { alreadyThere += 1 } else { stored += 1 }
         } else {
             refuse(
-                "\(String(answer.status.rawValue, radix: 16, uppercase: true)) \(answer.comment)", answer.sopInstanceUID)
+                "\(String(answer.status.rawValue, radix: 16, uppercase: true)) \(answer.comment)", answer.sopInstanceUID
+            )
         }
     }
 
@@ -146,7 +147,8 @@ private final class Importer {
         lastProgress = now
         let seconds = Double(now - start) / 1e9
         let rate = Double(done) / seconds
-        let line = "\r\(done)/\(total) files, \(Int(rate))/s, \(Int(Double(bytes) / seconds / 1e6)) MB/s, \(Int(Double(total - done) / rate)) s left  "
+        let line =
+            "\r\(done)/\(total) files, \(Int(rate))/s, \(Int(Double(bytes) / seconds / 1e6)) MB/s, \(Int(Double(total - done) / rate)) s left  "
         _ = line.withCString { write(2, $0, strlen($0)) }
     }
 

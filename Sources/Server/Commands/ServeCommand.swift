@@ -31,7 +31,9 @@ enum ServeCommand {
         sigaddset(&signals, SIGINT)
         pthread_sigmask(SIG_BLOCK, &signals, nil)
         let service = try Service(configuration)
-        announce("ready dicom=\(configuration.dicom.bind):\(service.dicomPort) http=\(configuration.http.bind):\(service.httpPort)\n")
+        announce(
+            "ready dicom=\(configuration.dicom.bind):\(service.dicomPort) http=\(configuration.http.bind):\(service.httpPort)\n"
+        )
         var received: Int32 = 0
         sigwait(&signals, &received)
         Log.info("draining", ["signal": received == SIGTERM ? "SIGTERM" : "SIGINT"])
@@ -50,7 +52,8 @@ enum ServeCommand {
 
 enum CheckConfigurationCommand {
     static func run(_ arguments: inout Arguments) throws -> ExitCode {
-        try arguments.help("usage: snimok check-config FILE\n\nSays what is wrong with a configuration file, or that it is good.")
+        try arguments.help(
+            "usage: snimok check-config FILE\n\nSays what is wrong with a configuration file, or that it is good.")
         let files = try arguments.rest()
         guard files.count == 1 else { throw Arguments.Failure.wrong("check-config wants one file; see --help") }
         guard FileSystem.exists(files[0]) else {

@@ -44,7 +44,8 @@ enum ExportCommand {
     }
 
     /// UIDs are digits and dots, and at least one digit (`UIDGrammar`), so that none of them is a path.
-    private static func export(_ version: CatalogVersion, _ archive: ArchiveReader, _ out: String, _ isRaw: Bool) throws {
+    private static func export(_ version: CatalogVersion, _ archive: ArchiveReader, _ out: String, _ isRaw: Bool) throws
+    {
         for uid in [version.studyInstanceUID, version.seriesInstanceUID, version.sopInstanceUID]
         where UIDGrammar.check(uid) == .unacceptable {
             throw ArchiveError.failed("\(Log.quoted(uid)) is no UID and cannot name a file")
@@ -72,14 +73,18 @@ enum VerifyCommand {
         try arguments.end()
         let archive = try ArchiveReader(configuration.data)
         let report = try archive.verify(full: !isQuick) { CommandLineTool.complain("damaged: \($0)") }
-        print("records \(report.records), instances \(report.instances), bytes \(report.bytes), damaged \(report.damaged)")
+        print(
+            "records \(report.records), instances \(report.instances), bytes \(report.bytes), damaged \(report.damaged)"
+        )
         return report.damaged == 0 ? .success : .damageFound
     }
 }
 
 enum RebuildCommand {
     static func run(_ arguments: inout Arguments) throws -> ExitCode {
-        try arguments.help("usage: snimok rebuild [--data DIR]\n\nDeletes the catalog and makes it anew from the log. The server must not run.")
+        try arguments.help(
+            "usage: snimok rebuild [--data DIR]\n\nDeletes the catalog and makes it anew from the log. The server must not run."
+        )
         let configuration = try arguments.configuration()
         try arguments.end()
         let start = Clock.monotonicNanoseconds()
