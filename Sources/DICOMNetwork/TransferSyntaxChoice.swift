@@ -16,15 +16,15 @@ enum TransferSyntaxChoice {
     }
 
     /// The first one proposed, in whatever encoding the object has already. Implicit VR, which loses the types of
-    /// private elements, comes after every explicit one, and the retired big endian last of all.
+    /// private elements, comes after every explicit one, the retired big endian after that, and a private syntax where
+    /// nothing else is offered: what cannot be read as a data set is refused then, instance by instance.
     private static func chooseForStorage(_ proposed: [String]) -> String? {
         let known = proposed.lazy.filter(isStandard)
         return known.first { $0 != implicitVRLittleEndian && $0 != explicitVRBigEndian }
-            ?? known.first { $0 == implicitVRLittleEndian } ?? known.first
+            ?? known.first { $0 == implicitVRLittleEndian } ?? known.first ?? proposed.first
     }
 
-    /// The standard's transfer syntaxes share one root (PS3.6 annex A). How a private one encodes its elements is
-    /// anybody's guess, so objects in it could not be read.
+    /// The standard's transfer syntaxes share one root (PS3.6 annex A).
     private static func isStandard(_ uid: String) -> Bool {
         uid == implicitVRLittleEndian || uid.hasPrefix(implicitVRLittleEndian + ".")
     }

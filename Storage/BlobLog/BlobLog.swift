@@ -27,7 +27,7 @@ package final class BlobLog {
         from position: LogPosition, replay: (StoredRecord) throws(LogError) -> Void
     ) throws(LogError) -> (writer: LogWriter, report: RecoveryReport) {
         let start = Clock.monotonicNanoseconds()
-        let recovery = Recovery(directory: directory, reader: reader, writer: Self.writerID)
+        let recovery = Recovery(directory: directory, reader: reader, writer: Self.writerID, quarantine: quarantine)
         var (end, report) = try recovery.run(from: position, replay: replay)
         report.nanoseconds = Clock.monotonicNanoseconds() - start
         let writer = try LogWriter(directory, writer: Self.writerID, segmentBytes: segmentBytes, end: end)

@@ -18,6 +18,7 @@ struct Recovery {
     let directory: DataDirectory
     let reader: LogReader
     let writer: UInt32
+    let quarantine: Quarantine
 
     /// Replays every good record behind `position` in order, cuts an unfinished last batch, and returns the end.
     ///
@@ -48,7 +49,11 @@ struct Recovery {
         } gap: { gap throws(LogError) in
             gaps.append(gap)
         }
-        for record in batch.prefix(try goodCount(of: batch, after: end.sequence)) { try adopt(record) }
+        let good = try goodCount(of: batch, after: end.sequence)
+        for record in batch.prefix(good) { try adopt(record) }
+        // With a catalog, what lies behind its position was never acknowledged. Without one, a last batch that is bad may
+        // also be an acknowledged one gone bad, and nobody can tell: it leaves the log, but not the archive.
+        if position.sequence == 0 { for record in batch[good...] { keep(record) } }
         // What the last batch left damaged is cut; all else stays as it is.
         report.gaps = gaps.filter { ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset) }
         // Numbers that were durable once are not given away again, though their records may be unreadable.
@@ -85,6 +90,19 @@ struct Recovery {
             Log.warning(
                 "record of the last batch not adopted", ["sequence": "\(record.header.sequence)", "why": "\(error)"])
             return false
+        }
+    }
+
+    private func keep(_ record: StoredRecord) {
+        let location = record.location
+        let path = directory.segment(writer: writer, number: location.segment)
+        guard location.length <= 1 << 30, let file = try? FileDescriptor.open(path, O_RDONLY) else { return }
+        var bytes = [UInt8](repeating: 0, count: Int(location.length))
+        _ = try? bytes.withMutableRawBytes { buffer throws(SystemError) in
+            try file.read(into: buffer, at: location.offset)
+        }
+        bytes.withRawBytes {
+            quarantine.keep($0, reason: "record \(record.header.sequence), cut from the end of the log")
         }
     }
 

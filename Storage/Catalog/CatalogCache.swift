@@ -24,8 +24,6 @@ struct CatalogCache {
     struct Series {
         let id: Int64
         let study: Int64
-        /// Those that are known to have instances in it.
-        var organisations: Set<Int64> = []
     }
 
     struct Content: Hashable {
@@ -41,6 +39,8 @@ struct CatalogCache {
     var studies: [String: Study] = [:]
     var series: [SeriesKey: Series] = [:]
     var requests: Set<[String]> = []
+    /// Series in which an organisation is known to have instances.
+    var seriesOrganisations: Set<PendingCounts.OrganisationKey> = []
     var contents: Set<Content> = []
 }
 

@@ -25,6 +25,11 @@ package final class CatalogWriter {
     private func open() throws(CatalogError) {
         let tables = try database.statement("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'")
         if try tables.first([], { $0.integer(0) }) == 0 {
+            let others = try database.statement("SELECT count(*) FROM sqlite_schema").first([]) { $0.integer(0) }
+            guard others == 0 else {
+                throw CatalogError(
+                    kind: .corrupt, message: "the catalog's file is another program's database; remove it")
+            }
             try database.execute("BEGIN IMMEDIATE")
             do {
                 try Schema.create(in: database)
@@ -64,12 +69,17 @@ package final class CatalogWriter {
     package func apply(_ events: [CatalogEvent], position: CatalogPosition) throws(CatalogError) {
         try database.execute("BEGIN IMMEDIATE")
         do {
-            let reached = self.position?.sequence ?? 0
-            for event in events where event.sequence > reached { try apply(event) }
+            var reached = self.position?.sequence ?? 0
+            for event in events where event.sequence > reached {
+                try apply(event)
+                reached = event.sequence
+            }
             try pending.write(to: database)
-            try setMeta(position)
+            // A position never goes back, or what lies between would be applied twice.
+            let isAhead = position.sequence > self.position?.sequence ?? 0
+            if isAhead { try setMeta(position) }
             try database.execute("COMMIT")
-            self.position = position
+            if isAhead { self.position = position }
         } catch {
             try? database.execute("ROLLBACK")
             cache = CatalogCache()
@@ -123,7 +133,7 @@ package final class CatalogWriter {
     private func add(_ event: CatalogInstance) throws(CatalogError) {
         if try heal(event) { return }
         let organisation = try organisationID(event.source.organisation)
-        var series = try series(event)
+        let series = try series(event)
         let isFaulty = event.flags & 1 != 0
         var flags: CatalogFlags = isFaulty ? .faultyUID : []
         let inserted = try insert(instance: event, series.id, organisation, flags)
@@ -134,7 +144,7 @@ package final class CatalogWriter {
         pending.meta["versions", default: 0] += 1
         pending.meta["stored_bytes", default: 0] += Int64(event.dataSetLength)
         guard inserted != nil else { return }
-        try count(event, instance, organisation, &series)
+        try count(event, instance, series)
         cache.series[.init(uid: event[.seriesInstanceUID], study: series.study)] = series
     }
 
@@ -202,9 +212,12 @@ package final class CatalogWriter {
         throws(CatalogError)
     {
         let known = try database.statement(
-            "SELECT 1 FROM version_source WHERE instance = ? AND organisation = ? AND version = ?"
-        ).first([.integer(instance), .integer(organisation), .integer(version)]) { _ in true }
-        guard known == nil else { return }
+            "SELECT count(*), coalesce(max(version = ?3), 0) FROM version_source WHERE instance = ?1 AND organisation = ?2"
+        ).first([.integer(instance), .integer(organisation), .integer(version)]) {
+            (versions: $0.integer(0), isThis: $0.integer(1) == 1)
+        }!
+        guard !known.isThis else { return }
+        if known.versions == 0 { try count(try place(ofInstance: instance), organisation) }
         try database.statement("INSERT INTO version_source VALUES(?, ?, ?, ?)").run([
             .integer(instance), .integer(organisation), .integer(Int64(sequence)), .integer(version),
         ])
@@ -366,7 +379,7 @@ package final class CatalogWriter {
     // MARK: Counts
 
     private func count(
-        _ event: CatalogInstance, _ instance: Int64, _ organisation: Int64, _ series: inout CatalogCache.Series
+        _ event: CatalogInstance, _ instance: Int64, _ series: CatalogCache.Series
     ) throws(CatalogError) {
         let study = series.study
         let patient = try patientOf(study, event)
@@ -381,13 +394,6 @@ package final class CatalogWriter {
             }
         }
         pending.meta["instances", default: 0] += 1
-        if try isNew(organisation, in: &series) {
-            pending.studyOrganisations[.init(id: study, organisation: organisation), default: .init()].series += 1
-        }
-        pending.studyOrganisations[.init(id: study, organisation: organisation), default: .init()].instances += 1
-        pending.seriesOrganisations[.init(id: series.id, organisation: organisation), default: .init()].instances += 1
-        try addContent(study, organisation, kind: 1, event[.modality])
-        try addContent(study, organisation, kind: 2, event[.sopClassUID])
     }
 
     private func patientOf(_ study: Int64, _ event: CatalogInstance) throws(CatalogError) -> Int64 {
@@ -397,12 +403,45 @@ package final class CatalogWriter {
         }!
     }
 
-    /// Whether this is the organisation's first instance in the series.
-    private func isNew(_ organisation: Int64, in series: inout CatalogCache.Series) throws(CatalogError) -> Bool {
-        if series.organisations.contains(organisation) { return false }
-        series.organisations.insert(organisation)
+    /// Counts an instance for an organisation that sends it for the first time, whether it was new to the archive or not.
+    private func count(_ place: Place, _ organisation: Int64) throws(CatalogError) {
+        let inSeries = PendingCounts.OrganisationKey(id: place.series, organisation: organisation)
+        let inStudy = PendingCounts.OrganisationKey(id: place.study, organisation: organisation)
+        if try isNewSeries(inSeries) { pending.studyOrganisations[inStudy, default: .init()].series += 1 }
+        pending.studyOrganisations[inStudy, default: .init()].instances += 1
+        pending.seriesOrganisations[inSeries, default: .init()].instances += 1
+        try addContent(place.study, organisation, kind: 1, place.modality)
+        try addContent(place.study, organisation, kind: 2, place.sopClassUID)
+    }
+
+    /// Whether the organisation has nothing in the series yet.
+    private func isNewSeries(_ key: PendingCounts.OrganisationKey) throws(CatalogError) -> Bool {
+        if cache.seriesOrganisations.count > CatalogCache.maximum { cache.seriesOrganisations.removeAll() }
+        guard cache.seriesOrganisations.insert(key).inserted, pending.seriesOrganisations[key] == nil else {
+            return false
+        }
         return try database.statement("SELECT 1 FROM series_count WHERE series = ? AND organisation = ?")
-            .first([.integer(series.id), .integer(organisation)]) { _ in true } == nil
+            .first([.integer(key.id), .integer(key.organisation)]) { _ in true } == nil
+    }
+
+    /// Where an instance stands, for the counts.
+    private struct Place {
+        let series: Int64
+        let study: Int64
+        let modality: String
+        let sopClassUID: String
+    }
+
+    private func place(ofInstance id: Int64) throws(CatalogError) -> Place {
+        try database.statement(
+            """
+            SELECT e.id, e.study, coalesce(e.modality, ''), i.sop_class_uid FROM instance i JOIN series e ON e.id = i.series
+                WHERE i.id = ?
+            """
+        ).first([.integer(id)]) {
+            Place(
+                series: $0.integer(0), study: $0.integer(1), modality: $0.text(2) ?? "", sopClassUID: $0.text(3) ?? "")
+        }!
     }
 
     private func addContent(_ study: Int64, _ organisation: Int64, kind: Int64, _ value: String) throws(CatalogError) {

@@ -48,6 +48,7 @@ enum Schema {
             WHERE instr(referring_physician_name_folded, '=') > 0;
         CREATE TABLE study_patient(patient INTEGER NOT NULL, study INTEGER NOT NULL,
             PRIMARY KEY(patient, study)) STRICT, WITHOUT ROWID;
+        CREATE INDEX study_patient_study ON study_patient(study, patient);
 
         -- kind 1: modality, 2: SOP class; organisation 0: all of them together.
         CREATE TABLE study_content(study INTEGER NOT NULL, organisation INTEGER NOT NULL, kind INTEGER NOT NULL,
@@ -105,6 +106,7 @@ enum Schema {
             ('study', 'study_accession', '10000000 2'), ('study', 'study_study_id', '10000000 20'),
             ('study', 'study_referrer', '10000000 2000'), ('study', 'study_referrer_groups', '100000 10000'),
             ('study_patient', 'study_patient', '10000000 3 1'),
+            ('study_patient', 'study_patient_study', '10000000 1 1'),
             ('study_content', 'study_content', '40000000 4 2 2 1'),
             ('study_content', 'study_content_value', '40000000 20000000 1000000 1'),
             ('series', 'series_uid', '40000000 1 1'), ('series', 'series_study', '40000000 4'),

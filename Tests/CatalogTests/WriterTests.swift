@@ -279,8 +279,34 @@ struct WriterTests {
         #expect(try catalog.select("SELECT count(*) FROM version") == ["\(try catalog.reader().statistics().versions)"])
         #expect(
             try catalog.select(
-                "SELECT s.id FROM study s WHERE s.instances <> (SELECT sum(c.instances) FROM study_count c WHERE c.study = s.id)"
+                """
+                SELECT c.study, c.organisation FROM study_count c WHERE c.instances <> (
+                    SELECT count(DISTINCT v.instance) FROM version_source v JOIN instance i ON i.id = v.instance
+                    JOIN series e ON e.id = i.series WHERE e.study = c.study AND v.organisation = c.organisation)
+                """
             ) == [])
+    }
+
+    @Test("An organisation that sends known content again is counted like the first one")
+    func countsOfLaterSenders() throws {
+        let instance = Samples.instance(1, 1, 1)
+        try catalog.apply([.instance(instance), Samples.sighting(of: instance, organisation: "B")])
+        try catalog.apply([Samples.sighting(of: instance, organisation: "B")])
+        #expect(
+            try catalog.select("SELECT series, instances FROM study_count ORDER BY organisation") == ["1|1", "1|1"])
+        #expect(try catalog.select("SELECT count(DISTINCT organisation) FROM study_content") == ["3"])
+    }
+
+    @Test("A position that goes back changes nothing")
+    func positionGoesBack() throws {
+        let instance = Samples.instance(1, 1, 1)
+        let again = Samples.sighting(of: instance, organisation: "A")
+        let events = [CatalogEvent.instance(instance).numbered(1), again.numbered(2), again.numbered(3)]
+        try catalog.applyAsNumbered(events)
+        let before = try catalog.dump()
+        try catalog.applyAsNumbered([events[0]])
+        try catalog.applyAsNumbered([events[1], events[2]])
+        #expect(try catalog.dump() == before)
     }
 
     @Test("A batch that fails leaves nothing behind, and the next one is applied in full")

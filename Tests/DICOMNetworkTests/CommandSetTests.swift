@@ -167,7 +167,7 @@ struct HostileCommandSetTests {
             ("00 00 00 01 02 00 00 00 30 00 00 00 00 01 02 00 00 00 30 00", .outOfOrder(element: 0x0100)),
             ("00 00 00 00 04 00 00 00 00 00 00 00", .missing(element: 0x0100)),
             ("00 00 00 01 02 00 00 00 30 00", .missing(element: 0x0800)),
-            ("00 00 02 00 41 00 00 00 '1' *65", .invalidLength(element: 0x0002)),
+            ("00 00 02 00 01 01 00 00 '1' *257", .invalidLength(element: 0x0002)),
             ("00 00 00 06 11 00 00 00 'A' *17", .invalidLength(element: 0x0600)),
             ("00 00 01 09 06 00 00 00 08 00 16 00 08 00", .invalidLength(element: 0x0901)),
             ("", .missing(element: 0x0100)),
