@@ -63,7 +63,7 @@ struct NegotiationTests {
     }
 
     @Test(
-        "Storage takes the first proposed encoding, implicit VR only for want of another, private ones never",
+        "Storage takes the first proposed encoding, implicit VR only for want of another, private ones for want of any",
         arguments: [
             ([UIDs.implicitLittle, UIDs.explicitLittle], UIDs.explicitLittle as String?),
             ([UIDs.implicitLittle, UIDs.jpegBaseline, UIDs.explicitLittle], UIDs.jpegBaseline),
@@ -72,8 +72,8 @@ struct NegotiationTests {
             ([UIDs.explicitBig, UIDs.implicitLittle], UIDs.implicitLittle),
             ([UIDs.explicitBig], UIDs.explicitBig),
             (["1.2.840.113619.5.2", UIDs.implicitLittle], UIDs.implicitLittle),
-            (["1.2.840.113619.5.2"], nil),
-            (["1.2.840.10008.1.20"], nil),  // not below the root of transfer syntaxes
+            (["1.2.840.113619.5.2"], "1.2.840.113619.5.2"),
+            (["1.2.840.10008.1.20", UIDs.explicitBig], UIDs.explicitBig),  // not below the root of transfer syntaxes
         ])
     func storageTransferSyntax(proposed: [String], expected: String?) throws {
         let (_, association) = try Negotiation.accept(
