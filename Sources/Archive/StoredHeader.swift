@@ -26,10 +26,8 @@ package enum StoredHeader {
 
     /// What the catalog wants to know, found as at receipt.
     static func scan(_ record: StoredRecord, _ transferSyntax: TransferSyntax) throws(LogError) -> DataSetScan {
-        var scan = DataSetScan(
-            transferSyntax: transferSyntax, position: transferSyntax.isDeflated ? 0 : Int(record.dataSetOffset),
-            wanted: CatalogMapping.wantedTags, wantedSequence: .requestAttributesSequence,
-            wantedInItems: CatalogMapping.wantedRequestTags)
+        if transferSyntax.isDeflated { return try scanDeflated(record, transferSyntax) }
+        var scan = CatalogMapping.scan(transferSyntax, position: Int(record.dataSetOffset))
         try forEachWindow(record, transferSyntax) { window throws(DataSetError) in
             try scan.consume(window)
             // Fragments are not read: the index knows where they end.
@@ -38,6 +36,20 @@ package enum StoredHeader {
             }
         }
         return scan
+    }
+
+    /// A Deflated data set is inflated anew: the part of it that the index keeps may end before the last wanted value.
+    private static func scanDeflated(
+        _ record: StoredRecord, _ transferSyntax: TransferSyntax
+    ) throws(LogError) -> DataSetScan {
+        let inflation = DeflatedScan(transferSyntax)
+        func damaged(_ error: DataSetError) -> LogError { .damaged("blob \(record.header.blobID): \(error)") }
+        try record.forEachPiece(
+            in: record.dataSetOffset..<record.header.payloadLength,
+            { bytes throws(LogError) in
+                do throws(DataSetError) { try inflation.take(bytes) } catch { throw damaged(error) }
+            }, onError: { $0 })
+        do throws(DataSetError) { return try inflation.finish() } catch { throw damaged(error) }
     }
 
     private static func largeValueEnd(_ record: StoredRecord, _ start: Int) -> Int? {

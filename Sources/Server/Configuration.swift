@@ -183,16 +183,17 @@ extension Configuration {
             throw ConfigurationError("timeouts must be above 0; minimumBytesPerSecond and resultLimit not below")
         }
         // Until the operator says who may call, nobody outside this machine may.
-        if !isLoopback(dicom.bind), peers.isEmpty {
+        if !Self.isLoopback(dicom.bind), peers.isEmpty {
             throw ConfigurationError(
                 "dicom.bind is \(dicom.bind): name the callers in peers first, or bind to 127.0.0.1")
         }
-        if !isLoopback(http.bind) {
+        if !Self.isLoopback(http.bind) {
             throw ConfigurationError("http.bind is \(http.bind): there are no users yet, so HTTP stays on 127.0.0.1")
         }
     }
 
-    private func isLoopback(_ host: String) -> Bool {
+    /// Whether only this machine can reach the address.
+    static func isLoopback(_ host: String) -> Bool {
         host == "localhost" || host == "::1" || AddressRange("127.0.0.0/8")!.contains(host)
     }
 

@@ -164,16 +164,20 @@ package final class Acceptor: Sendable {
         do {
             try SystemThread(name: "assoc-\(id)") { [self] in
                 serve(connection, id: id)
-                shared.update { shared in
-                    shared.running -= 1
-                    let ofPeer = shared.perPeer[connection.peer, default: 1] - 1
-                    shared.perPeer[connection.peer] = ofPeer == 0 ? nil : ofPeer
-                }
+                giveBackSlot(of: connection.peer)
             }.detach()
         } catch {
-            shared.update { $0.running -= 1 }
+            giveBackSlot(of: connection.peer)
             Log.error("no thread for an association", ["why": "\(error)"])
             connection.reject(.temporaryCongestion)
+        }
+    }
+
+    private func giveBackSlot(of peer: String) {
+        shared.update { shared in
+            shared.running -= 1
+            let ofPeer = shared.perPeer[peer, default: 1] - 1
+            shared.perPeer[peer] = ofPeer == 0 ? nil : ofPeer
         }
     }
 

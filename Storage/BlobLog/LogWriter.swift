@@ -38,7 +38,7 @@ package final class LogWriter {
     package var stopReason: LogError? { failure }
 
     /// Makes the records durable, in order. When this returns they would survive a power cut; when it throws, none of
-    /// them counts. Out of space costs the batch only; any other error is final (DURABILITY: a failed sync is never
+    /// them counts. Out of space costs the batch only; any other error is final (a failed sync is never
     /// tried again, since the kernel forgets which pages did not arrive).
     package func append(_ records: [NewRecord]) throws(LogError) -> [(RecordHeader, RecordLocation)] {
         if let failure { throw .stopped("\(failure)") }

@@ -13,7 +13,7 @@ package struct RecoveryReport: Sendable {
     package var nanoseconds: UInt64 = 0
 }
 
-/// Finds the log's end after a stop of any kind (FORMAT.md, "Record"; DURABILITY, "Recovery").
+/// Finds the log's end after a stop of any kind (FORMAT.md, "Record" and "Order of writing").
 struct Recovery {
     let directory: DataDirectory
     let reader: LogReader

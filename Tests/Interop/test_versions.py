@@ -1,6 +1,8 @@
 """The same again, the same UID with other content, damage and its healing, and the rebuilt catalog."""
+import dataclasses
 import json
 import random
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,7 +10,8 @@ import pytest
 from harness.archive import DAMAGED
 from harness.clients import (
     PATIENT_FIND, STUDY_FIND, Destination, extended, find, get, identifier, move, store_all)
-from harness.samples import ROOT_UID, ct, ct_study
+from harness.samples import ROOT_UID, ct, ct_data_set, ct_study, instance
+from harness.wire import DEFLATED
 
 HOSPITALS = [
     {"aeTitle": "CT1", "addresses": ["127.0.0.0/8"], "organisation": "hospital-1", "issuer": "H1"},
@@ -293,3 +296,28 @@ def test_a_damaged_catalog_is_noticed_and_cured_by_rebuild(varied):
     archive.command("rebuild", check=0)
     archive.start()
     assert answers(archive, sent) == before
+
+
+def test_long_values_and_long_deflated_headers_are_rebuilt_as_they_were(archive):
+    """Values at the border between header and large values, and a Deflated data set whose study comes after 2 MiB."""
+    long_values = [ct(700 + number, StudyDescription="d" * size) for number, size in enumerate((4094, 4098, 6000))]
+    dataset = ct_data_set(710)
+    dataset.add_new(0x00090010, "LO", "SNIMOK TEST")
+    dataset.add_new(0x00091001, "OB", random.Random(5).randbytes(2 << 20))
+    plain = instance(dataset)
+    deflate = zlib.compressobj(wbits=-15)
+    data = deflate.compress(plain.data) + deflate.flush()
+    deflated = dataclasses.replace(plain, transfer_syntax=DEFLATED, data=data + b"\0" * (len(data) % 2))
+    store_all(archive, [*long_values, deflated])
+
+    def answer():
+        rows = find(archive, identifier("STUDY", StudyInstanceUID="", StudyDescription="", PatientID="")).rows
+        return sorted((str(row.StudyInstanceUID), str(row.PatientID), str(row.StudyDescription)) for row in rows)
+
+    before = answer()
+    assert deflated.study in [study for study, _, _ in before]
+    archive.stop()
+    archive.delete_catalog()
+    archive.command("rebuild", check=0)
+    archive.start()
+    assert answer() == before

@@ -31,6 +31,13 @@ package enum CatalogMapping {
         .scheduledProcedureStepDescription,
     ]
 
+    /// A scan for what the catalog wants, the same at receipt and at a rebuild.
+    static func scan(_ transferSyntax: TransferSyntax, position: Int) -> DataSetScan {
+        DataSetScan(
+            transferSyntax: transferSyntax, position: position, wanted: wantedTags,
+            wantedSequence: .requestAttributesSequence, wantedInItems: wantedRequestTags)
+    }
+
     /// The values of one instance as the catalog wants them, from what the scan kept.
     struct Values {
         var texts = [String?](repeating: nil, count: CatalogColumn.allCases.count)

@@ -120,7 +120,7 @@ final class Committer: Sendable {
             sequence: writer.position.sequence, writer: BlobLog.writerID, segment: writer.position.segment,
             endOffset: writer.position.endOffset)
         do { try catalog.apply(events, position: position) } catch {
-            // The log is ahead of the catalog now; replay at the next start cures it (DURABILITY, "Order").
+            // The log is ahead of the catalog now; replay at the next start cures it.
             for store in batch { store.file?.leave() }
             stop("catalog: \(error)")
             throw .catalog(error)

@@ -6,40 +6,25 @@ import Platform
 /// Follows a payload as it is received: hashes it, sums its chunks and finds its structure, in one pass over bytes that
 /// are still warm in the cache.
 struct PayloadAnalyzer {
-    private static let inflatedHeaderMaximum = 1 << 20
-    private static let inflatedMaximum = 4 << 30
-    /// Inflated bytes for each received one beyond which it is a bomb; deflate itself ends at 1,032.
-    private static let ratioMaximum = 1100
-
     private(set) var scan: DataSetScan
     private let hasher: BlobHasher
     private let summer = ChunkSummer()
     private let dataSetOffset: Int
-    private let deflated: Deflated?
+    /// For a Deflated data set, in whose bytes nothing else can be found.
+    private let deflated: DeflatedScan?
     private var hashedEnd: Int
     private var summedEnd = 0
     private var nextBoundary = 0
     private var boundaries: [Int] = []
     private var knownLargeValues = 0
 
-    private final class Deflated {
-        let inflater = Inflater(maximumBytes: inflatedMaximum)
-        /// Inflated bytes that the scan has not passed yet, and where they begin.
-        var window: [UInt8] = []
-        var windowOffset = 0
-        var header: [UInt8] = []
-    }
-
     /// - Parameter dataSetOffset: length of preamble and meta group in front of the data set.
     init(transferSyntax: TransferSyntax, dataSetOffset: Int) {
         self.dataSetOffset = dataSetOffset
         hashedEnd = dataSetOffset
-        deflated = transferSyntax.isDeflated ? Deflated() : nil
+        deflated = transferSyntax.isDeflated ? DeflatedScan(transferSyntax) : nil
         hasher = BlobHasher(transferSyntaxUID: transferSyntax.uid)
-        scan = DataSetScan(
-            transferSyntax: transferSyntax, position: deflated == nil ? dataSetOffset : 0,
-            wanted: CatalogMapping.wantedTags, wantedSequence: .requestAttributesSequence,
-            wantedInItems: CatalogMapping.wantedRequestTags)
+        scan = CatalogMapping.scan(transferSyntax, position: dataSetOffset)
     }
 
     /// Bytes from here on must be in the next window too.
@@ -50,7 +35,7 @@ struct PayloadAnalyzer {
         if window.end > hashedEnd, let new = window.part(hashedEnd..<window.end) {
             hasher.update(new)
             hashedEnd = window.end
-            if let deflated { try inflate(new, deflated) }
+            try deflated?.take(new)
         }
         if deflated == nil { try scan.consume(window) }
         sum(window)
@@ -58,10 +43,7 @@ struct PayloadAnalyzer {
 
     /// After the last byte.
     mutating func finish(payloadLength: Int) throws(DataSetError) -> (BlobID, PayloadIndex) {
-        if let deflated {
-            guard deflated.inflater.isFinished else { throw .endsEarly(at: payloadLength) }
-            try scanInflated(deflated, isLast: true)
-        }
+        if let deflated { scan = try deflated.finish() }
         guard scan.isComplete else { throw .endsEarly(at: payloadLength) }
         var index = PayloadIndex()
         if let deflated {
@@ -119,30 +101,5 @@ struct PayloadAnalyzer {
 
     private func isWithinLargeValue(_ offset: Int) -> Bool {
         scan.openLargeValueStart != nil || scan.position >= offset
-    }
-
-    // MARK: Deflated data sets
-
-    private mutating func inflate(_ bytes: UnsafeRawBufferPointer, _ deflated: Deflated) throws(DataSetError) {
-        let received = hashedEnd - dataSetOffset
-        try deflated.inflater.inflate(bytes) { piece throws(DataSetError) in
-            if deflated.header.count < Self.inflatedHeaderMaximum {
-                deflated.header.append(contentsOf: piece.prefix(Self.inflatedHeaderMaximum - deflated.header.count))
-            }
-            deflated.window.append(contentsOf: piece)
-            guard deflated.windowOffset + deflated.window.count <= max(1 << 20, received * Self.ratioMaximum) else {
-                throw .inflatesTooMuch
-            }
-            try scanInflated(deflated, isLast: false)
-        }
-    }
-
-    private mutating func scanInflated(_ deflated: Deflated, isLast: Bool) throws(DataSetError) {
-        try deflated.window.withRawBytes { bytes throws(DataSetError) in
-            try scan.consume(ByteWindow(bytes, offset: deflated.windowOffset, isLast: isLast))
-        }
-        let passed = min(max(scan.position - deflated.windowOffset, 0), deflated.window.count)
-        deflated.window.removeFirst(passed)
-        deflated.windowOffset += passed
     }
 }

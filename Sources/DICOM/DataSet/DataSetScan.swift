@@ -6,8 +6,9 @@ import Platform
 package struct DataSetScan {
     /// A value longer than this is a large one: left out of the header, found by its place.
     package static let largeValueBytes = 4096
-    /// Of the values kept for the catalog; offset tables may be longer.
-    private static let keptValueMaximum = 16_384
+    /// Of the values kept for the catalog: what is in the header, so that a rebuild, which reads no more than that, keeps
+    /// the same. Offset tables may be longer.
+    private static let keptValueMaximum = largeValueBytes
     private static let offsetTableMaximum = 8 << 20
     private static let fragmentMaximum = 1 << 19
 

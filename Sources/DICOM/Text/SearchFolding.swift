@@ -1,94 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The form under which text is searched: lower case, without accents, ё as е. Russian й is a letter of its own and stays,
-/// though Unicode can write it as и with a mark.
+/// Brings text into the form that queries are compared in, so that "Müller" is found as "MULLER" and "Семёнов" as
+/// "Семенов". Stored text and the asked-for one are both folded; `*` and `?` stay for the query's wildcards.
 package enum SearchFolding {
-    /// Folds text or a pattern; a person name's trailing delimiters and spaces go, group by group.
+    /// Lower case without accents; composed and decomposed text fold alike. й stays й and ї stays ї, which are no
+    /// accented letters. Runs of spaces become one space; spaces around `^` and `=`, and `^`, `=` and spaces that end
+    /// a component group or the text, go. The result of folding folds to itself.
     package static func fold(_ text: String) -> String {
-        var output = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars { append(scalar, to: &output) }
-        let folded = String(output)
-        guard folded.contains("^") || folded.contains("=") || folded.contains("  ") || folded.last == " " else {
-            return folded
+        var writer = FoldingWriter(capacity: text.utf8.count)
+        var text = text
+        let isFolded = text.withUTF8 { bytes in
+            guard bytes.allSatisfy({ $0 < 0x80 }) else { return false }
+            for byte in bytes {
+                let isUpper = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+                writer.put(UInt32(isUpper ? byte | 0x20 : byte))
+            }
+            return true
         }
-        return folded.split(separator: "=", omittingEmptySubsequences: false).map(trimGroup).joined(separator: "=")
-            .trimmingTrailing("=")
+        if isFolded { return writer.text }
+        let table = FoldingTable.shared
+        for scalar in text.unicodeScalars { put(scalar, table, &writer) }
+        return writer.text
     }
 
-    private static func append(_ scalar: Unicode.Scalar, to output: inout String.UnicodeScalarView) {
+    private static func put(_ scalar: Unicode.Scalar, _ table: FoldingTable, _ writer: inout FoldingWriter) {
+        let value = scalar.value
+        guard value < 0x2000 else { return putHigh(scalar, &writer) }
+        let letter = table.letters[Int(value)]
+        if letter == FoldingTable.nothing {
+            writer.combine(value)
+        } else if let letters = table.expansion(letter) {
+            for letter in letters { writer.put(letter) }
+        } else {
+            writer.put(UInt32(letter))
+        }
+    }
+
+    /// Beyond U+2000: rare cases one by one.
+    private static func putHigh(_ scalar: Unicode.Scalar, _ writer: inout FoldingWriter) {
         switch scalar.value {
-        case 0x41...0x5A: output.append(Unicode.Scalar(scalar.value + 32)!)
-        case 0..<0x80: output.append(scalar)
-        case 0x0301 where output.last == "\u{433}" || output.last == "\u{43A}": break
-        case 0x0306 where output.last == "\u{438}":
-            output.removeLast()
-            output.append("\u{439}")
-        case 0x0308 where output.last == "\u{456}":
-            output.removeLast()
-            output.append("\u{457}")
-        case 0x0300...0x036F: break
-        case 0x0401, 0x0451: output.append("\u{435}")
-        case 0x0410...0x042F: output.append(Unicode.Scalar(scalar.value + 32)!)
-        case 0x0430...0x044F: output.append(scalar)
-        case 0x00A0, 0x3000: output.append(" ")
-        default: appendOther(scalar, to: &output)
+        case 0x2000...0x200A, 0x202F, 0x205F, 0x3000: writer.put(0x20)
+        // Zero width: people cannot type them and do not see them.
+        case 0x200B...0x200F, 0x2060, 0xFEFF: break
+        case 0x20D0...0x20FF, 0xFE20...0xFE2F, 0x3099, 0x309A: writer.combine(scalar.value)
+        case 0x212B: writer.put(0x61)
+        case 0x212A: writer.put(0x6B)
+        // Full-width digits and letters; not the punctuation, which must not turn into wildcards and delimiters.
+        case 0xFF10...0xFF19, 0xFF41...0xFF5A: writer.put(scalar.value - 0xFEE0)
+        case 0xFF21...0xFF3A: writer.put(scalar.value - 0xFEE0 + 0x20)
+        default:
+            guard scalar.properties.changesWhenLowercased else { return writer.put(scalar.value) }
+            for lower in scalar.properties.lowercaseMapping.unicodeScalars { writer.put(lower.value) }
         }
-    }
-
-    private static func appendOther(_ scalar: Unicode.Scalar, to output: inout String.UnicodeScalarView) {
-        for lower in scalar.properties.lowercaseMapping.unicodeScalars {
-            if let special = specials[lower] {
-                output.append(contentsOf: special.unicodeScalars)
-            } else {
-                // Latin and Greek letters lose their marks; other scripts keep what they are.
-                output.append(bases[Character(lower)] ?? lower)
-            }
-        }
-    }
-
-    /// Letters whose stroke or tie is no mark of its own to Unicode.
-    private static let specials: [Unicode.Scalar: String] = [
-        "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "ı": "i",
-        "ŧ": "t", "ŀ": "l", "ŉ": "n", "ĳ": "ij", "ς": "σ",
-    ]
-
-    /// Marked letter → letter. Characters compare by canonical equivalence, so a letter put together with its marks here
-    /// finds the one that is a code point of its own.
-    private static let bases: [Character: Unicode.Scalar] = {
-        var table: [Character: Unicode.Scalar] = [:]
-        let letters = "abcdefghijklmnopqrstuvwxyzαεηιουω".unicodeScalars
-        let marks = (0x0300...0x0333).compactMap(Unicode.Scalar.init) + ["\u{342}", "\u{345}"]
-        func add(_ letter: Unicode.Scalar, _ marks: [Unicode.Scalar]) {
-            var text = String.UnicodeScalarView([letter])
-            text.append(contentsOf: marks)
-            if String(text).count == 1 { table[Character(String(text))] = letter }
-        }
-        for letter in letters {
-            for mark in marks { add(letter, [mark]) }
-            // Vietnamese has two on one letter.
-            for shape in ["\u{302}", "\u{306}", "\u{31B}"] as [Unicode.Scalar] {
-                for tone in ["\u{300}", "\u{301}", "\u{303}", "\u{309}", "\u{323}"] as [Unicode.Scalar] {
-                    add(letter, [shape, tone])
-                }
-            }
-        }
-        return table
-    }()
-
-    private static func trimGroup(_ group: Substring) -> String {
-        var result = ""
-        for character in group where !(character == " " && (result.last == " " || result.isEmpty)) {
-            result.append(character)
-        }
-        while let last = result.last, last == " " || last == "^" { result.removeLast() }
-        return result
-    }
-}
-
-extension String {
-    fileprivate func trimmingTrailing(_ character: Character) -> String {
-        var text = self
-        while text.last == character { text.removeLast() }
-        return text
     }
 }

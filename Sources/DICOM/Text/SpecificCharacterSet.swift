@@ -1,102 +1,206 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The character set of a data set's text (PS3.3 section C.12.1.1.2), or the one that the operator says a sender really
-/// uses. Decoding never fails: what is no text becomes U+FFFD, and the bytes stay as they are in the archive.
-package struct SpecificCharacterSet: Sendable, Hashable {
-    /// As they are written into (0008,0005); empty for the default repertoire.
-    package let definedTerms: [String]
-    /// Terms that no edition of the standard defines.
-    package let unknownTerms: [String]
-    private let repertoires: [CharacterRepertoire]
-    /// An encoding outside the standard, such as CP1251.
-    private let foreignEncoding: String?
+/// How the text of a data set is encoded: Specific Character Set (0008,0005), PS3.3 section C.12.1.1.2 and PS3.5
+/// section 6.1.
+///
+/// Decoding is total, so that no text keeps an instance out of the archive. Where data sets declare nothing or only
+/// the default repertoire and yet hold 8-bit bytes, these are read as UTF-8 if they are valid UTF-8 and as Latin-1
+/// otherwise: nothing is lost for search. Values are immutable and may be shared between threads.
+package struct SpecificCharacterSet: Sendable {
+    private enum Scheme: Sendable {
+        case undeclared, utf8
+        case extensions(CodeExtensions)
+        case multiByte(MultiByteEncoding)
+    }
 
+    /// In the standard's spelling, as they are to be written into (0008,0005) along with text from `encode`; empty
+    /// for the default repertoire and for an override the standard has no term for.
+    package let definedTerms: [String]
+    /// What the declaration held and nobody knows; it is passed over.
+    package let unknownTerms: [String]
+    /// The encoding's name of an override that is no defined term.
+    private let overrideName: String?
+    private let scheme: Scheme
+
+    /// The default repertoire, ISO-IR 6.
     package static let ascii = SpecificCharacterSet(definedTerms: [])
+    /// `ISO_IR 192`.
     package static let utf8 = SpecificCharacterSet(definedTerms: ["ISO_IR 192"])
 
-    /// - Parameter definedTerms: the values of (0008,0005), the first possibly empty.
-    package init(definedTerms: [String]) {
-        let given = definedTerms.filter { !$0.isEmpty }
-        let found = given.map(CharacterRepertoire.named)
-        self.definedTerms = given.isEmpty ? [] : definedTerms
-        unknownTerms = zip(given, found).filter { $0.1 == nil }.map(\.0)
-        let known = found.compactMap { $0 }
-        repertoires = definedTerms.first?.isEmpty == true && !known.isEmpty ? [.ascii] + known : known
-        foreignEncoding = nil
+    /// From the values of (0008,0005). Spelling does not matter much: letter case, blanks, underscores, "UTF-8" and
+    /// the like are understood. Terms that allow no others beside them (`ISO_IR 192`, `GB18030`, `GBK`) prevail when
+    /// they come first or beside the default repertoire only.
+    package init(definedTerms values: [String]) {
+        let read = values.map { (value: $0, term: DefinedTerm($0)) }
+        let terms = read.compactMap(\.term)
+        unknownTerms = read.filter { $0.term == nil }.map(\.value)
+        overrideName = nil
+        let alone = terms.first { $0.repertoire != .ascii }
+        if let alone, alone.standsAlone {
+            definedTerms = [alone.spelling(withCodeExtensions: false)]
+            scheme = Self.scheme(of: alone)
+            return
+        }
+        let extending = terms.filter { !$0.standsAlone }
+        let isExtended = extending.count > 1
+        let isDefault = extending.allSatisfy { $0.repertoire == .ascii }
+        definedTerms = isDefault ? [] : extending.map { $0.spelling(withCodeExtensions: isExtended) }
+        scheme = isDefault ? .undeclared : .extensions(CodeExtensions(extending))
     }
 
-    /// The set that configuration forces on a sender: a defined term or an encoding that iconv knows, such as `CP1251`.
-    /// Nil for an empty or unknown name.
+    /// From what an AE's configuration says in place of the data set: one of the defined terms or a name that the C
+    /// library knows, such as `CP1251`. Nil for an unknown name and for an encoding that does not include ASCII.
     package init?(override name: String) {
         guard !name.isEmpty else { return nil }
+        if let term = DefinedTerm(name) {
+            self.init(definedTerms: [term.spelling(withCodeExtensions: false)])
+            return
+        }
+        guard let encoding = MultiByteEncoding(name: name) else { return nil }
+        let isSingleByte = Self.isSingleByte(name)
+        self.init(
+            overrideName: name.uppercased(),
+            scheme: isSingleByte
+                ? .extensions(CodeExtensions(single: GraphicSet(single: name))) : .multiByte(encoding))
+    }
+
+    private init(overrideName: String, scheme: Scheme) {
+        definedTerms = []
         unknownTerms = []
-        if let repertoire = CharacterRepertoire.named(name) {
-            definedTerms = [repertoire.term]
-            repertoires = [repertoire]
-            foreignEncoding = nil
-        } else {
-            guard TextConverter.knows(name) else { return nil }
-            definedTerms = []
-            repertoires = []
-            foreignEncoding = name
+        self.overrideName = overrideName
+        self.scheme = scheme
+    }
+
+    private static func scheme(of term: DefinedTerm) -> Scheme {
+        switch term.repertoire {
+        case .gb18030: multiByte("GB18030")
+        case .gbk: multiByte("GBK")
+        default: .utf8
         }
     }
 
-    // MARK: Decoding
-
-    /// The text of a whole value, delimiters included.
-    package func decode(_ bytes: UnsafeRawBufferPointer, vr: VR) -> String {
-        if bytes.allSatisfy({ $0 < 0x80 && $0 != 0x1B }) { return String(decoding: bytes, as: UTF8.self) }
-        if let foreignEncoding { return TextConverter.decode(bytes, from: foreignEncoding) }
-        guard let first = repertoires.first else { return Self.decodeUndeclared(bytes, vr: vr) }
-        if first.shape == .whole { return TextConverter.decode(bytes, from: first.encoding) }
-        if repertoires.count == 1, first == .ascii { return Self.decodeUndeclared(bytes, vr: vr) }
-        return ISO2022Text.decode(bytes, first: first, vr: vr)
+    /// A C library without the encoding leaves the lenient default, which is better than no text at all.
+    private static func multiByte(_ name: String) -> Scheme {
+        MultiByteEncoding(name: name).map { .multiByte($0) } ?? .undeclared
     }
 
-    /// Eight-bit text that nothing declares: UTF-8 where it is that (it hardly ever is by chance), else Latin-1, so that
-    /// each byte can at least be searched for.
-    private static func decodeUndeclared(_ bytes: UnsafeRawBufferPointer, vr: VR) -> String {
-        if bytes.contains(0x1B) { return ISO2022Text.decode(bytes, first: .ascii, vr: vr) }
-        return String(validating: bytes, as: UTF8.self) ?? TextConverter.latin1(bytes)
-    }
-
-    /// The single values without their padding (PS3.5 section 6.2). The bytes are decoded first: in some sets the second
-    /// byte of a character is that of a backslash.
-    package func decodeValues(_ bytes: UnsafeRawBufferPointer, vr: VR) -> [String] {
-        let text = decode(bytes, vr: vr)
-        let isSingle = vr == .st || vr == .lt || vr == .ut || vr == .ur
-        if isSingle { return [Self.trimmed(text[...], leading: false)] }
-        return text.split(separator: "\\", omittingEmptySubsequences: false).map {
-            Self.trimmed($0, leading: vr != .uc)
+    /// Whether each of the high bytes is a character, or none at all, without another behind it.
+    private static func isSingleByte(_ name: String) -> Bool {
+        guard let converter = IconvConverter(from: name, to: "UTF-8") else { return false }
+        let lone = (UInt8(0x80)...0xFF).filter { byte in withUnsafeBytes(of: byte) { converter.convert($0) != nil } }
+        let pairs = (UInt8(0x80)...0xFF).filter { byte in
+            !lone.contains(byte) && withUnsafeBytes(of: (byte, UInt8(0xA4))) { converter.convert($0) != nil }
         }
-    }
-
-    private static func trimmed(_ text: Substring, leading: Bool) -> String {
-        var scalars = text.unicodeScalars
-        while let last = scalars.last, last == " " || last == "\0" { scalars.removeLast() }
-        while leading, scalars.first == " " { scalars.removeFirst() }
-        return String(scalars)
-    }
-
-    // MARK: Encoding
-
-    /// The bytes of the text; nil if the set cannot carry it.
-    package func encode(_ text: String) -> [UInt8]? {
-        if let foreignEncoding { return TextConverter.encode(text, to: foreignEncoding) }
-        guard let first = repertoires.first else { return text.utf8.allSatisfy { $0 < 0x80 } ? Array(text.utf8) : nil }
-        if first.shape == .whole || repertoires.count == 1 && first.shape == .singleByte {
-            return TextConverter.encode(text, to: first.encoding)
-        }
-        return ISO2022Text.encode(text, repertoires)
+        return pairs.isEmpty && !lone.isEmpty
     }
 }
 
-extension String {
-    /// Text if all of the bytes are valid.
-    fileprivate init?(validating bytes: UnsafeRawBufferPointer, as encoding: UTF8.Type) {
-        let text = String(decoding: bytes, as: UTF8.self)
-        guard text.utf8.elementsEqual(bytes) else { return nil }
-        self = text
+// MARK: - Reading
+
+extension SpecificCharacterSet {
+    /// The text of a value or of a whole element, delimiters and padding included. Bytes that mean nothing become
+    /// U+FFFD. Attributes of VRs that the character set does not apply to are read as the default repertoire.
+    package func decode(_ bytes: UnsafeRawBufferPointer, vr: VR) -> String {
+        let features = Self.features(of: bytes)
+        if features.isEmpty { return String(decoding: bytes, as: UTF8.self) }
+        switch vr.isAffectedByCharacterSet ? scheme : .undeclared {
+        case .undeclared: return Self.decodeUndeclared(bytes, features, vr: vr)
+        case .utf8: return String(decoding: bytes, as: UTF8.self)
+        case .multiByte(let encoding): return encoding.decode(bytes)
+        case .extensions(let extensions):
+            return Self.text(CodeExtensionDecoder(bytes, extensions, vr: vr).decode())
+        }
+    }
+
+    /// The values of an element, without padding: trailing spaces and NULs, and leading spaces where these do not
+    /// count (PS3.5 section 6.2). Text of ST, LT, UT and UR is one value whatever it holds. An empty element, or one
+    /// of padding alone, has no values.
+    package func decodeValues(_ bytes: UnsafeRawBufferPointer, vr: VR) -> [String] {
+        let text = decode(bytes, vr: vr)
+        let values: [String]
+        if vr.isSingleText {
+            values = [Self.trimmed(text.utf8[...], vr)]
+        } else {
+            values = text.utf8.split(separator: UInt8(ascii: "\\"), omittingEmptySubsequences: false)
+                .map { Self.trimmed($0, vr) }
+        }
+        return values == [""] ? [] : values
+    }
+
+    private struct Features: OptionSet {
+        let rawValue: UInt8
+        static let highBytes = Features(rawValue: 1), escapes = Features(rawValue: 2)
+    }
+
+    private static func features(of bytes: UnsafeRawBufferPointer) -> Features {
+        var all: UInt8 = 0
+        var hasEscape = false
+        for byte in bytes {
+            all |= byte
+            hasEscape = hasEscape || byte == 0x1B
+        }
+        var features: Features = all >= 0x80 ? .highBytes : []
+        if hasEscape { features.insert(.escapes) }
+        return features
+    }
+
+    private static func decodeUndeclared(_ bytes: UnsafeRawBufferPointer, _ features: Features, vr: VR) -> String {
+        // An undeclared escape sequence still says what follows it.
+        if features.contains(.escapes) {
+            return text(CodeExtensionDecoder(bytes, CodeExtensions([]), vr: vr).decode())
+        }
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        var output: [UInt8] = []
+        output.reserveCapacity(bytes.count * 2)
+        for byte in bytes { output.appendUTF8(UInt32(byte)) }
+        return text(output)
+    }
+
+    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
+    private static func trimmed(_ text: Substring.UTF8View, _ vr: VR) -> String {
+        let isPadding = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == 0 }
+        var rest = text
+        while let last = rest.last, isPadding(last) { rest.removeLast() }
+        if !vr.hasLeadingSpaces { rest = rest.drop(while: isPadding) }
+        return String(Substring(rest))
+    }
+}
+
+extension VR {
+    /// Backslash is a character like any other in these (PS3.5 section 6.2).
+    fileprivate var isSingleText: Bool { self == .st || self == .lt || self == .ut || self == .ur }
+
+    /// Leading spaces are part of the text (PS3.5 section 6.2).
+    fileprivate var hasLeadingSpaces: Bool { self == .st || self == .lt || self == .ut || self == .uc }
+}
+
+// MARK: - Writing
+
+extension SpecificCharacterSet {
+    /// The text as bytes without padding, with escape sequences where several sets are declared; nil when the
+    /// declared sets do not have one of the characters. Text of any VR may be passed, values and name components
+    /// with their delimiters.
+    package func encode(_ text: String) -> [UInt8]? {
+        if text.utf8.allSatisfy({ $0 < 0x80 }) { return Array(text.utf8) }
+        switch scheme {
+        case .undeclared: return nil
+        case .utf8: return Array(text.utf8)
+        case .multiByte(let encoding): return encoding.encode(text)
+        case .extensions(let extensions): return CodeExtensionEncoder(extensions).encode(text)
+        }
+    }
+}
+
+extension SpecificCharacterSet: Hashable {
+    package static func == (left: SpecificCharacterSet, right: SpecificCharacterSet) -> Bool {
+        left.definedTerms == right.definedTerms && left.unknownTerms == right.unknownTerms
+            && left.overrideName == right.overrideName
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(definedTerms)
+        hasher.combine(unknownTerms)
+        hasher.combine(overrideName)
     }
 }

@@ -17,7 +17,8 @@ enum ServeCommand {
         var configuration = try arguments.configuration()
         if let bind = try arguments.value("--bind") {
             configuration.dicom.bind = bind
-            configuration.http.bind = bind
+            // HTTP has no users yet, so it stays on this machine.
+            if Configuration.isLoopback(bind) { configuration.http.bind = bind }
         }
         if let title = try arguments.value("--aet") { configuration.aeTitle = title }
         if let port = try port(&arguments, "--dicom-port") { configuration.dicom.port = Int(port) }
