@@ -110,6 +110,14 @@ def extended(model, relational=0, date_time=0, fuzzy=0, timezone=0):
     return negotiation
 
 
+def let_reactor_wake(opened):
+    """Between two operations on one association: pynetdicom's reactor, told to go on and to pause at once, still
+    counts as paused while it wakes, and then takes one response that is not its own."""
+    deadline = time.monotonic() + 1
+    while opened._reactor_checkpoint.is_set() and opened._is_paused and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 @dataclass
 class Found:
     """The answer to a query: final status, its comment, pending statuses and rows."""
@@ -127,6 +135,7 @@ def find(archive, query, model=STUDY_FIND, calling="TESTER", negotiation=(), ope
         with association(archive, [(model, UNCOMPRESSED)], calling, negotiation=negotiation) as fresh:
             return find(archive, query, model, opened=fresh)
     found = Found()
+    let_reactor_wake(opened)
     for status, row in opened.send_c_find(query, UID(model)):
         assert "Status" in status, "the association ended during the query"
         if status.Status in (0xFF00, 0xFF01):
@@ -184,11 +193,13 @@ def get(archive, query, pairs=((CT, EXPLICIT),), model=STUDY_GET, calling="TESTE
     roles = [build_role(UID(cls), scp_role=True) for cls in sorted({cls for cls, _ in pairs})]
     with association(archive, contexts, calling, negotiation=[*roles, *negotiation],
                      handlers=[(evt.EVT_C_STORE, keep)]) as opened:
+        let_reactor_wake(opened)
         return result.take(opened.send_c_get(query, UID(model)))
 
 
 def move(archive, query, destination, model=STUDY_MOVE, calling="TESTER", negotiation=()):
     with association(archive, [(model, UNCOMPRESSED)], calling, negotiation=negotiation) as opened:
+        let_reactor_wake(opened)
         return Retrieved().take(opened.send_c_move(query, destination, UID(model)))
 
 
