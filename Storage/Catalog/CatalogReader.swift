@@ -101,8 +101,13 @@ package final class CatalogReader {
 
     private static let rowStatements: [String] = (0..<4).map { level in
         let parents = ["nameless_study", "patient", "study", "series"]
+        // A patient who has nothing but a study in conflict, which is counted as another's, shows that study's instance.
+        let firstOfPatient = """
+            coalesce(first_instance, (SELECT s.first_instance FROM study_patient l JOIN study s ON s.id = l.study
+                WHERE l.patient = patient.id ORDER BY s.id LIMIT 1))
+            """
         let counts = [
-            "studies, series, instances, first_instance", "series, instances, first_instance, 0",
+            "studies, series, instances, \(firstOfPatient)", "series, instances, first_instance, 0",
             "instances, first_instance, 0, 0", "id, 0, 0, 0",
         ]
         let columns = CatalogColumn.columns(of: CatalogLevel(rawValue: level)!).map(\.sqlName).joined(separator: ", ")

@@ -23,7 +23,10 @@ struct QueryBuilder {
     /// The unary plus keeps the id's own order from being preferred to the index that the conditions ask for.
     mutating func statement(after id: Int64, limit: Int) -> String {
         let alias = Self.alias(query.level)
-        let patient = usesPatient && query.level > .patient ? "min(l.patient)" : "NULL"
+        // A study in conflict is found under two patients; where both match, it is answered as its own one's.
+        let patient =
+            usesPatient && query.level > .patient
+            ? "coalesce(max(CASE WHEN l.patient = s.patient THEN l.patient END), min(l.patient))" : "NULL"
         let group = usesPatient && query.level > .patient ? " GROUP BY \(alias).id" : ""
         let all = conditions + ["+\(alias).id > ?"]
         values += [.integer(id), .integer(Int64(limit))]

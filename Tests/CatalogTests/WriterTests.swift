@@ -66,6 +66,10 @@ struct WriterTests {
         #expect(try catalog.find(.patient) == ["P1", "Q"])
         #expect(try row(.study, "1.1").flags == .conflict)
         #expect(try row(.patient, "Q").numberOfPatientRelatedStudies == 1)
+        #expect(try row(.patient, "Q").representative?.sopInstanceUID == "1.1.1.1")
+        var both = query(.study, .patientID, "")
+        both.conditions = [CatalogCondition(column: .patientID, match: .anyOf(["Q", "P1"]))]
+        #expect(try catalog.rows(both).map { $0[.patientID] } == ["P1"])
         let found = try catalog.rows(query(.study, .patientID, "Q"))
         #expect(found.map { $0[.patientID] } == ["Q"])
     }

@@ -94,6 +94,25 @@ struct ReencoderTests {
         #expect(try reencode(source, from: Wire.implicit, to: Wire.le) == target)
     }
 
+    @Test("Within UN of undefined length all is Implicit VR Little Endian, in Big Endian too")
+    func unknownSequence() throws {
+        let inside = Wire.make(Wire.implicit) { wire in
+            wire.undefinedItem { $0.element(0x0028_0010, "US", [0x01, 0x02]) }
+            wire.delimiter(0xFFFE_E0DD, 0)
+        }
+        let source = Wire.make(Wire.be) { wire in
+            wire.head(0x0009_1010, "UN", Wire.undefined)
+            wire.raw(inside)
+            wire.element(0x0028_0010, "US", [0x02, 0x01])
+        }
+        let target = Wire.make(Wire.le) { wire in
+            wire.undefined(0x0009_1010) { $0.undefinedItem { $0.element(0x0028_0010, "US", [0x01, 0x02]) } }
+            wire.element(0x0028_0010, "US", [0x01, 0x02])
+        }
+        #expect(try reencode(source, from: Wire.be, to: Wire.le) == target)
+        #expect(try reencode(source, from: Wire.be, to: Wire.le, cuts: Array(0..<source.count)) == target)
+    }
+
     @Test("A value that the source does not have is an error, not a wait without end")
     func truncation() {
         let bytes = WireSamples.everything(Wire.le)

@@ -88,13 +88,16 @@ package struct ElementCursor {
         let kind: Kind
         /// nil: until the delimiter.
         let end: Int?
+        /// How what is around it is encoded, for when it ends.
         let isImplicit: Bool
+        let isBigEndian: Bool
         enum Kind { case sequence, item, fragments }
     }
 
     /// Where the next head is expected.
     package private(set) var position: Int
-    package let isBigEndian: Bool
+    /// The order of bytes at the position.
+    package private(set) var isBigEndian: Bool
     private var isImplicit: Bool
     private var containers: [Container] = []
     private var sequenceDepth = 0
@@ -176,18 +179,22 @@ package struct ElementCursor {
             try checkedEnd(header.valueOffset, length, header.tag)
         }
         if end == nil, header.tag == Tag(0x7FE0_0010) {
-            containers.append(Container(kind: .fragments, end: nil, isImplicit: isImplicit))
+            containers.append(Container(kind: .fragments, end: nil, isImplicit: isImplicit, isBigEndian: isBigEndian))
             position = header.valueOffset
             return .encapsulated(header)
         }
-        // An undefined length can only be a sequence's; UN with one holds Implicit VR items (PS3.5 section 6.2.2).
+        // An undefined length can only be a sequence's; UN with one holds items in Implicit VR Little Endian, whatever is
+        // around it (PS3.5 section 6.2.2).
         guard header.vr == .sq || end == nil else {
             position = end!
             return .element(header)
         }
         guard sequenceDepth < Self.nestingMaximum else { throw .nestedTooDeep(at: header.offset) }
-        containers.append(Container(kind: .sequence, end: end, isImplicit: isImplicit))
-        if header.vr == .un { isImplicit = true }
+        containers.append(Container(kind: .sequence, end: end, isImplicit: isImplicit, isBigEndian: isBigEndian))
+        if header.vr == .un {
+            isImplicit = true
+            isBigEndian = false
+        }
         sequenceDepth += 1
         position = header.valueOffset
         return .sequence(header)
@@ -206,7 +213,7 @@ package struct ElementCursor {
         switch (tag.element, containers.last?.kind) {
         case (0xE000, .sequence):
             let end: Int? = length == .max ? nil : try checkedEnd(start, Int(length), tag)
-            containers.append(Container(kind: .item, end: end, isImplicit: isImplicit))
+            containers.append(Container(kind: .item, end: end, isImplicit: isImplicit, isBigEndian: isBigEndian))
             position = start
             return .itemStart
         case (0xE000, .fragments):
@@ -232,6 +239,7 @@ package struct ElementCursor {
     private mutating func leave(_ container: Container) -> Step {
         containers.removeLast()
         isImplicit = container.isImplicit
+        isBigEndian = container.isBigEndian
         switch container.kind {
         case .item: return .itemEnd
         case .fragments: return .encapsulatedEnd

@@ -6,7 +6,7 @@ import Platform
 package struct Reencoder {
     private var cursor: ElementCursor
     private var writer: DataSetWriter
-    private let swaps: Bool
+    private let targetIsBigEndian: Bool
     /// The value that is being copied, as far as it is still to come.
     private var value: (range: Range<Int>, wordSize: Int, isKept: Bool)?
     private var padding: UInt8?
@@ -15,7 +15,7 @@ package struct Reencoder {
     package init(from source: TransferSyntax, to target: TransferSyntax, position: Int) {
         cursor = ElementCursor(transferSyntax: source, position: position)
         writer = DataSetWriter(transferSyntax: target)
-        swaps = source.isBigEndian != target.isBigEndian
+        targetIsBigEndian = target.isBigEndian
     }
 
     /// The next window must begin here, or earlier.
@@ -54,7 +54,7 @@ package struct Reencoder {
             writer.appendHeader(header.tag, header.vr, length: UInt32(length + (length & 1)))
             padding = length & 1 == 1 ? (header.vr.isText && header.vr != .ui ? 0x20 : 0) : nil
         }
-        value = (header.valueRange, swaps ? header.vr.wordSize : 1, isKept)
+        value = (header.valueRange, cursor.isBigEndian != targetIsBigEndian ? header.vr.wordSize : 1, isKept)
     }
 
     /// - Returns: whether the value is complete.
