@@ -44,6 +44,9 @@ let package = Package(
         .executableTarget(
             name: "snimok-load", dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "DIMSE"],
             path: "Tools/snimok-load", swiftSettings: strict),
+        .executableTarget(
+            name: "snimok-limits", dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "BlobLog"],
+            path: "Tools/snimok-limits", swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform"]),
         tests("CatalogTests", ["Catalog", "Platform", "CSQLite"]),

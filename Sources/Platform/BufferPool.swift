@@ -67,5 +67,14 @@ package final class PooledBuffer: @unchecked Sendable {
         UnsafeMutableRawBufferPointer(start: base + count, count: capacity - count)
     }
 
+    /// Writes zeros behind the filled part up to the next multiple of `alignment`, where another's bytes may stand.
+    /// - Returns: the length with them.
+    package func zeroPadded(to alignment: UInt64) -> Int {
+        let length = (count + Int(alignment) - 1) / Int(alignment) * Int(alignment)
+        precondition(length <= capacity)
+        memset(base + count, 0, length - count)
+        return length
+    }
+
     deinit { pool.giveBack(base, touched: count) }
 }

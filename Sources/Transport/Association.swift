@@ -357,6 +357,12 @@ package final class Association {
         payloads.removeAll(keepingCapacity: true)
     }
 
+    /// Sends whole P-DATA-TF PDUs that were encoded before.
+    package func sendEncoded(_ bytes: UnsafeRawBufferPointer) throws(TransportError) {
+        try perform(.dataByUser)
+        try write(payloads: [(output.count, bytes)])
+    }
+
     /// Fragments that wait to be written: where in `output` they belong, and their bytes.
     private var payloads: [(position: Int, bytes: UnsafeRawBufferPointer)] = []
 

@@ -12,7 +12,7 @@ package final class LogWriter {
     private var endOffset: UInt64
     private var durableSequence: UInt64
     private var failure: LogError?
-    private let padding = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 4096)
+    private let staging = StagingMemory()
 
     init(_ directory: DataDirectory, writer: UInt32, segmentBytes: UInt64, end: LogPosition) throws(LogError) {
         self.directory = directory
@@ -21,13 +21,10 @@ package final class LogWriter {
         segmentNumber = end.segment
         endOffset = end.endOffset
         durableSequence = end.sequence
-        padding.initializeMemory(as: UInt8.self, repeating: 0, count: 4096)
         if FileSystem.exists(directory.segment(writer: writer, number: end.segment)) {
             segment = try Segment(directory, writer: writer, number: end.segment, forWriting: true)
         }
     }
-
-    deinit { padding.deallocate() }
 
     /// Where the log ends.
     package var position: LogPosition {
@@ -53,52 +50,63 @@ package final class LogWriter {
 
     private func write(_ records: [NewRecord]) throws(LogError) -> [(RecordHeader, RecordLocation)] {
         let segment = try openSegment()
-        var placed: [(RecordHeader, RecordLocation)] = []
-        var heads: [[UInt8]] = []
+        var placed: [Placed] = []
+        placed.reserveCapacity(records.count)
         var offset = endOffset
         for (index, record) in records.enumerated() {
             let header = RecordHeader(
                 record, sequence: durableSequence + UInt64(index) + 1, durableSequence: durableSequence)
-            heads.append(header.encoded(segment: segment, offset: offset) + record.provenance + record.index)
             placed.append(
-                (
-                    header,
-                    RecordLocation(writer: writer, segment: segmentNumber, offset: offset, length: header.recordLength)
-                ))
+                Placed(
+                    header: header, encodedHeader: header.encoded(segment: segment, offset: offset),
+                    location: RecordLocation(
+                        writer: writer, segment: segmentNumber, offset: offset, length: header.recordLength)))
             offset += header.recordLength
         }
         try wrappingSystemErrors { () throws(SystemError) in
-            try gatherAndWrite(records, heads, segment)
-            try segment.file.synchronizeData()
+            try gatherAndWrite(records, placed, segment)
+            try segment.output.synchronizeData()
         }
         endOffset = offset
         durableSequence += UInt64(records.count)
-        return placed
+        return placed.map { ($0.header, $0.location) }
     }
 
-    private func gatherAndWrite(_ records: [NewRecord], _ heads: [[UInt8]], _ segment: Segment) throws(SystemError) {
-        // All heads in one piece, so that their addresses stand still while the system reads them.
-        let headBytes = heads.reduce(0) { $0 + $1.count }
-        let block = UnsafeMutableRawBufferPointer.allocate(byteCount: max(headBytes, 1), alignment: 16)
-        defer { block.deallocate() }
+    /// Writes heads, payloads and padding behind each other. Every piece of memory begins at a page and is whole pages, so
+    /// that the device reads it where it lies: written through the page cache, each gigabyte cost a second more of
+    /// processor time, for copying and for pages that nobody reads soon.
+    private func gatherAndWrite(_ records: [NewRecord], _ placed: [Placed], _ segment: Segment) throws(SystemError) {
+        let staged = placed.reduce(0) { $0 + $1.stagedLength }
+        staging.reserve(staged)
         var vectors: [iovec] = []
-        vectors.reserveCapacity(records.count * 3)
+        vectors.reserveCapacity(records.count + 8)
         var filled = 0
-        for (record, head) in zip(records, heads) {
-            let start = block.baseAddress! + filled
-            head.withRawBytes { start.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-            filled += head.count
-            vectors.append(iovec(iov_base: start, iov_len: head.count))
-            let payload = record.kind == .instance ? record.payload : UnsafeRawBufferPointer(start: nil, count: 0)
-            if let base = payload.baseAddress, payload.count > 0 {
-                vectors.append(iovec(iov_base: UnsafeMutableRawPointer(mutating: base), iov_len: payload.count))
+        for (record, place) in zip(records, placed) {
+            let start = staging.base + filled
+            place.write(record, to: start)
+            filled += place.stagedLength
+            // What stands side by side in memory goes as one piece.
+            if let last = vectors.last, last.iov_base + last.iov_len == start {
+                vectors[vectors.count - 1].iov_len += place.stagedLength
+            } else {
+                vectors.append(iovec(iov_base: start, iov_len: place.stagedLength))
             }
-            let over = (head.count + payload.count) % Int(RecordHeader.alignment)
-            if over > 0 {
-                vectors.append(iovec(iov_base: padding, iov_len: Int(RecordHeader.alignment) - over))
+            if place.isPayloadApart, let buffer = record.buffer {
+                vectors.append(iovec(iov_base: buffer.base, iov_len: buffer.zeroPadded(to: RecordHeader.alignment)))
             }
         }
-        try segment.file.write(gathering: &vectors, at: endOffset)
+        try write(&vectors, segment)
+        staging.trim()
+    }
+
+    private func write(_ vectors: inout [iovec], _ segment: Segment) throws(SystemError) {
+        var remaining = vectors
+        do { try segment.output.write(gathering: &remaining, at: endOffset) } catch {
+            // Some file systems take no such writes, or only of larger pieces; nothing of this batch counts yet.
+            guard error.code == EINVAL else { throw error }
+            segment.writeThroughCache()
+            try segment.file.write(gathering: &vectors, at: endOffset)
+        }
     }
 
     private func openSegment() throws(LogError) -> Segment {
@@ -122,5 +130,56 @@ package final class LogWriter {
             return
         }
         try wrappingSystemErrors { () throws(SystemError) in try segment.file.truncate(to: endOffset) }
+    }
+}
+
+/// A record with its place, about to be written.
+private struct Placed {
+    let header: RecordHeader
+    let encodedHeader: [UInt8]
+    let location: RecordLocation
+
+    /// Whether the payload begins at a page of its own, and is written from where it was received.
+    var isPayloadApart: Bool { header.kind == .instance && UInt64(header.payloadOffset) % RecordHeader.alignment == 0 }
+
+    /// Bytes that are put together in memory: the head in whole pages, with the payload if that is short.
+    var stagedLength: Int { isPayloadApart ? Int(header.payloadOffset) : Int(header.recordLength) }
+
+    func write(_ record: NewRecord, to start: UnsafeMutableRawPointer) {
+        var filled = 0
+        func put(_ bytes: UnsafeRawBufferPointer) {
+            guard let base = bytes.baseAddress else { return }
+            (start + filled).copyMemory(from: base, byteCount: bytes.count)
+            filled += bytes.count
+        }
+        encodedHeader.withUnsafeBytes(put)
+        record.provenance.withUnsafeBytes(put)
+        record.index.withUnsafeBytes(put)
+        if header.kind == .instance, !isPayloadApart { put(record.payload) }
+        memset(start + filled, 0, stagedLength - filled)
+    }
+}
+
+/// Whole pages in which records are put together; kept from batch to batch.
+private final class StagingMemory {
+    private static let keptBytes = 8 << 20
+    private(set) var base = UnsafeMutableRawPointer.allocate(byteCount: 65_536, alignment: 4096)
+    private var capacity = 65_536
+
+    deinit { base.deallocate() }
+
+    func reserve(_ count: Int) {
+        guard count > capacity else { return }
+        base.deallocate()
+        capacity = max(count, capacity * 2)
+        base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 4096)
+    }
+
+    /// Gives back what one huge batch took.
+    func trim() {
+        guard capacity > Self.keptBytes else { return }
+        base.deallocate()
+        capacity = 65_536
+        base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 4096)
     }
 }

@@ -6,6 +6,9 @@ package struct RecordHeader: Equatable, Sendable {
     package static let byteCount = 256
     package static let alignment: UInt64 = 4096
     private static let magic: UInt32 = 0x4352_4E53  // "SNRC"
+    /// A payload from this length on begins at a page, so that it is written and read without being moved in memory;
+    /// shorter ones follow their head at once, for they would double in size.
+    static let payloadApartBytes = 65_536
 
     package enum Kind: UInt16, Sendable { case instance = 1, largeInstance, sighting, tombstone, annotation }
 
@@ -84,10 +87,12 @@ package struct RecordHeader: Equatable, Sendable {
     init(_ record: NewRecord, sequence: UInt64, durableSequence: UInt64) {
         let metadataLength = Self.byteCount + record.provenance.count + record.index.count
         let inlineLength = record.kind == .instance ? record.payload.count : 0
+        let isApart = inlineLength >= Self.payloadApartBytes
+        let inlineOffset = isApart ? Self.aligned(UInt64(metadataLength)) : UInt64(metadataLength)
         kindCode = record.kind.rawValue
         flags = record.flags
         self.sequence = sequence
-        recordLength = (UInt64(metadataLength + inlineLength) + Self.alignment - 1) / Self.alignment * Self.alignment
+        recordLength = Self.aligned(inlineOffset + UInt64(inlineLength))
         receivedAtNanoseconds = record.receivedAtNanoseconds
         blobID = record.blobID
         payloadLength = record.payloadLength
@@ -95,10 +100,12 @@ package struct RecordHeader: Equatable, Sendable {
         largeNumber = record.largeNumber
         provenanceLength = UInt32(record.provenance.count)
         indexLength = UInt32(record.index.count)
-        payloadOffset = record.kind == .instance ? UInt32(metadataLength) : 0
+        payloadOffset = record.kind == .instance ? UInt32(inlineOffset) : 0
         metadataChecksum = Checksum.compute(record.provenance + record.index)
         self.durableSequence = durableSequence
     }
+
+    private static func aligned(_ length: UInt64) -> UInt64 { (length + alignment - 1) / alignment * alignment }
 
     package var metadataLength: Int { Self.byteCount + Int(provenanceLength) + Int(indexLength) }
 }

@@ -12,6 +12,8 @@ package final class Segment: Sendable {
     package let number: UInt32
     private let secret: [UInt8]
     let file: FileDescriptor
+    /// Where records are appended: past the page cache if the file system can do that. Only in the writer's own instance.
+    private(set) nonisolated(unsafe) var output: FileDescriptor
 
     /// Opens an existing segment and checks its block.
     init(_ directory: DataDirectory, writer: UInt32, number: UInt32, forWriting: Bool = false) throws(LogError) {
@@ -23,6 +25,7 @@ package final class Segment: Sendable {
             return (file, block)
         }
         self.file = file
+        output = forWriting ? Self.direct(path) ?? file : file
         guard block.starts(with: Self.magic), Array(block[80..<96]) == HeaderChecksum.compute(Array(block[0..<80])),
             Array(block[32..<48]) == directory.archiveUUID
         else { throw .damaged("\(path) has a damaged segment block, or another archive's") }
@@ -47,9 +50,10 @@ package final class Segment: Sendable {
         block += directory.archiveUUID + secret
         block += HeaderChecksum.compute(block)
         block += [UInt8](repeating: 0, count: Self.blockBytes - block.count)
+        let path = directory.segment(writer: writer, number: number)
         do {
-            file = try FileDescriptor.open(
-                directory.segment(writer: writer, number: number), O_RDWR | O_CREAT | O_EXCL)
+            file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL)
+            output = Self.direct(path) ?? file
             try block.withRawBytes { bytes throws(SystemError) in try file.write(bytes, at: 0) }
             try file.synchronize()
             try FileSystem.synchronizeDirectory("\(directory.path)/segments")
@@ -57,6 +61,13 @@ package final class Segment: Sendable {
             throw .system(error)
         }
     }
+
+    private static func direct(_ path: String) -> FileDescriptor? {
+        try? FileDescriptor.open(path, O_WRONLY | csystem_o_direct())
+    }
+
+    /// Appends through the page cache from now on.
+    func writeThroughCache() { output = file }
 
     /// The checksum that ties a header to this place in this segment.
     func headerChecksum(of bytes: [UInt8], at offset: UInt64) -> [UInt8] {
