@@ -43,7 +43,6 @@ package final class Archive: @unchecked Sendable {
         self.settings = settings
         self.metrics = ArchiveMetrics(metrics)
         buffers = BufferPool(capacity: settings.largeObjectBytes + 65_536)
-        committer = Committer(metrics: self.metrics)
         do {
             log = try BlobLog(directory, segmentBytes: settings.segmentBytes, quarantineBytes: settings.quarantineBytes)
             let catalog = try CatalogWriter(path: directory.catalog)
@@ -54,7 +53,8 @@ package final class Archive: @unchecked Sendable {
             ingestReaders = try CatalogReaders(path: directory.catalog, maximum: 8)
             checkpointer = try CatalogCheckpointer(path: directory.catalog)
             try Self.settleIncoming(log, catalog)
-            try committer.run(writer, catalog)
+            committer = Committer(writer, catalog, metrics: self.metrics)
+            try committer.run()
         } catch {
             throw Self.wrap(error)
         }

@@ -16,6 +16,14 @@ package enum ArchiveError: Error, CustomStringConvertible {
     case log(LogError)
     case catalog(CatalogError)
 
+    /// Whether nothing can be stored any more until the next start.
+    var isFinal: Bool {
+        switch self {
+        case .log, .catalog, .failed: true
+        case .outOfSpace, .mismatch, .notUnderstood: false
+        }
+    }
+
     package var description: String {
         switch self {
         case .outOfSpace: "Out of disk space; nothing stored, send again later"

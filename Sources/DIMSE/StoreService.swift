@@ -2,6 +2,7 @@
 import Archive
 import DICOM
 import DICOMNetwork
+import Glibc
 import Platform
 import Transport
 
@@ -56,10 +57,15 @@ final class StoreService {
             let association = association
             let shared = shared
             nonisolated(unsafe) let wake = { association.wake() }
-            try ingest.finish { result in
+            let thread = pthread_self()
+            // A peer without further operations in flight waits for this answer, and so may its thread.
+            try ingest.finish(mayCommit: association.negotiated.operationsWindow.requestorMayInvoke == 1) { result in
                 shared.update { $0.finished.append(Finished(command: command, contextID: context.id, result: result)) }
-                wake()
+                if pthread_equal(pthread_self(), thread) == 0 { wake() }
             }
+            try answerFinished()
+        } catch let error as TransportError {
+            throw error
         } catch {
             shared.withLock {
                 $0.finished.append(
@@ -76,6 +82,7 @@ final class StoreService {
             shared.outstanding -= shared.finished.count
             return shared.finished
         }
+        guard !finished.isEmpty else { return }
         for entry in finished { association.queue(response(entry), contextID: entry.contextID) }
         try association.flush()
     }

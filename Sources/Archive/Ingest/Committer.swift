@@ -15,9 +15,11 @@ struct PendingStore: @unchecked Sendable {
     var heldBytes: Int { record.buffer?.count ?? 0 }
 }
 
-/// The group commit: one thread takes all finished instances of all associations, writes them with one gathered write,
-/// syncs once, brings the catalog up to date in one transaction, and only then answers them all. While it syncs, the
-/// next batch gathers.
+/// The group commit: all finished instances of all associations are written with one gathered write, synced once, brought
+/// into the catalog in one transaction, and only then answered. While one batch is on its way, the next one gathers.
+///
+/// One batch at a time; a thread of its own does them, but an instance that comes alone is committed by the thread that
+/// brings it: waking another and being woken by it costs as much as its sync.
 final class Committer: Sendable {
     /// Instances that may wait with their bytes in memory; beyond it an association waits with its next one.
     private static let waitingBytesMaximum = 256 << 20
@@ -27,6 +29,8 @@ final class Committer: Sendable {
     private struct Queue {
         var waiting: [PendingStore] = []
         var waitingBytes = 0
+        /// Somebody is at log and catalog.
+        var isCommitting = false
         var isStopping = false
         var isRunning = true
     }
@@ -34,30 +38,43 @@ final class Committer: Sendable {
     private let queue = Monitor(Queue())
     private let stopped = Monitor<String?>(nil)
     private let metrics: ArchiveMetrics
+    // Touched only by whoever has set `isCommitting`.
+    private nonisolated(unsafe) let writer: LogWriter
+    private nonisolated(unsafe) let catalog: CatalogWriter
 
-    init(metrics: ArchiveMetrics) { self.metrics = metrics }
+    /// - Parameters: log and catalog writer are the committer's own from here on.
+    init(_ writer: LogWriter, _ catalog: CatalogWriter, metrics: ArchiveMetrics) {
+        self.writer = writer
+        self.catalog = catalog
+        self.metrics = metrics
+    }
 
     /// Why nothing is stored any more; nil while all is well.
     var stopReason: String? { stopped.withLock { $0 } }
 
-    /// Starts the thread; log and catalog writer are its own from here on.
-    func run(_ writer: LogWriter, _ catalog: CatalogWriter) throws(SystemError) {
-        nonisolated(unsafe) let writer = writer
-        nonisolated(unsafe) let catalog = catalog
+    /// Starts the thread.
+    func run() throws(SystemError) {
         try SystemThread(name: "commit", stackBytes: 1 << 20) { [self] in
-            while let batch = next() { commit(batch, writer, catalog) }
+            while let batch = next() { commit(batch) }
             catalog.close()
             queue.update { $0.isRunning = false }
         }.detach()
     }
 
     /// Hands over an instance; waits while too much is waiting already.
-    func submit(_ store: PendingStore) {
+    /// - Parameter mayCommit: the calling thread has nothing better to do than to wait for this instance.
+    func submit(_ store: PendingStore, mayCommit: Bool) {
         queue.wait { queue in queue.waitingBytes < Self.waitingBytesMaximum ? true : nil }
-        queue.update { queue in
-            queue.waiting.append(store)
+        let isAlone = queue.withLock { queue in
             queue.waitingBytes += store.heldBytes
+            guard mayCommit, queue.waiting.isEmpty, !queue.isCommitting else {
+                queue.waiting.append(store)
+                return false
+            }
+            queue.isCommitting = true
+            return true
         }
+        if isAlone { commit([store]) } else { queue.update { _ in } }
     }
 
     /// Commits what waits, then ends.
@@ -67,7 +84,8 @@ final class Committer: Sendable {
     }
 
     private func next() -> [PendingStore]? {
-        queue.wait { queue in
+        queue.wait { queue -> [PendingStore]?? in
+            guard !queue.isCommitting else { return nil }
             guard !queue.waiting.isEmpty else { return queue.isStopping ? .some(nil) : nil }
             var bytes = 0
             let count = queue.waiting.prefix(Self.batchMaximum).prefix { store in
@@ -76,16 +94,20 @@ final class Committer: Sendable {
             }.count
             let batch = Array(queue.waiting.prefix(count))
             queue.waiting.removeFirst(count)
+            queue.isCommitting = true
             return .some(batch)
         } ?? nil
     }
 
     // MARK: One batch
 
-    private func commit(_ batch: [PendingStore], _ writer: LogWriter, _ catalog: CatalogWriter) {
+    private func commit(_ batch: [PendingStore]) {
         let result: Result<[StoreOutcome], ArchiveError>
-        do { result = .success(try write(batch, writer, catalog)) } catch { result = .failure(error) }
-        queue.update { $0.waitingBytes -= batch.reduce(0) { $0 + $1.heldBytes } }
+        do { result = .success(try write(batch)) } catch { result = .failure(error) }
+        queue.update {
+            $0.waitingBytes -= batch.reduce(0) { $0 + $1.heldBytes }
+            $0.isCommitting = false
+        }
         switch result {
         case .success(let outcomes):
             for (store, outcome) in zip(batch, outcomes) { store.completion(.success(outcome)) }
@@ -95,46 +117,44 @@ final class Committer: Sendable {
         }
     }
 
-    private func write(
-        _ batch: [PendingStore], _ writer: LogWriter, _ catalog: CatalogWriter
-    ) throws(ArchiveError) -> [StoreOutcome] {
+    private func write(_ batch: [PendingStore]) throws(ArchiveError) -> [StoreOutcome] {
         if let reason = stopReason { throw .failed(reason) }
         var records: [NewRecord] = []
         var outcomes: [StoreOutcome] = []
         var inBatch: Set<BlobID> = []
         for store in batch {
-            let isKnown = try isKnown(store.record, inBatch, catalog)
+            let isKnown = try isKnown(store.record, inBatch)
             inBatch.insert(store.record.blobID)
             records.append(isKnown ? store.record.asSighting : store.record)
             outcomes.append(isKnown ? .alreadyThere : .stored)
         }
-        let placed: [(RecordHeader, RecordLocation)]
-        do { placed = try writer.append(records) } catch {
-            if writer.stopReason != nil { stop("\(error)") }
+        do { try write(records, of: batch) } catch {
+            if error.isFinal { stop("\(error)") }
             // Whether its record stands in the log is for the next start to find out.
             for store in batch { store.file?.leave() }
-            throw error.isOutOfSpace ? .outOfSpace : .log(error)
-        }
-        let events = zip(batch, placed).map { store, place in Self.event(store, place) }
-        let position = CatalogPosition(
-            sequence: writer.position.sequence, writer: BlobLog.writerID, segment: writer.position.segment,
-            endOffset: writer.position.endOffset)
-        do { try catalog.apply(events, position: position) } catch {
-            // The log is ahead of the catalog now; replay at the next start cures it.
-            for store in batch { store.file?.leave() }
-            stop("catalog: \(error)")
-            throw .catalog(error)
+            throw error
         }
         for (store, outcome) in zip(batch, outcomes) where outcome == .stored { store.file?.keep(store.record.blobID) }
         count(batch, outcomes)
         return outcomes
     }
 
+    private func write(_ records: [NewRecord], of batch: [PendingStore]) throws(ArchiveError) {
+        let placed: [(RecordHeader, RecordLocation)]
+        do { placed = try writer.append(records) } catch {
+            throw error.isOutOfSpace && writer.stopReason == nil ? .outOfSpace : .log(error)
+        }
+        let events = zip(batch, placed).map { store, place in Self.event(store, place) }
+        let position = CatalogPosition(
+            sequence: writer.position.sequence, writer: BlobLog.writerID, segment: writer.position.segment,
+            endOffset: writer.position.endOffset)
+        // Should this fail, the log is ahead of the catalog; replay at the next start cures it.
+        do { try catalog.apply(events, position: position) } catch { throw .catalog(error) }
+    }
+
     /// Whether the content is in the archive. An association has looked before and verified what it found, so what is
     /// found here was stored in the meantime.
-    private func isKnown(
-        _ record: NewRecord, _ inBatch: Set<BlobID>, _ catalog: CatalogWriter
-    ) throws(ArchiveError) -> Bool {
+    private func isKnown(_ record: NewRecord, _ inBatch: Set<BlobID>) throws(ArchiveError) -> Bool {
         if inBatch.contains(record.blobID) { return true }
         if record.flags.contains(.heals) { return false }
         do { return try catalog.location(ofBlob: record.blobID.bytes) != nil } catch { throw .catalog(error) }

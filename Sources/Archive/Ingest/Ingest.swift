@@ -101,13 +101,15 @@ package final class Ingest {
     // MARK: The end
 
     /// After the last byte: checks the instance and hands it to the group commit, which calls `completion` on its own
-    /// thread when the instance is durable; or refuses it at once.
-    package func finish(_ completion: @escaping @Sendable (Result<StoreOutcome, ArchiveError>) -> Void)
-        throws(ArchiveError)
-    {
+    /// thread, or on this one before the call returns, when the instance is durable; or refuses it at once.
+    /// - Parameter mayCommit: the calling thread has nothing better to do than to wait for this instance.
+    package func finish(
+        mayCommit: Bool, _ completion: @escaping @Sendable (Result<StoreOutcome, ArchiveError>) -> Void
+    ) throws(ArchiveError) {
         let prepared = try prepare()
         archive.committer.submit(
-            PendingStore(record: prepared.0, entry: prepared.1, file: file, completion: completion))
+            PendingStore(record: prepared.0, entry: prepared.1, file: file, completion: completion),
+            mayCommit: mayCommit)
     }
 
     private func prepare() throws(ArchiveError) -> (NewRecord, CatalogInstance) {
