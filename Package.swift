@@ -42,7 +42,8 @@ let package = Package(
         // What people run around the archive.
         .executableTarget(name: "generate-dictionary", path: "Tools/generate-dictionary", swiftSettings: strict),
         .executableTarget(
-            name: "snimok-load", dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "DIMSE"],
+            name: "snimok-load",
+            dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "DIMSE", "Archive", "BlobLog"],
             path: "Tools/snimok-load", swiftSettings: strict),
         .executableTarget(
             name: "snimok-limits", dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "BlobLog"],

@@ -24,7 +24,7 @@ package final class StoreSender {
         package let sopInstanceUID: String
         package let status: DIMSEStatus
         package let comment: String
-        /// From the first byte sent to the response read.
+        /// From the first byte sent, or from when it should have been sent, to the response read.
         package let nanoseconds: UInt64
     }
 
@@ -58,9 +58,10 @@ package final class StoreSender {
     }
 
     /// Sends one instance; `body` hands out its data set piece by piece and says which piece is the last.
+    /// - Parameter due: on the monotonic clock, when it should be sent; answers are read until then.
     /// - Returns: false if the archive takes no such instances.
     package func send(
-        _ instance: Instance,
+        _ instance: Instance, due: UInt64? = nil,
         _ body: ((UnsafeRawBufferPointer, _ isLast: Bool) throws(TransportError) -> Void) throws(TransportError) -> Void
     ) throws(TransportError) -> Bool {
         let association = try associate(
@@ -74,8 +75,9 @@ package final class StoreSender {
         while outstanding.count >= limit || association.hasInput() && !outstanding.isEmpty {
             try readAnswer(association)
         }
+        if let due { try wait(until: due, association) }
         repeat { messageID &+= 1 } while outstanding[messageID] != nil
-        outstanding[messageID] = (instance.sopInstanceUID, Clock.monotonicNanoseconds())
+        outstanding[messageID] = (instance.sopInstanceUID, due ?? Clock.monotonicNanoseconds())
         association.queue(
             .cStoreRequest(
                 messageID: messageID, sopClassUID: instance.sopClassUID, sopInstanceUID: instance.sopInstanceUID),
@@ -92,6 +94,11 @@ package final class StoreSender {
         while !outstanding.isEmpty { try readAnswer(association) }
         try association.release()
         self.association = nil
+    }
+
+    private func wait(until due: UInt64, _ association: Association) throws(TransportError) {
+        while !outstanding.isEmpty, association.hasInput(until: due) { try readAnswer(association) }
+        Clock.sleep(until: due)
     }
 
     private func readAnswer(_ association: Association) throws(TransportError) {

@@ -7,8 +7,14 @@ import Glibc
 package final class BufferPool: Sendable {
     package let capacity: Int
     private let keptBytes: Int
-    private let keptCount: Int
-    private let free = Monitor<[Slab]>([])
+    private let keptTotalBytes: Int
+    private let free = Monitor(Free())
+    private static let keptMaximum = 1024
+
+    private struct Free {
+        var slabs: [Slab] = []
+        var touched = 0
+    }
 
     private struct Slab: @unchecked Sendable {
         let base: UnsafeMutableRawPointer
@@ -19,32 +25,39 @@ package final class BufferPool: Sendable {
     /// - Parameters:
     ///   - capacity: bytes of each buffer.
     ///   - keptBytes: of a returned buffer, how much memory stays with it.
-    ///   - keptCount: how many returned buffers stay with memory in them.
-    package init(capacity: Int, keptBytes: Int = 1 << 20, keptCount: Int = 32) {
+    ///   - keptTotalBytes: how much memory stays with all of them.
+    package init(capacity: Int, keptBytes: Int = 1 << 20, keptTotalBytes: Int = 32 << 20) {
         self.capacity = capacity
         self.keptBytes = keptBytes
-        self.keptCount = keptCount
+        self.keptTotalBytes = keptTotalBytes
     }
 
     package func borrow() -> PooledBuffer {
-        if let slab = free.withLock({ $0.popLast() }) { return PooledBuffer(pool: self, base: slab.base) }
+        let slab = free.withLock { free in
+            let slab = free.slabs.popLast()
+            free.touched -= slab?.touched ?? 0
+            return slab
+        }
+        if let slab { return PooledBuffer(pool: self, base: slab.base, touched: slab.touched) }
         let base = mmap(nil, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
         precondition(base != MAP_FAILED, "no address space for a receive buffer")
-        return PooledBuffer(pool: self, base: base!)
+        return PooledBuffer(pool: self, base: base!, touched: 0)
     }
 
     fileprivate func giveBack(_ base: UnsafeMutableRawPointer, touched: Int) {
-        let isKept = free.withLock { slabs in
-            guard slabs.count < keptCount else { return false }
+        let kept = min(touched, keptBytes)
+        let isKept = free.withLock { free in
+            guard free.touched + kept <= keptTotalBytes, free.slabs.count < Self.keptMaximum else { return false }
             if touched > keptBytes { madvise(base + keptBytes, capacity - keptBytes, MADV_DONTNEED) }
-            slabs.append(Slab(base: base, touched: min(touched, keptBytes)))
+            free.slabs.append(Slab(base: base, touched: kept))
+            free.touched += kept
             return true
         }
         if !isKept { munmap(base, capacity) }
     }
 
     deinit {
-        for slab in free.withLock({ $0 }) { munmap(slab.base, capacity) }
+        for slab in free.withLock({ $0.slabs }) { munmap(slab.base, capacity) }
     }
 }
 
@@ -52,12 +65,15 @@ package final class BufferPool: Sendable {
 package final class PooledBuffer: @unchecked Sendable {
     private let pool: BufferPool
     package let base: UnsafeMutableRawPointer
+    /// Bytes whose pages may be in memory: what this borrower or an earlier one filled.
+    private var touched: Int
     /// Bytes filled from the start.
-    package var count = 0
+    package var count = 0 { didSet { touched = max(touched, count) } }
 
-    fileprivate init(pool: BufferPool, base: UnsafeMutableRawPointer) {
+    fileprivate init(pool: BufferPool, base: UnsafeMutableRawPointer, touched: Int) {
         self.pool = pool
         self.base = base
+        self.touched = touched
     }
 
     package var capacity: Int { pool.capacity }
@@ -76,5 +92,5 @@ package final class PooledBuffer: @unchecked Sendable {
         return length
     }
 
-    deinit { pool.giveBack(base, touched: count) }
+    deinit { pool.giveBack(base, touched: touched) }
 }

@@ -12,6 +12,12 @@ package enum Clock {
     /// A deadline so many seconds from now, on the monotonic clock.
     package static func deadline(seconds: Double) -> UInt64 { monotonicNanoseconds() + UInt64(seconds * 1e9) }
 
+    /// Returns at that time of the monotonic clock, to the precision of the system's timers.
+    package static func sleep(until nanoseconds: UInt64) {
+        var time = timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
+    }
+
     /// `2026-11-21T10:15:30.123Z`
     package static func timestamp(_ nanoseconds: Int64 = wallNanoseconds()) -> String {
         var seconds = time_t(nanoseconds / 1_000_000_000)

@@ -116,9 +116,9 @@ package final class Association {
         }
     }
 
-    /// Whether something is there to be read without waiting.
-    package func hasInput() -> Bool {
-        stagingEnd > stagingStart || Poll.wait(socket.raw, Int16(POLLIN), deadline: 0)
+    /// Whether something is there to be read, without waiting or within a time of the monotonic clock.
+    package func hasInput(until deadline: UInt64 = 0) -> Bool {
+        stagingEnd > stagingStart || Poll.wait(socket.raw, Int16(POLLIN), deadline: deadline)
     }
 
     private struct Fragment {

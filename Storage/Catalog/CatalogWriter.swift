@@ -11,7 +11,7 @@ package final class CatalogWriter {
 
     package init(path: String) throws(CatalogError) {
         database = try Database(path: path, isReadOnly: false, cacheKiB: 32_768)
-        try database.execute("PRAGMA page_size=8192")
+        try database.execute("PRAGMA page_size=4096")
         try database.execute("PRAGMA journal_mode=WAL")
         // The log is what is durable; after a power cut the lost transactions are replayed from it.
         try database.execute("PRAGMA synchronous=NORMAL")

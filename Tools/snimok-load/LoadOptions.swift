@@ -4,6 +4,8 @@ import Transport
 /// Studies to be made.
 struct SyntheticOptions {
     var modality = Modality.all[0]
+    /// Every study has another modality, instead.
+    var isMixed = false
     var studies = 1
     var instances = 400
     var shape = ImageShape(rows: 512, columns: 512, frames: 1, isEncapsulated: false)
@@ -12,7 +14,7 @@ struct SyntheticOptions {
     /// The seed mixed with all that shapes an instance, so that other content never comes under the same UID.
     var identity: UInt64 {
         let code = modality.code.utf8.reduce(0) { $0 << 8 | Int($1) }
-        let numbers = [code, instances, shape.rows, shape.columns, shape.frames, shape.isEncapsulated ? 1 : 0]
+        let numbers = [isMixed ? 1 : code, instances, shape.rows, shape.columns, shape.frames, shape.isEncapsulated ? 1 : 0]
         var random = SplitMix(seed: seed, numbers)
         return random.next()
     }
@@ -28,6 +30,8 @@ struct LoadOptions {
     enum Destination {
         case archive(Endpoint)
         case folder(String)
+        /// A data directory that is filled without a network.
+        case data(String)
     }
 
     struct Mistake: Error, CustomStringConvertible {
@@ -42,6 +46,9 @@ struct LoadOptions {
     var window = 1
     var acknowledged: String?
     var isJSON = false
+    var find: FindOptions?
+    /// Instances a second in all; nil: as fast as they are taken.
+    var ratePerSecond: Int?
 
     static let help = """
         usage: snimok-load (--to HOST:PORT | --write DIR) [OPTIONS]
@@ -50,7 +57,7 @@ struct LoadOptions {
 
         What:
           --folder DIR         the DICOM files below DIR
-          --modality CODE      or synthetic studies: CT (default), MR, CR, DX, MG, PT, US, OT
+          --modality CODE      or synthetic studies: CT (default), MR, CR, DX, MG, PT, US, OT, or MIX
           --studies N          how many (1)
           --instances N        in each study (400)
           --rows N --columns N of 16-bit pixels (512 x 512)
@@ -65,6 +72,15 @@ struct LoadOptions {
           --associations N     at the same time (8); each sends its share, study after study
           --window N           instances without an answer on each association, if the archive agrees (1)
           --write DIR          write DICOM files instead of sending
+          --fill DATA          store into a data directory that no server has open, instead of sending
+        Queries (with --to, for the studies that the same options made):
+          --find KIND          ask for studies instead of sending: id, name, infix, short-infix, date, accession, uid,
+                               or all those of some days: rows
+          --queries N          how many (1000), shared by the associations
+          --days N             for date (with modality PT) and rows: of so many days (1)
+        Rate:
+          --rate N             instances per second, sent when they are due whether the archive keeps up or not;
+                               latency counts from when they were due
         Answer:
           --acknowledged FILE  append the UID of each instance as soon as its success is reported
           --json               the report as JSON
@@ -92,12 +108,16 @@ struct LoadOptions {
         window = try words.number("--window", 1...65_535) ?? window
         acknowledged = try words.value("--acknowledged")
         isJSON = words.flag("--json")
+        ratePerSecond = try words.number("--rate", 1...1_000_000)
+        find = try FindOptions(&words)
         let address = try words.value("--to")
-        switch (address, try words.value("--write")) {
-        case (let address?, nil): destination = .archive(try Self.endpoint(address))
-        case (nil, let folder?): destination = .folder(folder)
-        default: throw Mistake(description: "one of --to and --write is needed; see --help")
+        switch (address, try words.value("--write"), try words.value("--fill")) {
+        case (let address?, nil, nil): destination = .archive(try Self.endpoint(address))
+        case (nil, let folder?, nil): destination = .folder(folder)
+        case (nil, nil, let data?): destination = .data(data)
+        default: throw Mistake(description: "one of --to, --write and --fill is needed; see --help")
         }
+        guard find == nil || address != nil else { throw Mistake(description: "--find wants --to") }
     }
 
     private static func endpoint(_ text: String) throws(Mistake) -> Endpoint {
@@ -114,12 +134,12 @@ struct LoadOptions {
     private static func read(_ options: inout SyntheticOptions, _ words: inout OptionWords) throws(Mistake) -> Bool {
         let before = words.count
         if let code = try words.value("--modality") {
-            guard let modality = Modality.all.first(where: { $0.code == code }) else {
-                throw Mistake(description: "unknown modality \(code); see --help")
-            }
+            options.isMixed = code == "MIX"
+            guard let modality = Modality.all.first(where: { $0.code == code }) ?? (options.isMixed ? Modality.all[0] : nil)
+            else { throw Mistake(description: "unknown modality \(code); see --help") }
             options.modality = modality
         }
-        options.studies = try words.number("--studies", 1...1_000_000) ?? options.studies
+        options.studies = try words.number("--studies", 1...1_000_000_000) ?? options.studies
         options.instances = try words.number("--instances", 1...10_000_000) ?? options.instances
         options.seed = UInt64(try words.number("--seed", 0...Int.max) ?? Int(options.seed))
         options.shape = try shape(&words)

@@ -33,10 +33,14 @@ final class LoadRecord: Sendable {
             let line = answer.sopInstanceUID + "\n"
             try retryingInterrupts("write", file.path) { line.withCString { write(file.raw, $0, strlen($0)) } }
         }
+        count(bytes: bytes, nanoseconds: answer.nanoseconds)
+    }
+
+    func count(bytes: Int, nanoseconds: UInt64) {
         tally.withLock {
             $0.acknowledged += 1
             $0.bytes += bytes
-            $0.nanoseconds.append(answer.nanoseconds)
+            $0.nanoseconds.append(nanoseconds)
         }
     }
 

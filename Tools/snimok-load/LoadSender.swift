@@ -18,21 +18,23 @@ final class LoadSender {
 
     /// Sends all of `numbers`. When the association breaks, the rest of them stays unsent: a load generator that hid
     /// that by sending anew would measure something else.
-    func run(_ numbers: Range<Int>, to endpoint: Endpoint, _ options: LoadOptions) {
+    ///
+    /// - Parameter schedule: when each is due; nil: as soon as the archive takes it.
+    func run(_ numbers: Range<Int>, to endpoint: Endpoint, _ options: LoadOptions, schedule: LoadSchedule?) {
         let sender = StoreSender(
             endpoint, callingAETitle: options.calling, calledAETitle: options.called, window: options.window
         ) { [self] answer in take(answer) }
         let cursor = job.makeCursor()
         do {
-            for number in numbers { try send(number, cursor, sender) }
+            for number in numbers { try send(number, cursor, sender, due: schedule?.due(number - numbers.lowerBound)) }
             try sender.finish()
         } catch { record.complain("\(error)") }
     }
 
-    private func send(_ number: Int, _ cursor: any LoadCursor, _ sender: StoreSender) throws {
+    private func send(_ number: Int, _ cursor: any LoadCursor, _ sender: StoreSender, due: UInt64?) throws {
         guard let instance = try cursor.select(number) else { return record.complain("not a DICOM file") }
         sizes[instance.sopInstanceUID] = cursor.dataSetBytes
-        let isTaken = try sender.send(instance) { send throws(TransportError) in
+        let isTaken = try sender.send(instance, due: due) { send throws(TransportError) in
             try cursor.forEachPiece(onError: { .system($0) }) { bytes, isLast throws(TransportError) in
                 try send(bytes, isLast)
             }
@@ -52,4 +54,19 @@ final class LoadSender {
         }
         do { try record.acknowledge(answer, bytes: bytes) } catch { record.complain("\(error)") }
     }
+}
+
+/// When an association's instances are due, at a rate that all of them have together: the clock decides, not the
+/// archive, so that an instance that had to wait for a slow one before it counts its waiting too.
+struct LoadSchedule {
+    private let start: UInt64
+    private let intervalNanoseconds: Double
+
+    /// - Parameter index: of the association, one of `associations`; they take turns.
+    init(start: UInt64, ratePerSecond: Int, index: Int, of associations: Int) {
+        intervalNanoseconds = 1e9 * Double(associations) / Double(ratePerSecond)
+        self.start = start + UInt64(intervalNanoseconds * Double(index) / Double(associations))
+    }
+
+    func due(_ number: Int) -> UInt64 { start + UInt64(intervalNanoseconds * Double(number)) }
 }

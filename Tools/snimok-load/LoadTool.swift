@@ -15,11 +15,13 @@ enum LoadTool {
         }
         do {
             let options = try LoadOptions(words)
+            if let find = options.find { return try FindTool.run(find, options) }
             let job = try LoadJob(options.source)
             guard job.count > 0 else { throw LoadOptions.Mistake(description: "there is nothing to send") }
             switch options.destination {
             case .folder(let folder): return try write(job, to: folder)
             case .archive(let endpoint): return try send(job, to: endpoint, options)
+            case .data(let directory): return try FillTool.run(job, directory, options)
             }
         } catch let mistake as LoadOptions.Mistake {
             complain(mistake.description)
@@ -33,9 +35,16 @@ enum LoadTool {
     private static func send(_ job: LoadJob, to endpoint: Endpoint, _ options: LoadOptions) throws -> Int32 {
         let record = try LoadRecord(acknowledged: options.acknowledged)
         let start = Clock.monotonicNanoseconds()
-        let threads = try (0..<min(options.associations, job.count)).map { index in
-            let part = job.part(index, of: min(options.associations, job.count))
-            return try SystemThread(name: "association") { LoadSender(job, record).run(part, to: endpoint, options) }
+        let associations = min(options.associations, job.count)
+        let threads = try (0..<associations).map { index in
+            let part = job.part(index, of: associations)
+            // The first is due when all associations can be open.
+            let schedule = options.ratePerSecond.map { rate in
+                LoadSchedule(start: start + 200_000_000, ratePerSecond: rate, index: index, of: associations)
+            }
+            return try SystemThread(name: "association") {
+                LoadSender(job, record).run(part, to: endpoint, options, schedule: schedule)
+            }
         }
         for thread in threads { thread.join() }
         let seconds = Double(Clock.monotonicNanoseconds() - start) / 1e9

@@ -39,6 +39,21 @@ struct Modality {
             bodyParts: ["HEAD"], descriptions: ["Снимок экрана", "Screen capture"]),
     ]
 
+    /// Of a hundred studies of a region, about so many.
+    private static let shares = [
+        ("CT", 24), ("MR", 12), ("CR", 26), ("DX", 22), ("US", 10), ("MG", 5), ("PT", 1),
+    ]
+
+    /// A study's modality where they are mixed as in a region.
+    static func mixed(_ random: inout SplitMix) -> Modality {
+        var number = random.below(100)
+        for (code, share) in shares {
+            number -= share
+            if number < 0 { return all.first { $0.code == code }! }
+        }
+        preconditionFailure("the shares are less than a hundred")
+    }
+
     /// Multi-frame Grayscale Word Secondary Capture, for machines without a multi-frame class of their own.
     private static let multiFrameCapture = "1.2.840.10008.5.1.4.1.1.7.3"
 }

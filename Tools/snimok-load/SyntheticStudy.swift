@@ -9,10 +9,20 @@ struct SyntheticStudy {
     /// An Instance Number with its padding, wide enough for any.
     private static let numberWidth = 8
 
+    struct Keys {
+        var patientID = ""
+        var patientName = ""
+        var studyDate = ""
+        var accessionNumber = ""
+        var studyInstanceUID = ""
+    }
+
     private let shape: ImageShape
     private let identity: UInt64
     private let index: Int
     private let sopClassUID: String
+    /// What a query for this study would ask.
+    private(set) var keys = Keys()
     private var head: [UInt8] = []
     private var uidPosition = 0
     private var numberPosition = 0
@@ -21,10 +31,11 @@ struct SyntheticStudy {
         shape = options.shape
         identity = options.identity
         self.index = index
-        sopClassUID = shape.frames > 1 ? options.modality.multiFrameClassUID : options.modality.sopClassUID
         var random = SplitMix(seed: identity, [index])
+        let modality = options.isMixed ? Modality.mixed(&random) : options.modality
+        sopClassUID = shape.frames > 1 ? modality.multiFrameClassUID : modality.sopClassUID
         var writer = DataSetWriter(transferSyntax: .explicitVRLittleEndian)
-        appendStudy(&writer, options.modality, &random)
+        appendStudy(&writer, modality, &random)
         appendImage(&writer)
         head = writer.bytes
     }
@@ -104,7 +115,10 @@ extension SyntheticStudy {
         let patient = Patient(&random)
         let date = Patient.date(in: 2020..<2026, &random)
         let time = "\(Patient.twoDigits(8 + random.below(12)))\(Patient.twoDigits(random.below(60)))00"
-        let identity = 100_000 + random.below(900_000)
+        let number = 10_000_000 + random.below(90_000_000)
+        keys = Keys(
+            patientID: patient.id, patientName: patient.name, studyDate: date, accessionNumber: "A\(number)",
+            studyInstanceUID: random.uid())
         writer.append(.specificCharacterSet, .cs, text: "ISO_IR 192")
         writer.append(Tag(0x0008_0008), .cs, text: "ORIGINAL\\PRIMARY")
         writer.append(.sopClassUID, .ui, text: sopClassUID)
@@ -113,7 +127,7 @@ extension SyntheticStudy {
         writer.append(.seriesDate, .da, text: date)
         writer.append(.studyTime, .tm, text: time)
         writer.append(.seriesTime, .tm, text: time)
-        writer.append(.accessionNumber, .sh, text: "A\(identity)")
+        writer.append(.accessionNumber, .sh, text: keys.accessionNumber)
         writer.append(.modality, .cs, text: modality.code)
         writer.append(Tag(0x0008_0070), .lo, text: "Snimok load generator")
         writer.append(.institutionName, .lo, text: "Городская больница № \(1 + random.below(60))")
@@ -126,9 +140,9 @@ extension SyntheticStudy {
         writer.append(.patientBirthDate, .da, text: patient.birthDate)
         writer.append(.patientSex, .cs, text: patient.sex)
         writer.append(.bodyPartExamined, .cs, text: random.pick(modality.bodyParts))
-        writer.append(.studyInstanceUID, .ui, text: random.uid())
+        writer.append(.studyInstanceUID, .ui, text: keys.studyInstanceUID)
         writer.append(.seriesInstanceUID, .ui, text: random.uid())
-        writer.append(.studyID, .sh, text: "\(identity)")
+        writer.append(.studyID, .sh, text: "\(number)")
         writer.append(.seriesNumber, .is, text: "1")
         numberPosition = appendPlaceholder(&writer, .instanceNumber, .is, width: Self.numberWidth)
     }
