@@ -14,6 +14,11 @@ struct CatalogCache {
     struct Study {
         let id: Int64
         let patient: Int64
+        let date: String?
+        /// Not in the catalog before this instance.
+        var isNew = false
+
+        var known: Study { Study(id: id, patient: patient, date: date) }
     }
 
     struct SeriesKey: Hashable {
@@ -23,7 +28,10 @@ struct CatalogCache {
 
     struct Series {
         let id: Int64
-        let study: Int64
+        let study: Study
+        let modality: String
+        /// Not in the catalog before this instance.
+        var isNew = false
     }
 
     struct Content: Hashable {
@@ -63,7 +71,20 @@ struct PendingCounts {
     var series: [Int64: Count] = [:]
     var studyOrganisations: [OrganisationKey: Count] = [:]
     var seriesOrganisations: [OrganisationKey: Count] = [:]
-    var meta: [String: Int64] = [:]
+    var totals = Totals()
+    /// How far the transaction has come in the log; nil: no further than the last.
+    var position: CatalogPosition?
+
+    struct Totals {
+        var sightings: Int64 = 0
+        var storedBytes: Int64 = 0
+        var savedBytes: Int64 = 0
+        var patients: Int64 = 0
+        var studies: Int64 = 0
+        var series: Int64 = 0
+        var instances: Int64 = 0
+        var versions: Int64 = 0
+    }
 
     /// Writes everything, in an order that does not depend on hashing, and is empty again.
     mutating func write(to database: Database) throws(CatalogError) {
@@ -91,10 +112,31 @@ struct PendingCounts {
             ).run([.integer(count.instances), first(count), .integer(id)])
         }
         try writeOrganisations(to: database)
-        for (key, value) in meta.sorted(by: { $0.key < $1.key }) {
-            try database.statement("UPDATE meta SET value = value + ? WHERE key = ?").run([.integer(value), .text(key)])
-        }
+        try writeState(to: database)
         self = PendingCounts()
+    }
+
+    private func writeState(to database: Database) throws(CatalogError) {
+        let place: [Statement.Value] =
+            position.map {
+                [
+                    .integer(Int64($0.sequence)), .integer(Int64($0.writer)), .integer(Int64($0.segment)),
+                    .integer(Int64($0.endOffset)),
+                ]
+            } ?? [.null, .null, .null, .null]
+        try database.statement(
+            """
+            UPDATE state SET sequence = coalesce(?, sequence), writer = coalesce(?, writer),
+                segment = coalesce(?, segment), end_offset = coalesce(?, end_offset), sightings = sightings + ?,
+                stored_bytes = stored_bytes + ?, saved_bytes = saved_bytes + ?, patients = patients + ?,
+                studies = studies + ?, series = series + ?, instances = instances + ?, versions = versions + ?
+            """
+        ).run(
+            place + [
+                .integer(totals.sightings), .integer(totals.storedBytes), .integer(totals.savedBytes),
+                .integer(totals.patients), .integer(totals.studies), .integer(totals.series),
+                .integer(totals.instances), .integer(totals.versions),
+            ])
     }
 
     private func writeOrganisations(to database: Database) throws(CatalogError) {

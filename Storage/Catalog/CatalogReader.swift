@@ -15,17 +15,7 @@ package final class CatalogReader {
     }
 
     /// How far the catalog has come; nil: nowhere.
-    package func position() throws(CatalogError) -> CatalogPosition? {
-        let sequence = try meta("sequence")
-        guard sequence > 0 else { return nil }
-        return CatalogPosition(
-            sequence: UInt64(sequence), writer: UInt32(try meta("writer")), segment: UInt32(try meta("segment")),
-            endOffset: UInt64(try meta("end_offset")))
-    }
-
-    private func meta(_ key: String) throws(CatalogError) -> Int {
-        try database.statement("SELECT value FROM meta WHERE key = ?").first([.text(key)]) { Int($0.integer(0)) } ?? 0
-    }
+    package func position() throws(CatalogError) -> CatalogPosition? { try database.position() }
 
     /// Where the live copy of a blob is.
     package func location(ofBlob blobID: [UInt8]) throws(CatalogError) -> (CatalogLocation, dataSetLength: UInt64)? {
@@ -34,14 +24,20 @@ package final class CatalogReader {
 
     package func statistics() throws(CatalogError) -> CatalogStatistics {
         var statistics = CatalogStatistics()
-        statistics.patients = try meta("patients")
-        statistics.studies = try meta("studies")
-        statistics.series = try meta("series")
-        statistics.instances = try meta("instances")
-        statistics.versions = try meta("versions")
-        statistics.sightings = try meta("sightings")
-        statistics.storedBytes = try meta("stored_bytes")
-        statistics.savedBytes = try meta("saved_bytes")
+        try database.statement(
+            """
+            SELECT patients, studies, series, instances, versions, sightings, stored_bytes, saved_bytes FROM state
+            """
+        ).first([]) { row in
+            statistics.patients = Int(row.integer(0))
+            statistics.studies = Int(row.integer(1))
+            statistics.series = Int(row.integer(2))
+            statistics.instances = Int(row.integer(3))
+            statistics.versions = Int(row.integer(4))
+            statistics.sightings = Int(row.integer(5))
+            statistics.storedBytes = Int(row.integer(6))
+            statistics.savedBytes = Int(row.integer(7))
+        }
         for table in ["study", "series", "instance"] {
             statistics.flagged +=
                 try database.statement("SELECT count(*) FROM \(table) WHERE flags <> 0")

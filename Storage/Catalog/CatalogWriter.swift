@@ -1,61 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 
 /// The one writer of the catalog: applies events in the order of their sequence numbers, a batch a transaction. What it
 /// writes depends on the events alone, so that a rebuild gives the same tables.
 package final class CatalogWriter {
-    private let database: Database
+    private var database: Database
     private var cache = CatalogCache()
     /// Counts of the running transaction, written once at its end.
     private var pending = PendingCounts()
     package private(set) var position: CatalogPosition?
 
     package init(path: String) throws(CatalogError) {
-        database = try Database(path: path, isReadOnly: false, cacheKiB: 32_768)
+        database = try Self.open(path)
+        // An older schema is not migrated: all of it is in the log, and is replayed from there.
+        if try version() < Schema.version {
+            database.close()
+            for file in [path, path + "-wal", path + "-shm"] { unlink(file) }
+            database = try Self.open(path)
+        }
+        guard try version() == Schema.version else {
+            throw CatalogError(
+                kind: .newerSchema, message: "the catalog was written by a newer version; update snimok, or rebuild")
+        }
+        position = try database.position()
+    }
+
+    private static func open(_ path: String) throws(CatalogError) -> Database {
+        let database = try Database(path: path, isReadOnly: false, cacheKiB: 32_768)
+        // Commits of one instance write each page that they touch, so pages are small.
         try database.execute("PRAGMA page_size=4096")
         try database.execute("PRAGMA journal_mode=WAL")
         // The log is what is durable; after a power cut the lost transactions are replayed from it.
         try database.execute("PRAGMA synchronous=NORMAL")
         try database.execute("PRAGMA wal_autocheckpoint=0")
-        try open()
-        position = try readPosition()
+        try createSchema(in: database)
+        return database
     }
 
     package func close() { database.close() }
 
-    private func open() throws(CatalogError) {
+    private static func createSchema(in database: Database) throws(CatalogError) {
         let tables = try database.statement("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'")
-        if try tables.first([], { $0.integer(0) }) == 0 {
-            let others = try database.statement("SELECT count(*) FROM sqlite_schema").first([]) { $0.integer(0) }
-            guard others == 0 else {
-                throw CatalogError(
-                    kind: .corrupt, message: "the catalog's file is another program's database; remove it")
-            }
-            try database.execute("BEGIN IMMEDIATE")
-            do {
-                try Schema.create(in: database)
-                try database.execute("COMMIT")
-            } catch {
-                try? database.execute("ROLLBACK")
-                throw error
-            }
-        }
-        let version = try meta("schema")
-        guard version <= Schema.version else {
+        guard try tables.first([], { $0.integer(0) }) == 0 else { return }
+        let others = try database.statement("SELECT count(*) FROM sqlite_schema").first([]) { $0.integer(0) }
+        guard others == 0 else {
             throw CatalogError(
-                kind: .newerSchema, message: "the catalog was written by a newer version; update snimok, or rebuild")
+                kind: .corrupt, message: "the catalog's file is another program's database; remove it")
+        }
+        try database.execute("BEGIN IMMEDIATE")
+        do {
+            try Schema.create(in: database)
+            try database.execute("COMMIT")
+        } catch {
+            try? database.execute("ROLLBACK")
+            throw error
         }
     }
 
-    private func meta(_ key: String) throws(CatalogError) -> Int64 {
-        try database.statement("SELECT value FROM meta WHERE key = ?").first([.text(key)]) { $0.integer(0) } ?? 0
-    }
-
-    private func readPosition() throws(CatalogError) -> CatalogPosition? {
-        let sequence = UInt64(try meta("sequence"))
-        guard sequence > 0 else { return nil }
-        return CatalogPosition(
-            sequence: sequence, writer: UInt32(try meta("writer")), segment: UInt32(try meta("segment")),
-            endOffset: UInt64(try meta("end_offset")))
+    private func version() throws(CatalogError) -> Int64 {
+        try database.statement("SELECT value FROM meta WHERE key = 'schema'").first([]) { $0.integer(0) } ?? 0
     }
 
     /// Where the live copy of a blob is.
@@ -74,10 +77,10 @@ package final class CatalogWriter {
                 try apply(event)
                 reached = event.sequence
             }
-            try pending.write(to: database)
             // A position never goes back, or what lies between would be applied twice.
             let isAhead = position.sequence > self.position?.sequence ?? 0
-            if isAhead { try setMeta(position) }
+            if isAhead { pending.position = position }
+            try pending.write(to: database)
             try database.execute("COMMIT")
             if isAhead { self.position = position }
         } catch {
@@ -96,24 +99,14 @@ package final class CatalogWriter {
         }
     }
 
-    private func setMeta(_ position: CatalogPosition) throws(CatalogError) {
-        let statement = try database.statement("UPDATE meta SET value = ? WHERE key = ?")
-        for (key, value) in [
-            ("sequence", Int64(position.sequence)), ("writer", Int64(position.writer)),
-            ("segment", Int64(position.segment)), ("end_offset", Int64(position.endOffset)),
-        ] {
-            try statement.run([.integer(value), .text(key)])
-        }
-    }
-
     private func add(_ sighting: CatalogSighting) throws(CatalogError) {
         let organisation = try organisationID(sighting.source.organisation)
         let found = try database.statement("SELECT id, instance, data_set_length FROM version WHERE blob = ?")
             .first([.blob(sighting.blobID)]) { ($0.integer(0), $0.integer(1), $0.integer(2)) }
         // The record that it refers to may be damaged beyond reading; then there is nothing to see again.
         guard let (version, instance, length) = found else { return }
-        pending.meta["sightings", default: 0] += 1
-        pending.meta["saved_bytes", default: 0] += length
+        pending.totals.sightings += 1
+        pending.totals.savedBytes += length
         try addSource(instance, organisation, sighting.sequence, version)
     }
 
@@ -125,7 +118,7 @@ package final class CatalogWriter {
             location(instance.location) + [.blob(instance.blobID)]
         ) { ($0.integer(0), $0.integer(1)) }
         guard let (version, id) = found else { return false }
-        pending.meta["sightings", default: 0] += 1
+        pending.totals.sightings += 1
         try addSource(id, try organisationID(instance.source.organisation), instance.sequence, version)
         return true
     }
@@ -140,12 +133,18 @@ package final class CatalogWriter {
         let instance = if let inserted { inserted } else { try otherVersion(event, series.id, &flags) }
         if let inserted { try flagNamesakes("instance", event[.sopInstanceUID], inserted) }
         let version = try insert(version: event, instance, organisation, flags)
-        try addSource(instance, organisation, event.sequence, version)
-        pending.meta["versions", default: 0] += 1
-        pending.meta["stored_bytes", default: 0] += Int64(event.dataSetLength)
-        guard inserted != nil else { return }
+        pending.totals.versions += 1
+        pending.totals.storedBytes += Int64(event.dataSetLength)
+        guard inserted != nil else { return try addSource(instance, organisation, event.sequence, version) }
+        // What is new was sent by nobody before, so that need not be looked up.
+        try insert(source: version, of: instance, organisation, event.sequence)
         try count(event, instance, series)
-        cache.series[.init(uid: event[.seriesInstanceUID], study: series.study)] = series
+        try count(
+            Place(
+                series: series.id, study: series.study.id, date: series.study.date, modality: series.modality,
+                sopClassUID: event[.sopClassUID], isNewSeries: series.isNew), organisation)
+        cache.series[.init(uid: event[.seriesInstanceUID], study: series.study.id)] = CatalogCache.Series(
+            id: series.id, study: series.study, modality: series.modality)
     }
 
     /// A further version of an instance that is known: both are kept and flagged.
@@ -218,6 +217,12 @@ package final class CatalogWriter {
         }!
         guard !known.isThis else { return }
         if known.versions == 0 { try count(try place(ofInstance: instance), organisation) }
+        try insert(source: version, of: instance, organisation, sequence)
+    }
+
+    private func insert(source version: Int64, of instance: Int64, _ organisation: Int64, _ sequence: UInt64)
+        throws(CatalogError)
+    {
         try database.statement("INSERT INTO version_source VALUES(?, ?, ?, ?)").run([
             .integer(instance), .integer(organisation), .integer(Int64(sequence)), .integer(version),
         ])
@@ -240,9 +245,11 @@ package final class CatalogWriter {
         let uid = event[.seriesInstanceUID]
         if cache.series.count > CatalogCache.maximum { cache.series.removeAll() }
         var series = cache.series[.init(uid: uid, study: study.id)]
-        if series == nil {
-            series = try database.statement("SELECT id FROM series WHERE uid = ? AND study = ?")
-                .first([.text(uid), .integer(study.id)]) { CatalogCache.Series(id: $0.integer(0), study: study.id) }
+        if series == nil, !study.isNew {
+            series = try database.statement("SELECT id, modality FROM series WHERE uid = ? AND study = ?")
+                .first([.text(uid), .integer(study.id)]) {
+                    CatalogCache.Series(id: $0.integer(0), study: study.known, modality: $0.text(1) ?? "")
+                }
         }
         if let series {
             try addRequests(event, series.id)
@@ -253,8 +260,8 @@ package final class CatalogWriter {
         try addRequests(event, id)
         pending.studies[study.id, default: .init()].series += 1
         pending.patients[study.patient, default: .init()].series += 1
-        pending.meta["series", default: 0] += 1
-        return CatalogCache.Series(id: id, study: study.id)
+        pending.totals.series += 1
+        return CatalogCache.Series(id: id, study: study.known, modality: event[.modality], isNew: true)
     }
 
     private func study(_ event: CatalogInstance) throws(CatalogError) -> CatalogCache.Study {
@@ -262,8 +269,8 @@ package final class CatalogWriter {
         if cache.studies.count > CatalogCache.maximum { cache.studies.removeAll() }
         var study = cache.studies[uid]
         if study == nil {
-            study = try database.statement("SELECT id, patient FROM study WHERE uid = ?").first([.text(uid)]) {
-                CatalogCache.Study(id: $0.integer(0), patient: $0.integer(1))
+            study = try database.statement("SELECT id, patient, study_date FROM study WHERE uid = ?").first([.text(uid)]) {
+                CatalogCache.Study(id: $0.integer(0), patient: $0.integer(1), date: $0.text(2))
             }
         }
         let patient = try patient(event)
@@ -275,9 +282,10 @@ package final class CatalogWriter {
         let id = try insert(.study, parent: ("patient", patient), event)
         try database.statement("INSERT INTO study_patient VALUES(?, ?)").run([.integer(patient), .integer(id)])
         pending.patients[patient, default: .init()].studies += 1
-        pending.meta["studies", default: 0] += 1
-        let made = CatalogCache.Study(id: id, patient: patient)
+        pending.totals.studies += 1
+        var made = CatalogCache.Study(id: id, patient: patient, date: event.values[CatalogColumn.studyDate.rawValue])
         cache.studies[uid] = made
+        made.isNew = true
         return made
     }
 
@@ -313,7 +321,7 @@ package final class CatalogWriter {
             event.values[CatalogColumn.patientID.rawValue] = key.id
             event.values[CatalogColumn.issuerOfPatientID.rawValue] = key.issuer
             id = try insert(.patient, parent: ("nameless_study", nil), event, parentText: nameless)
-            pending.meta["patients", default: 0] += 1
+            pending.totals.patients += 1
         }
         cache.patients[key] = id
         try addNames(event, id!)
@@ -381,8 +389,8 @@ package final class CatalogWriter {
     private func count(
         _ event: CatalogInstance, _ instance: Int64, _ series: CatalogCache.Series
     ) throws(CatalogError) {
-        let study = series.study
-        let patient = try patientOf(study, event)
+        let study = series.study.id
+        let patient = series.study.patient
         pending.series[series.id, default: .init()].instances += 1
         pending.studies[study, default: .init()].instances += 1
         pending.patients[patient, default: .init()].instances += 1
@@ -393,25 +401,19 @@ package final class CatalogWriter {
                 pending[keyPath: counts][id]!.firstInstance = instance
             }
         }
-        pending.meta["instances", default: 0] += 1
-    }
-
-    private func patientOf(_ study: Int64, _ event: CatalogInstance) throws(CatalogError) -> Int64 {
-        if let cached = cache.studies[event[.studyInstanceUID]], cached.id == study { return cached.patient }
-        return try database.statement("SELECT patient FROM study WHERE id = ?").first([.integer(study)]) {
-            $0.integer(0)
-        }!
+        pending.totals.instances += 1
     }
 
     /// Counts an instance for an organisation that sends it for the first time, whether it was new to the archive or not.
     private func count(_ place: Place, _ organisation: Int64) throws(CatalogError) {
         let inSeries = PendingCounts.OrganisationKey(id: place.series, organisation: organisation)
         let inStudy = PendingCounts.OrganisationKey(id: place.study, organisation: organisation)
-        if try isNewSeries(inSeries) { pending.studyOrganisations[inStudy, default: .init()].series += 1 }
+        let isNew = place.isNewSeries ? true : try isNewSeries(inSeries)
+        if isNew { pending.studyOrganisations[inStudy, default: .init()].series += 1 }
         pending.studyOrganisations[inStudy, default: .init()].instances += 1
         pending.seriesOrganisations[inSeries, default: .init()].instances += 1
-        try addContent(place.study, organisation, kind: 1, place.modality)
-        try addContent(place.study, organisation, kind: 2, place.sopClassUID)
+        try addContent(place, organisation, kind: 1, place.modality)
+        try addContent(place, organisation, kind: 2, place.sopClassUID)
     }
 
     /// Whether the organisation has nothing in the series yet.
@@ -428,36 +430,50 @@ package final class CatalogWriter {
     private struct Place {
         let series: Int64
         let study: Int64
+        let date: String?
         let modality: String
         let sopClassUID: String
+        let isNewSeries: Bool
     }
 
     private func place(ofInstance id: Int64) throws(CatalogError) -> Place {
         try database.statement(
             """
-            SELECT e.id, e.study, coalesce(e.modality, ''), i.sop_class_uid FROM instance i JOIN series e ON e.id = i.series
-                WHERE i.id = ?
+            SELECT e.id, e.study, s.study_date, coalesce(e.modality, ''), i.sop_class_uid FROM instance i
+                JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study WHERE i.id = ?
             """
         ).first([.integer(id)]) {
             Place(
-                series: $0.integer(0), study: $0.integer(1), modality: $0.text(2) ?? "", sopClassUID: $0.text(3) ?? "")
+                series: $0.integer(0), study: $0.integer(1), date: $0.text(2), modality: $0.text(3) ?? "",
+                sopClassUID: $0.text(4) ?? "", isNewSeries: false)
         }!
     }
 
-    private func addContent(_ study: Int64, _ organisation: Int64, kind: Int64, _ value: String) throws(CatalogError) {
+    private func addContent(_ place: Place, _ organisation: Int64, kind: Int64, _ value: String) throws(CatalogError) {
         guard !value.isEmpty else { return }
         if cache.contents.count > CatalogCache.maximum { cache.contents.removeAll() }
-        guard cache.contents.insert(.init(study: study, organisation: organisation, kind: kind, value: value)).inserted
+        guard cache.contents.insert(.init(study: place.study, organisation: organisation, kind: kind, value: value)).inserted
         else { return }
         for organisation in [0, organisation] {
-            try database.statement("INSERT INTO study_content VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING").run([
-                .integer(study), .integer(organisation), .integer(kind), .text(value),
+            try database.statement("INSERT INTO study_content VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING").run([
+                .integer(place.study), .integer(organisation), .integer(kind), .text(value), .init(place.date),
             ])
         }
     }
 }
 
 extension Database {
+    /// How far the catalog has come; nil: nowhere.
+    func position() throws(CatalogError) -> CatalogPosition? {
+        try statement("SELECT sequence, writer, segment, end_offset FROM state").first([]) { row in
+            row.integer(0) == 0
+                ? nil
+                : CatalogPosition(
+                    sequence: UInt64(row.integer(0)), writer: UInt32(row.integer(1)), segment: UInt32(row.integer(2)),
+                    endOffset: UInt64(row.integer(3)))
+        } ?? nil
+    }
+
     func blobLocation(_ blobID: [UInt8]) throws(CatalogError) -> (CatalogLocation, dataSetLength: UInt64)? {
         try statement("SELECT writer, segment, offset, length, data_set_length FROM version WHERE blob = ?")
             .first([.blob(blobID)]) { row in

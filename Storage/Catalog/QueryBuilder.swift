@@ -12,10 +12,14 @@ struct QueryBuilder {
 
     init(_ query: CatalogQuery) {
         self.query = query
-        for condition in query.conditions { add(condition) }
+        for condition in query.conditions where condition.column != .studyDate { add(condition) }
         for range in query.dateTimeRanges { add(range) }
+        let isNarrow = !conditions.isEmpty
         addContent(kind: 1, query.modalitiesInStudy)
         addContent(kind: 2, query.sopClassesInStudy)
+        // Beside the contents of a study, its date has decided already.
+        let isDecided = !isNarrow && !conditions.isEmpty
+        for condition in studyDates { addStudyDate(condition.match, isDecided: isDecided) }
         addRequest()
     }
 
@@ -113,6 +117,12 @@ struct QueryBuilder {
         String(pattern.prefix { $0 != "*" && $0 != "?" })
     }
 
+    /// - Parameter isDecided: the index of dates is not to be used.
+    private mutating func addStudyDate(_ match: CatalogMatch, isDecided: Bool) {
+        touch(.study)
+        addText(isDecided ? "+s.study_date" : "s.study_date", match)
+    }
+
     // MARK: Names
 
     /// Names of physicians: as a whole or by any component group. The beginning bounds the index of those whose first
@@ -177,25 +187,24 @@ struct QueryBuilder {
     }
 
     /// Modalities and SOP classes in study. They are rarely selective, so where anything else is asked for too, the rows
-    /// that are found by that are looked up one by one.
+    /// that are found by that are looked up one by one; only the study's date stands beside them in their index.
     private mutating func addContent(kind: Int, _ match: CatalogMatch?) {
         guard let match else { return }
         touch(.study)
-        let isAlone = conditions.isEmpty
         var inner = QueryBuilder(CatalogQuery(level: .study, organisation: ""))
         inner.addText("c.value", match)
+        let isAlone = conditions.isEmpty
+        if isAlone { for condition in studyDates { inner.addText("c.date", condition.match) } }
         let value = inner.conditions.joined(separator: " AND ")
-        if isAlone {
-            conditions.append(
-                "s.id IN (SELECT c.study FROM study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND \(value))"
-            )
-        } else {
-            conditions.append(
-                "EXISTS (SELECT 1 FROM study_content c WHERE c.study = s.id AND c.organisation = 0 AND c.kind = \(kind) AND \(value))"
-            )
-        }
+        conditions.append(
+            isAlone
+                ? "s.id IN (SELECT c.study FROM study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND \(value))"
+                : "EXISTS (SELECT 1 FROM study_content c WHERE c.study = s.id AND c.organisation = 0 AND c.kind = \(kind) AND \(value))"
+        )
         values += inner.values
     }
+
+    private var studyDates: [CatalogCondition] { query.conditions.filter { $0.column == .studyDate } }
 
     private mutating func addRequest() {
         guard !query.request.isEmpty else { return }

@@ -2,7 +2,7 @@
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -19,6 +19,12 @@ enum Schema {
     private static var statements: String {
         """
         CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        -- How far the catalog has come in the log, and totals. One row, written by each transaction.
+        CREATE TABLE state(id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, writer INTEGER NOT NULL,
+            segment INTEGER NOT NULL, end_offset INTEGER NOT NULL, sightings INTEGER NOT NULL,
+            stored_bytes INTEGER NOT NULL, saved_bytes INTEGER NOT NULL, patients INTEGER NOT NULL,
+            studies INTEGER NOT NULL, series INTEGER NOT NULL, instances INTEGER NOT NULL,
+            versions INTEGER NOT NULL) STRICT;
         CREATE TABLE organisation(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 
         -- nameless_study: the study that a patient without an ID stands for, else empty.
@@ -50,10 +56,11 @@ enum Schema {
             PRIMARY KEY(patient, study)) STRICT, WITHOUT ROWID;
         CREATE INDEX study_patient_study ON study_patient(study, patient);
 
-        -- kind 1: modality, 2: SOP class; organisation 0: all of them together.
+        -- kind 1: modality, 2: SOP class; organisation 0: all of them together. The study's date stands here too, for
+        -- "this modality, these days" is what workstations ask most, and neither alone is selective.
         CREATE TABLE study_content(study INTEGER NOT NULL, organisation INTEGER NOT NULL, kind INTEGER NOT NULL,
-            value TEXT NOT NULL, PRIMARY KEY(study, organisation, kind, value)) STRICT, WITHOUT ROWID;
-        CREATE INDEX study_content_value ON study_content(kind, value, study) WHERE organisation = 0;
+            value TEXT NOT NULL, date TEXT, PRIMARY KEY(study, organisation, kind, value)) STRICT, WITHOUT ROWID;
+        CREATE INDEX study_content_value ON study_content(kind, value, date, study) WHERE organisation = 0;
         CREATE TABLE study_count(study INTEGER NOT NULL, organisation INTEGER NOT NULL, series INTEGER NOT NULL,
             instances INTEGER NOT NULL, PRIMARY KEY(study, organisation)) STRICT, WITHOUT ROWID;
 
@@ -92,9 +99,8 @@ enum Schema {
         CREATE INDEX study_flags ON study(flags) WHERE flags <> 0;
         CREATE INDEX series_flags ON series(flags) WHERE flags <> 0;
         CREATE INDEX instance_flags ON instance(flags) WHERE flags <> 0;
-        INSERT INTO meta VALUES('schema', \(version)), ('sequence', 0), ('writer', 0), ('segment', 0), ('end_offset', 0),
-            ('sightings', 0), ('stored_bytes', 0), ('saved_bytes', 0), ('patients', 0), ('studies', 0), ('series', 0),
-            ('instances', 0), ('versions', 0);
+        INSERT INTO meta VALUES('schema', \(version));
+        INSERT INTO state VALUES(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
         -- Plans must not hang on whether somebody has run ANALYZE: these say which indexes are selective.
         ANALYZE sqlite_schema;
@@ -108,7 +114,7 @@ enum Schema {
             ('study_patient', 'study_patient', '10000000 3 1'),
             ('study_patient', 'study_patient_study', '10000000 1 1'),
             ('study_content', 'study_content', '40000000 4 2 2 1'),
-            ('study_content', 'study_content_value', '40000000 20000000 1000000 1'),
+            ('study_content', 'study_content_value', '40000000 20000000 1000000 400 1'),
             ('series', 'series_uid', '40000000 1 1'), ('series', 'series_study', '40000000 4'),
             ('series', 'series_modality', '40000000 2000000'),
             ('series_request', 'series_request_item', '20000000 2 1 1 1 1 1'),

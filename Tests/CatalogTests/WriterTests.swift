@@ -328,9 +328,20 @@ struct WriterTests {
 
     @Test("A catalog of a newer schema is refused")
     func newerSchema() throws {
-        _ = try catalog.select("UPDATE meta SET value = 2 WHERE key = 'schema'")
+        _ = try catalog.select("UPDATE meta SET value = 1000 WHERE key = 'schema'")
         let error = #expect(throws: CatalogError.self) { try CatalogWriter(path: catalog.path) }
         #expect(error?.kind == .newerSchema)
+    }
+
+    @Test("A catalog of an older schema begins anew, to be replayed from the log")
+    func olderSchema() throws {
+        try catalog.add(Samples.instance(1, 1, 1))
+        _ = try catalog.select("UPDATE meta SET value = 1 WHERE key = 'schema'")
+        catalog.writer.close()
+        let writer = try CatalogWriter(path: catalog.path)
+        defer { writer.close() }
+        #expect(writer.position == nil)
+        #expect(try catalog.find(.study) == [])
     }
 
     @Test("A file that is no database is called corrupt")
