@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Platform
 
 /// The one writer of the catalog: applies events in the order of their sequence numbers, a batch a transaction. What it
 /// writes depends on the events alone, so that a rebuild gives the same tables.
@@ -9,6 +10,9 @@ package final class CatalogWriter {
     /// Counts of the running transaction, written once at its end.
     private var pending = PendingCounts()
     package private(set) var position: CatalogPosition?
+    private var nextRestart: UInt64 = 0
+    /// 128 MiB.
+    private static let writeAheadPagesMaximum = 32_768
 
     package init(path: String) throws(CatalogError) {
         database = try Self.open(path)
@@ -33,6 +37,8 @@ package final class CatalogWriter {
         // The log is what is durable; after a power cut the lost transactions are replayed from it.
         try database.execute("PRAGMA synchronous=NORMAL")
         try database.execute("PRAGMA wal_autocheckpoint=0")
+        try database.execute("PRAGMA busy_timeout=200")
+        database.countWriteAheadPages()
         try createSchema(in: database)
         return database
     }
@@ -83,12 +89,23 @@ package final class CatalogWriter {
             try pending.write(to: database)
             try database.execute("COMMIT")
             if isAhead { self.position = position }
+            try boundWriteAheadLog()
         } catch {
             try? database.execute("ROLLBACK")
             cache = CatalogCache()
             pending = PendingCounts()
             throw error
         }
+    }
+
+    /// Lets the write-ahead log begin anew when it has grown long: between two of the writer's own transactions is the
+    /// only time when nobody adds to it. Most of it has been moved by `CatalogCheckpointer`, so this is short.
+    private func boundWriteAheadLog() throws(CatalogError) {
+        let now = Clock.monotonicNanoseconds()
+        guard database.writeAheadPages > Self.writeAheadPagesMaximum, now > nextRestart else { return }
+        // A reader that still needs it is waited for as long as the busy timeout; then another second goes by.
+        nextRestart = now + 1_000_000_000
+        try database.execute("PRAGMA wal_checkpoint(RESTART)")
     }
 
     private func apply(_ event: CatalogEvent) throws(CatalogError) {
@@ -167,17 +184,20 @@ package final class CatalogWriter {
 
     // MARK: Rows
 
-    private func insert(
-        instance event: CatalogInstance, _ series: Int64, _ organisation: Int64, _ flags: CatalogFlags
-    ) throws(CatalogError) -> Int64? {
+    private static let instanceInsertion: String = {
         let columns = CatalogColumn.columns(of: .instance)
         let names = columns.map(\.sqlName).joined(separator: ", ")
         let places = String(repeating: ", ?", count: columns.count)
-        try database.statement(
-            "INSERT INTO instance(series, first_organisation, flags, \(names)) VALUES(?, ?, ?\(places)) ON CONFLICT(uid, series) DO NOTHING"
-        ).run(
+        return "INSERT INTO instance(series, first_organisation, flags, \(names)) VALUES(?, ?, ?\(places))"
+            + " ON CONFLICT(uid, series) DO NOTHING"
+    }()
+
+    private func insert(
+        instance event: CatalogInstance, _ series: Int64, _ organisation: Int64, _ flags: CatalogFlags
+    ) throws(CatalogError) -> Int64? {
+        try database.statement(Self.instanceInsertion).run(
             [.integer(series), .integer(organisation), .integer(flags.rawValue)]
-                + columns.map { Statement.Value(event.values[$0.rawValue]) })
+                + CatalogColumn.columns(of: .instance).map { Statement.Value(event.values[$0.rawValue]) })
         return database.changes > 0 ? database.lastInsertedID : nil
     }
 
@@ -255,7 +275,7 @@ package final class CatalogWriter {
             try addRequests(event, series.id)
             return series
         }
-        let id = try insert(.series, parent: ("study", study.id), event)
+        let id = try insert(.series, parent: study.id, event)
         try flagNamesakes("series", uid, id)
         try addRequests(event, id)
         pending.studies[study.id, default: .init()].series += 1
@@ -279,7 +299,7 @@ package final class CatalogWriter {
             if study.patient != patient { try link(study, to: patient) }
             return study
         }
-        let id = try insert(.study, parent: ("patient", patient), event)
+        let id = try insert(.study, parent: patient, event)
         try database.statement("INSERT INTO study_patient VALUES(?, ?)").run([.integer(patient), .integer(id)])
         pending.patients[patient, default: .init()].studies += 1
         pending.totals.studies += 1
@@ -320,7 +340,7 @@ package final class CatalogWriter {
             var event = event
             event.values[CatalogColumn.patientID.rawValue] = key.id
             event.values[CatalogColumn.issuerOfPatientID.rawValue] = key.issuer
-            id = try insert(.patient, parent: ("nameless_study", nil), event, parentText: nameless)
+            id = try insert(.patient, parent: nil, event, parentText: nameless)
             pending.totals.patients += 1
         }
         cache.patients[key] = id
@@ -347,22 +367,27 @@ package final class CatalogWriter {
     }
 
     private func insert(
-        _ level: CatalogLevel, parent: (column: String, id: Int64?), _ event: CatalogInstance, parentText: String = ""
+        _ level: CatalogLevel, parent: Int64?, _ event: CatalogInstance, parentText: String = ""
     ) throws(CatalogError) -> Int64 {
-        var names = [parent.column]
-        var values: [Statement.Value] = [parent.id.map { .integer($0) } ?? .text(parentText)]
+        var values: [Statement.Value] = [parent.map { .integer($0) } ?? .text(parentText)]
+        for column in CatalogColumn.columns(of: level) {
+            values.append(Statement.Value(event.values[column.rawValue]))
+            if column.kind == .personName { values.append(Statement.Value(event.folded[column.rawValue])) }
+        }
+        try database.statement(Self.insertions[level.rawValue]).run(values)
+        return database.lastInsertedID
+    }
+
+    /// Of a patient, a study, a series.
+    private static let insertions: [String] = (0..<3).map { number in
+        let level = CatalogLevel(rawValue: number)!
+        var names = [["nameless_study", "patient", "study"][number]]
         for column in CatalogColumn.columns(of: level) {
             names.append(column.sqlName)
-            values.append(Statement.Value(event.values[column.rawValue]))
-            if column.kind == .personName {
-                names.append(column.foldedName)
-                values.append(Statement.Value(event.folded[column.rawValue]))
-            }
+            if column.kind == .personName { names.append(column.foldedName) }
         }
         let places = names.map { _ in "?" }.joined(separator: ", ")
-        try database.statement("INSERT INTO \(level.table)(\(names.joined(separator: ", "))) VALUES(\(places))").run(
-            values)
-        return database.lastInsertedID
+        return "INSERT INTO \(level.table)(\(names.joined(separator: ", "))) VALUES(\(places))"
     }
 
     private func addRequests(_ event: CatalogInstance, _ series: Int64) throws(CatalogError) {

@@ -5,6 +5,7 @@ import CSQLite
 final class Database {
     private var handle: OpaquePointer?
     private var statements: [String: Statement] = [:]
+    private var fixedStatements: [UInt: Statement] = [:]
     private static let statementsMaximum = 200
 
     /// - Parameter cacheKiB: page cache of this connection.
@@ -25,8 +26,22 @@ final class Database {
 
     func close() {
         statements.removeAll()
+        fixedStatements.removeAll()
         sqlite3_close_v2(handle)
         handle = nil
+    }
+
+    /// Pages in the write-ahead log after this connection's last commit, once `countWriteAheadPages` was called. It takes
+    /// the place of automatic checkpoints.
+    private(set) var writeAheadPages = 0
+
+    func countWriteAheadPages() {
+        sqlite3_wal_hook(
+            handle,
+            { context, _, _, pages in
+                Unmanaged<Database>.fromOpaque(context!).takeUnretainedValue().writeAheadPages = Int(pages)
+                return SQLITE_OK
+            }, Unmanaged.passUnretained(self).toOpaque())
     }
 
     /// Runs SQL without parameters or results.
@@ -35,17 +50,32 @@ final class Database {
         if result != SQLITE_OK { throw error(result, sql) }
     }
 
-    /// A prepared statement, kept for the next time.
+    /// A prepared statement, kept for the next time. Text that stands in the program is known by where it stands, which
+    /// costs less than hashing it.
+    func statement(_ sql: StaticString) throws(CatalogError) -> Statement {
+        let key = UInt(bitPattern: sql.utf8Start)
+        if let statement = fixedStatements[key] { return statement }
+        let statement = try prepare(sql.description)
+        fixedStatements[key] = statement
+        return statement
+    }
+
+    /// The same for text that is put together.
+    @_disfavoredOverload
     func statement(_ sql: String) throws(CatalogError) -> Statement {
         if let statement = statements[sql] { return statement }
         // Queries of many shapes would otherwise pile up.
         if statements.count >= Self.statementsMaximum { statements.removeAll() }
+        let statement = try prepare(sql)
+        statements[sql] = statement
+        return statement
+    }
+
+    private func prepare(_ sql: String) throws(CatalogError) -> Statement {
         var prepared: OpaquePointer?
         let result = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &prepared, nil)
         guard result == SQLITE_OK, let prepared else { throw error(result, sql) }
-        let statement = Statement(prepared, self)
-        statements[sql] = statement
-        return statement
+        return Statement(prepared, self)
     }
 
     var lastInsertedID: Int64 { sqlite3_last_insert_rowid(handle) }
