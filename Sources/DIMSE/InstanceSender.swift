@@ -21,6 +21,13 @@ struct InstanceSender {
     let association: Association
     /// Whether we opened the association; decides in which contexts we are SCU.
     let isRequestor: Bool
+    private let buffer = ReadBuffer()
+
+    init(archive: Archive, association: Association, isRequestor: Bool) {
+        self.archive = archive
+        self.association = association
+        self.isRequestor = isRequestor
+    }
 
     /// Sends one instance, up to where its response is awaited.
     func send(
@@ -62,7 +69,7 @@ struct InstanceSender {
         let range = record.dataSetOffset..<record.header.payloadLength
         var sent = range.lowerBound
         do throws(SendError) {
-            try record.forEachPiece(in: range) { bytes throws(SendError) in
+            try record.forEachPiece(in: range, buffer: buffer) { bytes throws(SendError) in
                 sent += UInt64(bytes.count)
                 do throws(TransportError) {
                     try association.sendDataSet(bytes, contextID: context.id, isLast: sent == range.upperBound)
@@ -79,7 +86,8 @@ struct InstanceSender {
             association: association, contextID: context.id, from: source,
             to: TransferSyntax(uid: context.transferSyntax), dataSetOffset: Int(record.dataSetOffset))
         do throws(SendError) {
-            try record.forEachPiece(in: record.dataSetOffset..<record.header.payloadLength) { bytes throws(SendError) in
+            let range = record.dataSetOffset..<record.header.payloadLength
+            try record.forEachPiece(in: range, buffer: buffer) { bytes throws(SendError) in
                 try sender.take(bytes)
             } onError: {
                 .log($0)

@@ -15,46 +15,39 @@ package struct StoredRecord: Sendable {
     package var dataSetOffset: UInt64 { header.payloadLength - header.dataSetLength }
 
     /// Reads `range` of the payload; every chunk that it touches is verified first.
-    /// - Parameter scratch: memory for the chunks, reused from call to call.
-    /// - Returns: the bytes of `range`, within `scratch`.
-    package func read(
-        _ range: Range<UInt64>, scratch: inout [UInt8]
-    ) throws(LogError) -> Range<Int> {
+    /// - Returns: the bytes of `range`, in the buffer's memory until its next use.
+    package func read(_ range: Range<UInt64>, into buffer: ReadBuffer) throws(LogError) -> UnsafeRawBufferPointer {
         guard range.upperBound <= header.payloadLength else { throw .damaged("a range beyond the payload") }
-        guard !range.isEmpty else { return 0..<0 }
+        guard !range.isEmpty else { return UnsafeRawBufferPointer(start: nil, count: 0) }
         let chunks = index.chunks(covering: range, payloadLength: header.payloadLength)
         let start = chunks[0].range.lowerBound
         let length = Int(chunks[chunks.count - 1].range.upperBound - start)
-        if scratch.count < length { scratch = [UInt8](repeating: 0, count: length) }
-        let count = try scratch.withMutableRawBytes { bytes throws(LogError) in
-            try wrappingSystemErrors { () throws(SystemError) in
-                try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<length]), at: payloadStart + start)
-            }
+        let memory = buffer.memory(length)
+        let count = try wrappingSystemErrors { () throws(SystemError) in
+            try file.read(into: memory, at: payloadStart + start)
         }
         guard count == length else { throw .damaged("\(file.path) is shorter than its record") }
-        try scratch.withRawBytes { bytes throws(LogError) in
-            for chunk in chunks {
-                let part = bytes.part(Int(chunk.range.lowerBound - start)..<Int(chunk.range.upperBound - start))
-                guard chunk.index < index.checksums.count, index.checksums[chunk.index] == Checksum.compute(part) else {
-                    throw .damaged("blob \(header.blobID) at byte \(chunk.range.lowerBound) of its payload")
-                }
+        let bytes = UnsafeRawBufferPointer(memory)
+        for chunk in chunks {
+            let part = bytes.part(Int(chunk.range.lowerBound - start)..<Int(chunk.range.upperBound - start))
+            guard chunk.index < index.checksums.count, index.checksums[chunk.index] == Checksum.compute(part) else {
+                throw .damaged("blob \(header.blobID) at byte \(chunk.range.lowerBound) of its payload")
             }
         }
-        return Int(range.lowerBound - start)..<Int(range.upperBound - start)
+        return bytes.part(Int(range.lowerBound - start)..<Int(range.upperBound - start))
     }
 
     /// Hands out `range` of the payload piece by piece, each verified; memory is one piece.
     package func forEachPiece<Failure: Error>(
-        in range: Range<UInt64>, pieceBytes: UInt64 = 1 << 20,
+        in range: Range<UInt64>, pieceBytes: UInt64 = 1 << 20, buffer: ReadBuffer = ReadBuffer(),
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void, onError: (LogError) -> Failure
     ) throws(Failure) {
-        var scratch: [UInt8] = []
         var offset = range.lowerBound
         while offset < range.upperBound {
             let end = min(range.upperBound, (offset / pieceBytes + 1) * pieceBytes)
-            let part: Range<Int>
-            do { part = try read(offset..<end, scratch: &scratch) } catch { throw onError(error) }
-            try scratch.withRawBytes { bytes throws(Failure) in try body(bytes.part(part)) }
+            let part: UnsafeRawBufferPointer
+            do { part = try read(offset..<end, into: buffer) } catch { throw onError(error) }
+            try body(part)
             offset = end
         }
     }
@@ -62,10 +55,9 @@ package struct StoredRecord: Sendable {
     /// The header: everything outside large values, as pieces with their offset in the payload.
     package func readHeader() throws(LogError) -> [(offset: Int, bytes: [UInt8])] {
         var pieces: [(offset: Int, bytes: [UInt8])] = []
+        let buffer = ReadBuffer()
         for range in index.headerRanges(payloadLength: header.payloadLength) {
-            var scratch: [UInt8] = []
-            let part = try read(range, scratch: &scratch)
-            pieces.append((Int(range.lowerBound), Array(scratch[part])))
+            pieces.append((Int(range.lowerBound), Array(try read(range, into: buffer))))
         }
         return pieces
     }
@@ -82,6 +74,23 @@ package struct StoredRecord: Sendable {
     /// Reads and checks every byte by its chunk's checksum.
     package func check() throws(LogError) {
         try forEachPiece(in: 0..<header.payloadLength, { _ throws(LogError) in }, onError: { $0 })
+    }
+}
+
+/// Memory for reading, reused from piece to piece and from record to record. One thread at a time.
+package final class ReadBuffer {
+    private var all = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+
+    package init() {}
+
+    deinit { all.deallocate() }
+
+    fileprivate func memory(_ count: Int) -> UnsafeMutableRawBufferPointer {
+        if all.count < count {
+            all.deallocate()
+            all = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 4096)
+        }
+        return UnsafeMutableRawBufferPointer(rebasing: all[..<count])
     }
 }
 

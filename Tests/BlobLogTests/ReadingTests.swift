@@ -49,12 +49,12 @@ struct ReadingTests {
         let payload = Samples.bytes(140_500)
         let location = try session.writer.append([Samples.record(payload, largeValues: [1000..<140_000])])[0].1
         let stored = try session.log.reader.record(at: location)
-        var scratch: [UInt8] = []
+        let buffer = ReadBuffer()
         for range in [0..<1, 999..<1001, 5..<140_500, 66_536..<66_537, 140_499..<140_500, 7..<7] {
-            let part = try stored.read(UInt64(range.lowerBound)..<UInt64(range.upperBound), scratch: &scratch)
-            #expect(Array(scratch[part]) == Array(payload[range]))
+            let part = try stored.read(UInt64(range.lowerBound)..<UInt64(range.upperBound), into: buffer)
+            #expect(Array(part) == Array(payload[range]))
         }
-        #expect(throws: LogError.self) { try stored.read(0..<140_501, scratch: &scratch) }
+        #expect(throws: LogError.self) { try stored.read(0..<140_501, into: buffer) }
     }
 
     @Test("A flipped bit in any byte of a record is found")

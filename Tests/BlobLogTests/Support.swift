@@ -44,9 +44,9 @@ final class Session {
     func payload(at location: RecordLocation) throws -> [UInt8] {
         let record = try log.reader.record(at: location)
         try record.verify()
-        var scratch: [UInt8] = []
-        let part = try record.read(0..<record.header.payloadLength, scratch: &scratch)
-        return Array(scratch[part])
+        let buffer = ReadBuffer()
+        let part = try record.read(0..<record.header.payloadLength, into: buffer)
+        return Array(part)
     }
 }
 
