@@ -10,7 +10,10 @@ package final class CatalogReader {
 
     let database: Database
 
-    init(path: String) throws(CatalogError) {
+    private let trigrams: TrigramSample
+
+    init(path: String, trigrams: TrigramSample = TrigramSample()) throws(CatalogError) {
+        self.trigrams = trigrams
         database = try Database(path: path, isReadOnly: true, cacheKiB: 2048)
     }
 
@@ -71,7 +74,7 @@ package final class CatalogReader {
     private func ids(_ query: CatalogQuery, after: Int64, limit: Int) throws(CatalogError) -> [(
         id: Int64, patient: Int64?
     )] {
-        var builder = QueryBuilder(query)
+        var builder = try builder(query)
         let statement = try database.statement(builder.statement(after: after, limit: limit))
         var found: [(id: Int64, patient: Int64?)] = []
         try statement.forEach(builder.values) { row throws(CatalogError) in
@@ -81,9 +84,14 @@ package final class CatalogReader {
         return found
     }
 
+    private func builder(_ query: CatalogQuery) throws(CatalogError) -> QueryBuilder {
+        guard let pattern = QueryBuilder.infix(in: query) else { return QueryBuilder(query) }
+        return QueryBuilder(query, trigrams: try trigrams.rarest(of: pattern, in: database))
+    }
+
     /// The plan of a query's search, a line a step; tests hold it against the indexes that it should use.
     package func plan(_ query: CatalogQuery) throws(CatalogError) -> [String] {
-        var builder = QueryBuilder(query)
+        var builder = try builder(query)
         let sql = builder.statement(after: 0, limit: Self.chunkRows)
         var lines: [String] = []
         try database.statement("EXPLAIN QUERY PLAN " + sql).forEach(builder.values) { row throws(CatalogError) in
@@ -265,13 +273,14 @@ package final class CatalogReaders: Sendable {
     private let path: String
     private let maximum: Int
     private let state = Monitor(State())
+    private let trigrams = TrigramSample()
 
     /// - Parameter maximum: connections; more askers wait.
     package init(path: String, maximum: Int = 64) throws(CatalogError) {
         self.path = path
         self.maximum = maximum
         // The first one shows whether there is a catalog at all.
-        let reader = try CatalogReader(path: path)
+        let reader = try CatalogReader(path: path, trigrams: trigrams)
         _ = try reader.position()
         state.withLock {
             $0.idle = [reader]
@@ -303,7 +312,7 @@ package final class CatalogReaders: Sendable {
             return .some(nil)
         }
         if let reader = idle ?? nil { return reader }
-        do { return try CatalogReader(path: path) } catch {
+        do { return try CatalogReader(path: path, trigrams: trigrams) } catch {
             state.update { $0.open -= 1 }
             throw error
         }

@@ -4,14 +4,17 @@
 /// bound.
 struct QueryBuilder {
     private let query: CatalogQuery
+    /// Trigrams to look up for the infix pattern of a patient's name; all of them must occur.
+    private let trigrams: [String]
     private(set) var values: [Statement.Value] = []
     private var conditions: [String] = []
     private var usesPatient = false
     private var usesStudy = false
     private var usesSeries = false
 
-    init(_ query: CatalogQuery) {
+    init(_ query: CatalogQuery, trigrams: [String] = []) {
         self.query = query
+        self.trigrams = trigrams
         for condition in query.conditions where condition.column != .studyDate { add(condition) }
         for range in query.dateTimeRanges { add(range) }
         let isNarrow = !conditions.isEmpty
@@ -143,10 +146,11 @@ struct QueryBuilder {
 
     private mutating func addPatientName(_ match: CatalogMatch) {
         var inner = QueryBuilder(CatalogQuery(level: .patient, organisation: ""))
-        if case .wildcard(let pattern) = match, let trigrams = Self.trigrams(pattern) {
+        if case .wildcard(let pattern) = match, Self.isInfix(pattern), !trigrams.isEmpty {
             inner.conditions.append(
                 "n.id IN (SELECT rowid FROM patient_name_trigram WHERE patient_name_trigram MATCH ?)")
-            inner.values.append(.text(trigrams))
+            let terms = trigrams.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }
+            inner.values.append(.text(terms.joined(separator: " AND ")))
             inner.conditions.append("matches(?, n.folded)")
             inner.values.append(.text(pattern))
         } else {
@@ -157,20 +161,17 @@ struct QueryBuilder {
         values += inner.values
     }
 
-    /// For a pattern without a literal beginning: the trigrams of its longest literal run, all of which must occur. Nil
-    /// where there is a beginning, which the plain index serves, or no run of three characters.
-    private static func trigrams(_ pattern: String) -> String? {
-        guard let first = pattern.first, first == "*" || first == "?" else { return nil }
-        let runs = pattern.split(whereSeparator: { $0 == "*" || $0 == "?" })
-        guard let longest = runs.max(by: { $0.unicodeScalars.count < $1.unicodeScalars.count }) else { return nil }
-        let scalars = Array(longest.unicodeScalars)
-        guard scalars.count >= 3 else { return nil }
-        return (0...scalars.count - 3).map { start in
-            var text = ""
-            text.unicodeScalars.append(contentsOf: scalars[start..<start + 3])
-            return "\"" + text.replacing("\"", with: "\"\"") + "\""
-        }.joined(separator: " AND ")
+    /// The infix pattern of a patient's name that a query has, if it has one.
+    static func infix(in query: CatalogQuery) -> String? {
+        for case .wildcard(let pattern) in query.conditions.lazy.filter({ $0.column == .patientName }).map(\.match)
+        where isInfix(pattern) {
+            return pattern
+        }
+        return nil
     }
+
+    /// A pattern with a literal beginning is served by the plain index.
+    private static func isInfix(_ pattern: String) -> Bool { pattern.first == "*" || pattern.first == "?" }
 
     // MARK: Across tables
 

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import Platform
+
+/// How often trigrams occur in the archive's names, from a sample of them. An infix of ten letters has eight trigrams; to
+/// intersect all of their lists costs as much as the commonest are long, while the rarest few already leave next to
+/// nothing: 0.5 ms instead of 7.6 ms at a million studies.
+final class TrigramSample: Sendable {
+    private static let names = 4096
+    /// So many of the rarest are looked up; the rest is for the matcher.
+    private static let chosen = 3
+
+    private struct State {
+        var counts: [String: Int] = [:]
+        /// Highest id of a name when the sample was taken.
+        var highest: Int64 = 0
+    }
+
+    private let state = Monitor(State())
+
+    /// The rarest of the trigrams in the literal runs of a pattern; empty where no run has three characters.
+    func rarest(of pattern: String, in database: Database) throws(CatalogError) -> [String] {
+        let trigrams = Self.trigrams(pattern)
+        guard !trigrams.isEmpty else { return [] }
+        try refresh(from: database)
+        return state.withLock { state in
+            trigrams.map { (text: $0, count: state.counts[$0] ?? 0) }
+                .sorted { ($0.count, $0.text) < ($1.count, $1.text) }
+                .prefix(Self.chosen).map(\.text)
+        }
+    }
+
+    private static func trigrams(_ pattern: String) -> Set<String> {
+        var found: Set<String> = []
+        for run in pattern.split(whereSeparator: { $0 == "*" || $0 == "?" }) { found.formUnion(trigrams(of: run)) }
+        return found
+    }
+
+    private static func trigrams(of text: Substring) -> Set<String> {
+        let scalars = Array(text.unicodeScalars)
+        guard scalars.count >= 3 else { return [] }
+        return Set(
+            (0...scalars.count - 3).map { start in
+                var trigram = ""
+                trigram.unicodeScalars.append(contentsOf: scalars[start..<start + 3])
+                return trigram
+            })
+    }
+
+    /// Takes a new sample when there are twice as many names as at the last.
+    private func refresh(from database: Database) throws(CatalogError) {
+        let highest = try database.statement("SELECT max(id) FROM patient_name").first([]) { $0.integer(0) } ?? 0
+        guard highest > 2 * state.withLock({ $0.highest }) else { return }
+        var counts: [String: Int] = [:]
+        let step = max(1, highest / Int64(Self.names))
+        for id in stride(from: Int64(1), through: highest, by: Int64.Stride(step)) {
+            let name = try database.statement("SELECT folded FROM patient_name WHERE id = ?").first([.integer(id)]) {
+                $0.text(0) ?? ""
+            }
+            for trigram in Self.trigrams(of: name?[...] ?? "") { counts[trigram, default: 0] += 1 }
+        }
+        state.withLock { $0 = State(counts: counts, highest: highest) }
+    }
+}
