@@ -28,6 +28,7 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.start()
+        self.started = time.monotonic()
         # What it does at its own start does not count.
         time.sleep(0.5)
         return self
@@ -57,6 +58,23 @@ class Server:
             time.sleep(0.05)
         return result
 
+    def instances(self):
+        """How many are stored; None: it stores nothing."""
+        return None
+
+    def is_slow(self, no_delay):
+        """Whether each instance waits for delayed acknowledgements when it is fetched."""
+        return False
+
+    def some_study(self):
+        """The UID of a study that is there."""
+        if not hasattr(self, "_study"):
+            found = subprocess.run(
+                ["/usr/bin/findscu", "-S", "-aec", self.ae_title, "-k", "QueryRetrieveLevel=STUDY",
+                 "-k", "StudyInstanceUID", "127.0.0.1", str(self.dicom_port)], capture_output=True, text=True)
+            self._study = re.search(r"\(0020,000d\) UI \[([0-9.]+)", found.stdout + found.stderr)[1]
+        return self._study
+
     def cpu_seconds(self):
         """User and system time of the process so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -81,12 +99,19 @@ class Snimok(Server):
     name = "Snimok"
     ae_title = "SNIMOK"
 
-    def __init__(self, directory, binary):
+    def __init__(self, directory, binary, configuration, data=None):
         super().__init__(directory)
         self.binary = binary
+        self.configuration = configuration
+        self.data = data
 
     def start(self):
-        self.launch([self.binary, "serve", "--data", self.directory / "data", "--dicom-port", 0, "--http-port", 0])
+        # JSON is JSON5.
+        configuration = self.directory / "snimok.json5"
+        configuration.write_text(json.dumps(self.configuration))
+        self.launch([
+            self.binary, "serve", "--config", configuration, "--data", self.data or self.directory / "data",
+            "--dicom-port", 0, "--http-port", 0])
         ready = self.wait_for("ready", lambda: re.search(
             r"ready dicom=\S+:(\d+)", self.log_file.read_text(errors="replace")))
         self.dicom_port = int(ready[1])
@@ -106,6 +131,10 @@ class Orthanc(Server):
     name = "Orthanc"
     ae_title = "ORTHANC"
     environment = {}
+    destination = 0
+
+    def is_slow(self, no_delay):
+        return not no_delay
 
     def start(self):
         self.dicom_port, self.http_port = free_port(), free_port()
@@ -114,7 +143,8 @@ class Orthanc(Server):
             "StorageDirectory": str(self.directory / "data"), "IndexDirectory": str(self.directory / "data"),
             "DicomAet": self.ae_title, "DicomPort": self.dicom_port, "HttpPort": self.http_port,
             "AuthenticationEnabled": False, "DicomAlwaysAllowEcho": True, "DicomAlwaysAllowStore": True,
-            "DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True}))
+            "DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowMove": True,
+            "DicomModalities": {"storescp": ["STORESCP", "127.0.0.1", self.destination]} if self.destination else {}}))
         (self.directory / "data").mkdir()
         environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
         program = shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -138,6 +168,42 @@ class OrthancNoDelay(Orthanc):
 
     name = "Orthanc, TCP_NODELAY=1"
     environment = {"TCP_NODELAY": "1"}
+
+
+class NullAcceptor(Server):
+    """Takes data sets off the wire, forgets them and answers."""
+
+    name = "Null acceptor"
+    ae_title = "SNIMOK"
+
+    def __init__(self, directory, binary):
+        super().__init__(directory)
+        self.binary = binary
+
+    def command(self):
+        return [self.binary, "null-acceptor"]
+
+    def start(self):
+        self.launch(self.command())
+        ready = self.wait_for("ready", lambda: re.search(r"ready (\d+)", self.log_file.read_text(errors="replace")))
+        self.dicom_port = int(ready[1])
+
+
+class NullProvider(NullAcceptor):
+    """Answers each retrieval with the same files, encoded before."""
+
+    name = "Null provider"
+
+    def __init__(self, directory, binary, folder, destination):
+        super().__init__(directory, binary)
+        self.folder = folder
+        self.destination = destination
+
+    def command(self):
+        return [self.binary, "null-provider", "--folder", self.folder, "--destination", f"127.0.0.1:{self.destination}"]
+
+    def some_study(self):
+        return "1.2.3"
 
 
 def free_port():
