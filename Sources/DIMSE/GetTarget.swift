@@ -15,7 +15,7 @@ final class GetTarget: SubOperationTarget {
     }
 
     func store(
-        _ version: CatalogVersion, _ moveOriginator: (aeTitle: String, messageID: UInt16)?
+        _ version: CatalogVersion, next: CatalogVersion?, _ moveOriginator: (aeTitle: String, messageID: UInt16)?
     ) throws(TransportError) -> SubOperationResult {
         messageID &+= 1
         do { try sender.send(version, messageID: messageID, moveOriginator: moveOriginator) } catch {
@@ -24,6 +24,7 @@ final class GetTarget: SubOperationTarget {
             case .transport(let error): throw error
             }
         }
+        if let next { sender.prepare(next) }
         while true {
             switch try session.handleWhileBusy() {
             case .cancel(let id): session.cancelled = id

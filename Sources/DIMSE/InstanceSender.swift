@@ -9,7 +9,7 @@ import Transport
 
 /// Sends stored instances by C-STORE, as the SCU of a sub-operation: on the asker's own association (C-GET) or on one
 /// opened to a destination (C-MOVE).
-struct InstanceSender {
+final class InstanceSender {
     enum Failure: Error {
         /// This instance cannot be sent; the association lives on.
         case instance(String)
@@ -22,6 +22,15 @@ struct InstanceSender {
     /// Whether we opened the association; decides in which contexts we are SCU.
     let isRequestor: Bool
     private let buffer = ReadBuffer()
+    private var prepared: Prepared?
+
+    /// An instance that was read ahead and verified.
+    private struct Prepared {
+        let blobID: [UInt8]
+        let record: StoredRecord
+        /// The whole data set.
+        let dataSet: UnsafeRawBufferPointer
+    }
 
     init(archive: Archive, association: Association, isRequestor: Bool) {
         self.archive = archive
@@ -36,18 +45,31 @@ struct InstanceSender {
         guard let context = context(for: version) else {
             throw .instance("no presentation context for \(version.transferSyntaxUID)")
         }
+        let ahead = prepared.flatMap { $0.blobID == version.blobID ? $0 : nil }
+        prepared = nil
         let record: StoredRecord
-        do { record = try archive.record(of: version) } catch { throw .instance("\(error)") }
+        do { record = try ahead?.record ?? archive.record(of: version) } catch { throw .instance("\(error)") }
         let command = CommandSet.cStoreRequest(
             messageID: messageID, sopClassUID: version.sopClassUID, sopInstanceUID: version.sopInstanceUID,
             moveOriginator: moveOriginator)
         association.queue(command, contextID: context.id)
         if context.transferSyntax == version.transferSyntaxUID {
-            try sendStored(record, context)
+            try sendStored(record, context, dataSet: ahead?.dataSet)
         } else {
             try sendReencoded(record, context)
         }
     }
+
+    /// Reads and verifies an instance that will be sent next, while the peer is busy with the one before. What goes wrong
+    /// here goes wrong again when it is sent, and is told then.
+    func prepare(_ version: CatalogVersion) {
+        guard version.dataSetLength <= Self.preparedMaximum, let record = try? archive.record(of: version) else { return }
+        let range = record.dataSetOffset..<record.header.payloadLength
+        guard let dataSet = try? record.read(range, into: buffer) else { return }
+        prepared = Prepared(blobID: version.blobID, record: record, dataSet: dataSet)
+    }
+
+    private static let preparedMaximum: UInt64 = 1 << 20
 
     /// The stored syntax if the peer takes it, else one that the stored bytes can be re-encoded to without a codec.
     private func context(for version: CatalogVersion) -> NegotiatedContext? {
@@ -65,7 +87,15 @@ struct InstanceSender {
 
     // MARK: Data sets
 
-    private func sendStored(_ record: StoredRecord, _ context: NegotiatedContext) throws(Failure) {
+    private func sendStored(
+        _ record: StoredRecord, _ context: NegotiatedContext, dataSet: UnsafeRawBufferPointer?
+    ) throws(Failure) {
+        if let dataSet {
+            do { try association.sendDataSet(dataSet, contextID: context.id, isLast: true) } catch {
+                throw .transport(error)
+            }
+            return
+        }
         let range = record.dataSetOffset..<record.header.payloadLength
         var sent = range.lowerBound
         do throws(SendError) {

@@ -38,13 +38,14 @@ final class MoveTarget: SubOperationTarget {
     func release() { try? sender.association.release() }
 
     func store(
-        _ version: CatalogVersion, _ moveOriginator: (aeTitle: String, messageID: UInt16)?
+        _ version: CatalogVersion, next: CatalogVersion?, _ moveOriginator: (aeTitle: String, messageID: UInt16)?
     ) throws(TransportError) -> SubOperationResult {
         let kind = Kind(sopClassUID: version.sopClassUID, transferSyntaxUID: version.transferSyntaxUID)
         do {
             if !proposed.contains(kind) { try reopen(from: kind) }
             messageID &+= 1
             try sender.send(version, messageID: messageID, moveOriginator: moveOriginator)
+            if let next { sender.prepare(next) }
             return try awaitResponse()
         } catch let error as InstanceSender.Failure {
             guard case .transport(let error) = error else {

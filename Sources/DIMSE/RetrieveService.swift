@@ -77,8 +77,9 @@ struct RetrieveService {
     ) throws(TransportError) {
         var tally = Tally()
         var remaining = versions.count
-        for version in versions {
-            switch try target.store(version, moveOriginator) {
+        for (number, version) in versions.enumerated() {
+            let next = number + 1 < versions.count ? versions[number + 1] : nil
+            switch try target.store(version, next: next, moveOriginator) {
             case .stored: tally.completed += 1
             case .warning: tally.warning += 1
             case .failed(let why):
@@ -162,7 +163,8 @@ enum SubOperationResult {
 
 /// Where sub-operations send to.
 protocol SubOperationTarget {
+    /// - Parameter next: what will be stored after it, so that it can be read while this one is on its way.
     func store(
-        _ version: CatalogVersion, _ moveOriginator: (aeTitle: String, messageID: UInt16)?
+        _ version: CatalogVersion, next: CatalogVersion?, _ moveOriginator: (aeTitle: String, messageID: UInt16)?
     ) throws(TransportError) -> SubOperationResult
 }
