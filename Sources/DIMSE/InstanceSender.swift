@@ -63,7 +63,9 @@ final class InstanceSender {
     /// Reads and verifies an instance that will be sent next, while the peer is busy with the one before. What goes wrong
     /// here goes wrong again when it is sent, and is told then.
     func prepare(_ version: CatalogVersion) {
-        guard version.dataSetLength <= Self.preparedMaximum, let record = try? archive.record(of: version) else { return }
+        guard version.dataSetLength <= Self.preparedMaximum, let record = try? archive.record(of: version) else {
+            return
+        }
         let range = record.dataSetOffset..<record.header.payloadLength
         guard let dataSet = try? record.read(range, into: buffer) else { return }
         prepared = Prepared(blobID: version.blobID, record: record, dataSet: dataSet)

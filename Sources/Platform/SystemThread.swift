@@ -41,6 +41,9 @@ package struct SystemThread: @unchecked Sendable {
         self.handle = handle
     }
 
+    /// Lets other threads go first, from here to the calling thread's end, where all processors are busy.
+    package static func yieldToOthers() { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 5) }
+
     /// Waits for the end; once for each thread, or `detach`.
     package func join() { pthread_join(handle, nil) }
 

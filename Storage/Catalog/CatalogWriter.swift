@@ -289,7 +289,8 @@ package final class CatalogWriter {
         if cache.studies.count > CatalogCache.maximum { cache.studies.removeAll() }
         var study = cache.studies[uid]
         if study == nil {
-            study = try database.statement("SELECT id, patient, study_date FROM study WHERE uid = ?").first([.text(uid)]) {
+            study = try database.statement("SELECT id, patient, study_date FROM study WHERE uid = ?").first([.text(uid)]
+            ) {
                 CatalogCache.Study(id: $0.integer(0), patient: $0.integer(1), date: $0.text(2))
             }
         }
@@ -477,7 +478,9 @@ package final class CatalogWriter {
     private func addContent(_ place: Place, _ organisation: Int64, kind: Int64, _ value: String) throws(CatalogError) {
         guard !value.isEmpty else { return }
         if cache.contents.count > CatalogCache.maximum { cache.contents.removeAll() }
-        guard cache.contents.insert(.init(study: place.study, organisation: organisation, kind: kind, value: value)).inserted
+        guard
+            cache.contents.insert(.init(study: place.study, organisation: organisation, kind: kind, value: value))
+                .inserted
         else { return }
         for organisation in [0, organisation] {
             try database.statement("INSERT INTO study_content VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING").run([

@@ -37,7 +37,8 @@ enum LimitsTool {
             case "append":
                 try report(
                     MachineLimits.append(
-                        file: options.text("--file"), bytes: options.number("--bytes"), count: options.number("--count")))
+                        file: options.text("--file"), bytes: options.number("--bytes"), count: options.number("--count")
+                    ))
             case "hash":
                 try report(
                     MachineLimits.hash(bytes: options.number("--bytes"), seconds: Double(options.number("--seconds"))))

@@ -14,7 +14,9 @@ struct SyntheticOptions {
     /// The seed mixed with all that shapes an instance, so that other content never comes under the same UID.
     var identity: UInt64 {
         let code = modality.code.utf8.reduce(0) { $0 << 8 | Int($1) }
-        let numbers = [isMixed ? 1 : code, instances, shape.rows, shape.columns, shape.frames, shape.isEncapsulated ? 1 : 0]
+        let numbers = [
+            isMixed ? 1 : code, instances, shape.rows, shape.columns, shape.frames, shape.isEncapsulated ? 1 : 0,
+        ]
         var random = SplitMix(seed: seed, numbers)
         return random.next()
     }
@@ -135,7 +137,9 @@ struct LoadOptions {
         let before = words.count
         if let code = try words.value("--modality") {
             options.isMixed = code == "MIX"
-            guard let modality = Modality.all.first(where: { $0.code == code }) ?? (options.isMixed ? Modality.all[0] : nil)
+            guard
+                let modality = Modality.all.first(where: { $0.code == code })
+                    ?? (options.isMixed ? Modality.all[0] : nil)
             else { throw Mistake(description: "unknown modality \(code); see --help") }
             options.modality = modality
         }
