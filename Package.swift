@@ -46,7 +46,8 @@ let package = Package(
             dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "DIMSE", "Archive", "BlobLog"],
             path: "Tools/snimok-load", swiftSettings: strict),
         .executableTarget(
-            name: "snimok-limits", dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "BlobLog"],
+            name: "snimok-limits",
+            dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "BlobLog", "CSystem"],
             path: "Tools/snimok-limits", swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform"]),

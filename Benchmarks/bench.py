@@ -65,9 +65,9 @@ class Bench:
             [str(self.binaries / "snimok-limits"), name, *words], check=True, stdout=subprocess.PIPE, text=True)
         return json.loads(done.stdout)
 
-    def append(self, size, count):
+    def append(self, size, count, **options):
         """One sequential writer that syncs each time: milliseconds of the median step, and MB/s."""
-        figures = self.limit("append", file=self.work / "append", bytes=size, count=count)
+        figures = self.limit("append", file=self.work / "append", bytes=size, count=count, **options)
         return figures["medianMilliseconds"], figures["megabytesPerSecond"]
 
 

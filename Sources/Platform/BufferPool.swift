@@ -27,7 +27,7 @@ package final class BufferPool: Sendable {
     ///   - keptBytes: of a returned buffer, how much memory stays with it.
     ///   - keptTotalBytes: how much memory stays with all of them.
     package init(capacity: Int, keptBytes: Int = 1 << 20, keptTotalBytes: Int = 32 << 20) {
-        self.capacity = capacity
+        self.capacity = (capacity + 4095) / 4096 * 4096
         self.keptBytes = keptBytes
         self.keptTotalBytes = keptTotalBytes
     }

@@ -51,9 +51,9 @@ struct Recovery {
         }
         let good = try goodCount(of: batch, after: end.sequence)
         for record in batch.prefix(good) { try adopt(record) }
-        // With a catalog, what lies behind its position was never acknowledged. Without one, a last batch that is bad may
-        // also be an acknowledged one gone bad, and nobody can tell: it leaves the log, but not the archive.
-        if position.sequence == 0 { for record in batch[good...] { keep(record) } }
+        // A last batch that is bad was not finished, or was and has gone bad since, if the catalog was lost or is being
+        // made anew; nobody can tell. So it leaves the log, but not the archive.
+        for record in batch[good...] { keep(record) }
         // What the last batch left damaged is cut; all else stays as it is.
         report.gaps = gaps.filter { ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset) }
         // Numbers that were durable once are not given away again, though their records may be unreadable.

@@ -4,6 +4,8 @@
 package struct CatalogError: Error, CustomStringConvertible {
     package enum Kind: Sendable { case newerSchema, busy, full, corrupt, other }
 
+    static let newerSchemaText = "the catalog was written by a newer version; update snimok, or rebuild"
+
     package let kind: Kind
     package let message: String
 

@@ -17,6 +17,17 @@ package final class CatalogReader {
         database = try Database(path: path, isReadOnly: true, cacheKiB: 2048)
     }
 
+    func checkSchema() throws(CatalogError) {
+        let version = try database.statement("SELECT value FROM meta WHERE key = 'schema'").first([]) { $0.integer(0) }
+        guard version == Schema.version else {
+            throw version ?? 0 > Schema.version
+                ? CatalogError(kind: .newerSchema, message: CatalogError.newerSchemaText)
+                : CatalogError(
+                    kind: .other,
+                    message: "the catalog was written by an older version; start the server once, or rebuild")
+        }
+    }
+
     /// How far the catalog has come; nil: nowhere.
     package func position() throws(CatalogError) -> CatalogPosition? { try database.position() }
 
@@ -281,7 +292,7 @@ package final class CatalogReaders: Sendable {
         self.maximum = maximum
         // The first one shows whether there is a catalog at all.
         let reader = try CatalogReader(path: path, trigrams: trigrams)
-        _ = try reader.position()
+        try reader.checkSchema()
         state.withLock {
             $0.idle = [reader]
             $0.open = 1

@@ -23,8 +23,7 @@ package final class CatalogWriter {
             database = try Self.open(path)
         }
         guard try version() == Schema.version else {
-            throw CatalogError(
-                kind: .newerSchema, message: "the catalog was written by a newer version; update snimok, or rebuild")
+            throw CatalogError(kind: .newerSchema, message: CatalogError.newerSchemaText)
         }
         position = try database.position()
     }
@@ -37,7 +36,6 @@ package final class CatalogWriter {
         // The log is what is durable; after a power cut the lost transactions are replayed from it.
         try database.execute("PRAGMA synchronous=NORMAL")
         try database.execute("PRAGMA wal_autocheckpoint=0")
-        try database.execute("PRAGMA busy_timeout=200")
         database.countWriteAheadPages()
         try createSchema(in: database)
         return database
@@ -89,23 +87,30 @@ package final class CatalogWriter {
             try pending.write(to: database)
             try database.execute("COMMIT")
             if isAhead { self.position = position }
-            try boundWriteAheadLog()
         } catch {
             try? database.execute("ROLLBACK")
             cache = CatalogCache()
             pending = PendingCounts()
             throw error
         }
+        boundWriteAheadLog()
     }
 
     /// Lets the write-ahead log begin anew when it has grown long: between two of the writer's own transactions is the
     /// only time when nobody adds to it. Most of it has been moved by `CatalogCheckpointer`, so this is short.
-    private func boundWriteAheadLog() throws(CatalogError) {
+    private func boundWriteAheadLog() {
         let now = Clock.monotonicNanoseconds()
         guard database.writeAheadPages > Self.writeAheadPagesMaximum, now > nextRestart else { return }
-        // A reader that still needs it is waited for as long as the busy timeout; then another second goes by.
+        // A reader that still needs it is waited for this long; then another second goes by.
         nextRestart = now + 1_000_000_000
-        try database.execute("PRAGMA wal_checkpoint(RESTART)")
+        do {
+            try database.execute("PRAGMA busy_timeout=200")
+            try database.execute("PRAGMA wal_checkpoint(RESTART)")
+        } catch {
+            // What was committed stands; the log only grows.
+            Log.warning("catalog checkpoint failed", ["why": "\(error)"])
+        }
+        try? database.execute("PRAGMA busy_timeout=\(Database.busyTimeoutMilliseconds)")
     }
 
     private func apply(_ event: CatalogEvent) throws(CatalogError) {

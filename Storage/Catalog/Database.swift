@@ -7,6 +7,7 @@ final class Database {
     private var statements: [String: Statement] = [:]
     private var fixedStatements: [UInt: Statement] = [:]
     private static let statementsMaximum = 200
+    static let busyTimeoutMilliseconds: Int32 = 5000
 
     /// - Parameter cacheKiB: page cache of this connection.
     init(path: String, isReadOnly: Bool, cacheKiB: Int) throws(CatalogError) {
@@ -17,7 +18,7 @@ final class Database {
             defer { close() }
             throw error(result, "open \(path)")
         }
-        sqlite3_busy_timeout(handle, 5000)
+        sqlite3_busy_timeout(handle, Self.busyTimeoutMilliseconds)
         try execute("PRAGMA cache_size=-\(cacheKiB)")
         registerFunctions()
     }

@@ -146,7 +146,7 @@ struct QueryBuilder {
 
     private mutating func addPatientName(_ match: CatalogMatch) {
         var inner = QueryBuilder(CatalogQuery(level: .patient, organisation: ""))
-        if case .wildcard(let pattern) = match, Self.isInfix(pattern), !trigrams.isEmpty {
+        if case .wildcard(let pattern) = match, pattern == Self.infix(in: query), !trigrams.isEmpty {
             inner.conditions.append(
                 "n.id IN (SELECT rowid FROM patient_name_trigram WHERE patient_name_trigram MATCH ?)")
             let terms = trigrams.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }

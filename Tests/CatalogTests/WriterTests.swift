@@ -337,6 +337,9 @@ struct WriterTests {
     func olderSchema() throws {
         try catalog.add(Samples.instance(1, 1, 1))
         _ = try catalog.select("UPDATE meta SET value = 1 WHERE key = 'schema'")
+        // What only reads cannot make it anew, and says so.
+        let error = #expect(throws: CatalogError.self) { try CatalogReaders(path: catalog.path) }
+        #expect(error?.kind == .other)
         catalog.writer.close()
         let writer = try CatalogWriter(path: catalog.path)
         defer { writer.close() }

@@ -113,6 +113,18 @@ struct ReencoderTests {
         #expect(try reencode(source, from: Wire.be, to: Wire.le, cuts: Array(0..<source.count)) == target)
     }
 
+    @Test("Items of the other order of bytes, which broken writers put into UN, are read as they are")
+    func brokenUnknownSequence() throws {
+        let inside: (inout Wire) -> Void = {
+            $0.undefinedItem { $0.element(0x0028_0010, "US", [2, 1], isImplicit: true) }
+        }
+        let source = Wire.make(Wire.be) { $0.undefined(0x0009_1010, "UN", inside) }
+        let target = Wire.make(Wire.le) { wire in
+            wire.undefined(0x0009_1010) { $0.undefinedItem { $0.element(0x0028_0010, "US", [1, 2]) } }
+        }
+        #expect(try reencode(source, from: Wire.be, to: Wire.le) == target)
+    }
+
     @Test("A value that the source does not have is an error, not a wait without end")
     func truncation() {
         let bytes = WireSamples.everything(Wire.le)

@@ -16,7 +16,8 @@ enum LimitsTool {
                                            holds in memory as the PDUs that go out
 
         Limits of the machine, as JSON.
-          append --file F --bytes N --count N   appends so many bytes and syncs, so many times
+          append --file F --bytes N --count N [--direct yes]
+                                                appends so many bytes and syncs, so many times
           hash --bytes N --seconds N            hashes as the archive does, again and again
           loopback --seconds N                  copies through a TCP connection
 
@@ -37,7 +38,9 @@ enum LimitsTool {
             case "append":
                 try report(
                     MachineLimits.append(
-                        file: options.text("--file"), bytes: options.number("--bytes"), count: options.number("--count")
+                        file: options.text("--file"), bytes: options.number("--bytes"),
+                        count: options.number("--count"),
+                        isDirect: options.has("--direct")
                     ))
             case "hash":
                 try report(
@@ -89,6 +92,8 @@ struct LimitOptions {
         guard let value = values[name] else { throw Mistake(description: "\(name) is missing; see --help") }
         return value
     }
+
+    func has(_ name: String) -> Bool { values[name] != nil }
 
     func number(_ name: String) throws(Mistake) -> Int {
         guard let number = Int(try text(name)), number > 0 else {

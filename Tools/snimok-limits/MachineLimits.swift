@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import BlobLog
+import CSystem
 import Glibc
 import Platform
 
@@ -13,16 +14,25 @@ enum MachineLimits {
     }
 
     /// One sequential writer: appends and syncs each time, to a file that is removed again.
-    static func append(file path: String, bytes count: Int, count steps: Int) throws(SystemError) -> Figures {
+    ///
+    /// - Parameter isDirect: past the page cache.
+    static func append(file path: String, bytes size: Int, count steps: Int, isDirect: Bool) throws(SystemError)
+        -> Figures
+    {
         unlink(path)
-        let file = try FileDescriptor.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+        let file = try FileDescriptor.open(
+            path, O_WRONLY | O_CREAT | O_EXCL | (isDirect ? csystem_o_direct() : 0), mode: 0o600)
         defer { unlink(path) }
-        let bytes = noise(count)
+        // Whole pages at a page, as direct writing wants them.
+        let count = (size + 4095) / 4096 * 4096
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 4096)
+        defer { memory.deallocate() }
+        memory.copyBytes(from: noise(count))
         var times: [UInt64] = []
         let start = Clock.monotonicNanoseconds()
         for step in 0..<steps {
             let begin = Clock.monotonicNanoseconds()
-            try bytes.withRawBytes { piece throws(SystemError) in try file.write(piece, at: UInt64(step * count)) }
+            try file.write(UnsafeRawBufferPointer(memory), at: UInt64(step * count))
             try file.synchronizeData()
             times.append(Clock.monotonicNanoseconds() - begin)
         }

@@ -38,10 +38,12 @@ enum FillTool {
         _ archive: Archive, _ cursor: any LoadCursor, _ number: Int, _ options: LoadOptions, _ waiting: Monitor<Int>,
         _ record: LoadRecord
     ) {
+        waiting.wait { $0 < waitingMaximum ? true : nil }
+        waiting.withLock { $0 += 1 }
         do {
-            guard let instance = try cursor.select(number) else { return record.complain("not a DICOM file") }
-            waiting.wait { $0 < waitingMaximum ? true : nil }
-            waiting.withLock { $0 += 1 }
+            guard let instance = try cursor.select(number) else {
+                throw LoadOptions.Mistake(description: "no DICOM file")
+            }
             let ingest = archive.beginIngest(
                 sopClassUID: instance.sopClassUID, sopInstanceUID: instance.sopInstanceUID,
                 transferSyntaxUID: instance.transferSyntaxUID,

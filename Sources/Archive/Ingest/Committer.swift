@@ -55,7 +55,7 @@ final class Committer: Sendable {
     /// Starts the thread.
     func run() throws(SystemError) {
         try SystemThread(name: "commit", stackBytes: 1 << 20) { [self] in
-            while let batch = next() { commit(batch) }
+            while let batch = next() { commit(batch, isAlone: false) }
             catalog.close()
             queue.update { $0.isRunning = false }
         }.detach()
@@ -67,14 +67,14 @@ final class Committer: Sendable {
         queue.wait { queue in queue.waitingBytes < Self.waitingBytesMaximum ? true : nil }
         let isAlone = queue.withLock { queue in
             queue.waitingBytes += store.heldBytes
-            guard mayCommit, queue.waiting.isEmpty, !queue.isCommitting else {
+            guard mayCommit, queue.waiting.isEmpty, !queue.isCommitting, !queue.isStopping else {
                 queue.waiting.append(store)
                 return false
             }
             queue.isCommitting = true
             return true
         }
-        if isAlone { commit([store]) } else { queue.update { _ in } }
+        if isAlone { commit([store], isAlone: true) } else { queue.update { _ in } }
     }
 
     /// Commits what waits, then ends.
@@ -101,13 +101,16 @@ final class Committer: Sendable {
 
     // MARK: One batch
 
-    private func commit(_ batch: [PendingStore]) {
+    private func commit(_ batch: [PendingStore], isAlone: Bool) {
         let result: Result<[StoreOutcome], ArchiveError>
         do { result = .success(try write(batch)) } catch { result = .failure(error) }
-        queue.update {
-            $0.waitingBytes -= batch.reduce(0) { $0 + $1.heldBytes }
-            $0.isCommitting = false
+        let isQuiet = queue.withLock { queue in
+            queue.waitingBytes -= batch.reduce(0) { $0 + $1.heldBytes }
+            queue.isCommitting = false
+            return isAlone && queue.waiting.isEmpty && !queue.isStopping
         }
+        // Where nobody waits for anything, nobody is woken.
+        if !isQuiet { queue.update { _ in } }
         switch result {
         case .success(let outcomes):
             for (store, outcome) in zip(batch, outcomes) { store.completion(.success(outcome)) }

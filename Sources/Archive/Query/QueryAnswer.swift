@@ -111,7 +111,8 @@ package struct QueryAnswer {
         let dataSet: DataSet
         let characterSet: SpecificCharacterSet
 
-        func field(_ element: DataSet.Element, wanted: DataSet.Element?) -> Field {
+        /// - Parameter isBigEndian: the order of bytes around the element; nil: that of the data set.
+        func field(_ element: DataSet.Element, wanted: DataSet.Element?, isBigEndian: Bool? = nil) -> Field {
             if let items = element.items {
                 let keys = wanted?.items?.first?.elements ?? []
                 return Field(tag: element.tag, vr: .sq, value: .items(items.map { item($0, keys) }))
@@ -123,23 +124,32 @@ package struct QueryAnswer {
                     tag: element.tag, vr: vr,
                     value: .text(element.value.withUnsafeBytes { characterSet.decode($0, vr: vr) }))
             }
-            return Field(tag: element.tag, vr: vr, value: .bytes(littleEndian(element.value, vr)))
+            return Field(
+                tag: element.tag, vr: vr,
+                value: .bytes(littleEndian(element.value, vr, isBigEndian ?? dataSet.isBigEndian)))
         }
 
         /// An item with the keys that were asked for, or all of it if none were.
         private func item(_ item: DataSet, _ keys: [DataSet.Element]) -> [Field] {
-            guard !keys.isEmpty else { return item.elements.filter { !$0.isOmitted }.map { field($0, wanted: nil) } }
+            let isBigEndian = item.isBigEndian
+            guard !keys.isEmpty else {
+                return item.elements.filter { !$0.isOmitted }.map {
+                    field($0, wanted: nil, isBigEndian: isBigEndian)
+                }
+            }
             return keys.sorted { $0.tag < $1.tag }.map { key in
-                if let stored = item[key.tag], !stored.isOmitted { return field(stored, wanted: key) }
+                if let stored = item[key.tag], !stored.isOmitted {
+                    return field(stored, wanted: key, isBigEndian: isBigEndian)
+                }
                 return Field(
                     tag: key.tag, vr: DataDictionary.vr(of: key.tag) ?? key.vr,
                     value: key.items == nil ? .bytes([]) : .items([]))
             }
         }
 
-        private func littleEndian(_ bytes: [UInt8], _ vr: VR) -> [UInt8] {
+        private func littleEndian(_ bytes: [UInt8], _ vr: VR, _ isBigEndian: Bool) -> [UInt8] {
             let size = vr.wordSize
-            guard dataSet.isBigEndian, size > 1 else { return bytes }
+            guard isBigEndian, size > 1 else { return bytes }
             var swapped = bytes
             var index = 0
             while index + size <= swapped.count {

@@ -124,7 +124,13 @@ package struct ElementCursor {
         guard position >= window.offset, let head = window.part(position..<position + 8) else {
             return try outsideWindow(window)
         }
-        let tag = readTag(head)
+        var tag = readTag(head)
+        if tag.group == 0xFEFF, containers.last?.kind == .sequence {
+            // Within a sequence there are items and nothing else, so this is one in the other order of bytes: what broken
+            // writers put into UN.
+            isBigEndian.toggle()
+            tag = readTag(head)
+        }
         if tag.group == 0xFFFE { return try delimiter(tag, length: number(head, at: 4)) }
         if let last = containers.last, last.kind != .item { throw .unexpectedItem(tag, at: position) }
         return try element(tag, head: head, window: window)
