@@ -20,7 +20,11 @@ class Watched(Snimok):
     """The archive under a tool that counts; it writes its sums when the archive has ended."""
 
     def __init__(self, bench, tool):
-        super().__init__(bench.work / "server", bench.binaries / "snimok", {})
+        # Valgrind does not understand Swift's debug information.
+        binary = bench.work / "snimok-stripped"
+        if not binary.exists():
+            subprocess.run(["strip", "-o", str(binary), str(bench.binaries / "snimok")], check=True)
+        super().__init__(bench.work / "server", binary, {})
         self.tool = tool
         self.report = bench.work / "counted"
 

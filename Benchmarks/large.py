@@ -49,7 +49,7 @@ def large_run(bench, server, folder, options):
     if report["acknowledged"] != 1:
         raise SystemExit(f"not stored: {report['complaints']}")
     study, _, find_mb = measured(lambda: find_study(server))
-    target = bench.work / "fetched"
+    target = bench.work / "fetched-large"
     target.mkdir(exist_ok=True)
     _, fetched, fetch_mb = measured(lambda: subprocess.run(
         ["/usr/bin/getscu", "-S", "+B", *options, "-aec", server.ae_title, "-od", str(target),
