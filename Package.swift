@@ -31,12 +31,16 @@ let package = Package(
         module("BlobLog", ["Platform", "CSystem", "CSodium", "CXXHash"], path: "Storage/BlobLog"),
         module("Catalog", ["Platform", "CSQLite"], path: "Storage/Catalog"),
         module("Transport", ["Platform", "DICOMNetwork", "CSystem"]),
-        module("HTTP", ["Platform", "CMicroHTTPD"]),
+        module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
         module("DIMSE", ["Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "BlobLog", "Catalog"]),
+        module("DICOMweb", ["Platform", "DICOM", "HTTP", "Archive", "BlobLog", "Catalog", "CXXHash"]),
         module(
             "Server",
-            ["Platform", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "DIMSE", "BlobLog", "Catalog"]),
+            [
+                "Platform", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "DIMSE", "DICOMweb", "BlobLog",
+                "Catalog",
+            ]),
         .executableTarget(name: "snimok", dependencies: ["Server"], swiftSettings: strict),
 
         // What people run around the archive.

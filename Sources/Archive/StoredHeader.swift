@@ -24,6 +24,76 @@ package enum StoredHeader {
         return builder.finished()
     }
 
+    /// Writes the header in the DICOM JSON Model (PS3.18 annex F).
+    /// - Parameter bulkDataPrefix: the address of bulk data; an `AttributePath` follows.
+    package static func writeJSON(
+        _ record: StoredRecord, bulkDataPrefix: String, to writer: inout JSONAttributeWriter
+    ) throws(LogError) {
+        let transferSyntax = TransferSyntax(uid: record.provenance[.transferSyntaxUID])
+        var json = DataSetJSON(
+            transferSyntax: transferSyntax, position: transferSyntax.isDeflated ? 0 : Int(record.dataSetOffset),
+            bulkDataPrefix: bulkDataPrefix,
+            characterSetOverride: SpecificCharacterSet(override: record.provenance[.characterSetOverride]))
+        writer.beginDataSet()
+        try forEachWindow(record, transferSyntax) { window throws(DataSetError) in
+            while true {
+                switch try json.step(in: window, &writer) {
+                case .stepped: continue
+                case .omitted(let position):
+                    guard let end = largeValueEnd(record, position) else { throw .endsEarly(at: position) }
+                    json.skipFragments(to: end)
+                case .needsMore, .ended: return
+                }
+            }
+        }
+        writer.endDataSet()
+    }
+
+    /// Where a value stands.
+    package struct Place {
+        package let vr: VR
+        /// In the payload; in the inflated data set of a Deflated one.
+        package let range: Range<Int>
+        /// Fragments, with their item tags, up to and without the delimiter.
+        package let isEncapsulated: Bool
+        package let isBigEndian: Bool
+    }
+
+    /// Finds the value of an attribute, large or small; nil: there is none, or it is a sequence.
+    package static func locate(_ record: StoredRecord, _ path: AttributePath) throws(LogError) -> Place? {
+        let transferSyntax = TransferSyntax(uid: record.provenance[.transferSyntaxUID])
+        var cursor = ElementCursor(
+            transferSyntax: transferSyntax, position: transferSyntax.isDeflated ? 0 : Int(record.dataSetOffset))
+        var steps: [(Tag, Int)] = []
+        var found: Place?
+        try forEachWindow(record, transferSyntax) { window throws(DataSetError) in
+            while found == nil {
+                switch try cursor.next(in: window) {
+                case .element(let header):
+                    guard header.tag == path.tag, AttributePath(steps, header.tag) == path else { continue }
+                    found = Place(
+                        vr: header.vr, range: header.valueRange, isEncapsulated: false, isBigEndian: cursor.isBigEndian)
+                case .encapsulated(let header):
+                    guard let end = largeValueEnd(record, header.valueOffset) else {
+                        throw .endsEarly(at: header.valueOffset)
+                    }
+                    if AttributePath(steps, header.tag) == path {
+                        found = Place(
+                            vr: header.vr, range: header.valueOffset..<max(header.valueOffset, end - 8),
+                            isEncapsulated: true, isBigEndian: cursor.isBigEndian)
+                    }
+                    cursor.skipFragments(to: end)
+                case .sequence(let header): steps.append((header.tag, -1))
+                case .itemStart: steps[steps.count - 1].1 += 1
+                case .sequenceEnd: steps.removeLast()
+                case .itemEnd, .fragment, .encapsulatedEnd: continue
+                case .needsMore, .end: return
+                }
+            }
+        }
+        return found
+    }
+
     /// What the catalog wants to know, found as at receipt.
     static func scan(_ record: StoredRecord, _ transferSyntax: TransferSyntax) throws(LogError) -> DataSetScan {
         if transferSyntax.isDeflated { return try scanDeflated(record, transferSyntax) }

@@ -1,39 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
-// libmicrohttpd's start function is variadic and its enums are closed; Swift calls these instead.
+// libmicrohttpd's functions are variadic and its enums are closed; Swift calls these instead.
 #ifndef SNIMOK_CMICROHTTPD_H
 #define SNIMOK_CMICROHTTPD_H
 
 #include <microhttpd.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
-typedef int (*snimok_http_handler)(void *context, struct MHD_Connection *connection, const char *url,
-                                   const char *method);
+/// What Swift does with a request. `exchange` is what `begin` returned for it.
+struct snimok_http_callbacks {
+    void *context;
+    /// A request line has come; returns the exchange.
+    void *(*begin)(void *context, const char *target);
+    /// Headers or body bytes have come, or the body's end (`length` 0 after the first call). Sets `*length` to the bytes
+    /// left. Returns 0 to close the connection.
+    int (*receive)(void *context, void *exchange, struct MHD_Connection *connection, const char *method,
+                   const char *version, const char *bytes, size_t *length);
+    /// The request is over, well or not.
+    void (*end)(void *context, void *exchange);
+};
 
-static inline enum MHD_Result snimok_http_access(void *context, struct MHD_Connection *connection, const char *url,
-                                                 const char *method, const char *version, const char *upload,
-                                                 size_t *upload_size, void **state) {
-    (void)version;
-    (void)upload;
-    static int seen;
-    // The first call brings the headers only; answering it would close the connection of a request with a body.
-    if (*state == NULL) {
-        *state = &seen;
-        return MHD_YES;
-    }
-    if (*upload_size != 0) {
-        *upload_size = 0;
-        return MHD_YES;
-    }
-    void **pair = (void **)context;
-    return ((snimok_http_handler)pair[0])(pair[1], connection, url, method) ? MHD_YES : MHD_NO;
+struct snimok_http_options {
+    const struct sockaddr *address;
+    unsigned connections, connections_per_address, threads, timeout_seconds;
+    /// PEM texts; NULL: without TLS.
+    const char *certificate, *key;
+};
+
+static inline void *snimok_http_on_begin(void *context, const char *target, struct MHD_Connection *connection) {
+    (void)connection;
+    struct snimok_http_callbacks *callbacks = context;
+    return callbacks->begin(callbacks->context, target);
 }
 
-/// Starts a daemon on an address; `pair` is a handler and its context, and must live as long as the daemon.
-static inline struct MHD_Daemon *snimok_http_start(const struct sockaddr *address, unsigned connections, void **pair) {
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, &snimok_http_access, pair,
-                            MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_CONNECTION_LIMIT, connections,
-                            MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32768,
-                            MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+static inline enum MHD_Result snimok_http_on_access(void *context, struct MHD_Connection *connection, const char *url,
+                                                    const char *method, const char *version, const char *upload,
+                                                    size_t *length, void **state) {
+    (void)url;
+    struct snimok_http_callbacks *callbacks = context;
+    return callbacks->receive(callbacks->context, *state, connection, method, version, upload, length) ? MHD_YES
+                                                                                                       : MHD_NO;
+}
+
+static inline void snimok_http_on_end(void *context, struct MHD_Connection *connection, void **state,
+                                      enum MHD_RequestTerminationCode code) {
+    (void)connection;
+    (void)code;
+    struct snimok_http_callbacks *callbacks = context;
+    if (*state != NULL) callbacks->end(callbacks->context, *state);
+    *state = NULL;
+}
+
+/// Starts a daemon; `callbacks` must live as long as it. TLS as in the BCP 195 profile of PS3.15 annex B.12.
+static inline struct MHD_Daemon *snimok_http_start(const struct snimok_http_options *options,
+                                                   struct snimok_http_callbacks *callbacks) {
+    struct MHD_OptionItem items[] = {
+        {MHD_OPTION_SOCK_ADDR, 0, (void *)options->address},
+        {MHD_OPTION_CONNECTION_LIMIT, options->connections, NULL},
+        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, options->timeout_seconds, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, 65536, NULL},
+        {MHD_OPTION_THREAD_POOL_SIZE, options->threads, NULL},
+        {MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)&snimok_http_on_begin, callbacks},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)&snimok_http_on_end, callbacks},
+        {MHD_OPTION_END, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    if (options->certificate != NULL) {
+        flags |= MHD_USE_TLS;
+        items[10] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)options->certificate};
+        items[11] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->key};
+        items[12] = (struct MHD_OptionItem){
+            MHD_OPTION_HTTPS_PRIORITIES, 0,
+            (void *)"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305:-RSA"};
+    }
+    return MHD_start_daemon(flags, 0, NULL, NULL, &snimok_http_on_access, callbacks, MHD_OPTION_ARRAY, items,
+                            MHD_OPTION_END);
 }
 
 static inline unsigned snimok_http_port(struct MHD_Daemon *daemon) {
@@ -41,9 +89,43 @@ static inline unsigned snimok_http_port(struct MHD_Daemon *daemon) {
     return info == NULL ? 0 : info->port;
 }
 
+static inline const struct sockaddr *snimok_http_peer(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return info == NULL ? NULL : info->client_addr;
+}
+
+typedef void (*snimok_http_header)(void *context, const char *name, const char *value);
+struct snimok_http_each {
+    snimok_http_header body;
+    void *context;
+};
+
+static inline enum MHD_Result snimok_http_one(void *context, enum MHD_ValueKind kind, const char *name,
+                                              const char *value) {
+    (void)kind;
+    struct snimok_http_each *each = context;
+    each->body(each->context, name, value == NULL ? "" : value);
+    return MHD_YES;
+}
+
+static inline void snimok_http_for_each_header(struct MHD_Connection *connection, snimok_http_header body,
+                                               void *context) {
+    struct snimok_http_each each = {body, context};
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, &snimok_http_one, &each);
+}
+
 static inline struct MHD_Response *snimok_http_response(const void *bytes, size_t count) {
     return MHD_create_response_from_buffer(count, (void *)bytes, MHD_RESPMEM_MUST_COPY);
 }
+
+static inline struct MHD_Response *snimok_http_response_streamed(uint64_t length, size_t block,
+                                                                 MHD_ContentReaderCallback read, void *context) {
+    return MHD_create_response_from_callback(length, block, read, context, NULL);
+}
+
+static inline uint64_t snimok_http_unknown_length(void) { return MHD_SIZE_UNKNOWN; }
+static inline ssize_t snimok_http_stream_end(void) { return MHD_CONTENT_READER_END_OF_STREAM; }
+static inline ssize_t snimok_http_stream_error(void) { return MHD_CONTENT_READER_END_WITH_ERROR; }
 
 static inline int snimok_http_queue(struct MHD_Connection *connection, unsigned status, struct MHD_Response *response) {
     return MHD_queue_response(connection, status, response) == MHD_YES;

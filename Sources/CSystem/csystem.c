@@ -13,3 +13,7 @@ int csystem_start_writeback(int file, off_t offset, off_t length) {
 }
 
 void csystem_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+const void *csystem_find(const void *bytes, size_t length, const void *needle, size_t needle_length) {
+    return memmem(bytes, length, needle, needle_length);
+}

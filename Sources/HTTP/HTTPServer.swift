@@ -3,39 +3,62 @@ import CMicroHTTPD
 import Glibc
 import Platform
 
-/// An answer with its body in memory.
-package struct HTTPResponse: Sendable {
-    package var status: Int
-    package var headers: [(name: String, value: String)]
-    package var body: [UInt8]
-
-    package init(status: Int = 200, contentType: String, body: String) {
-        self.status = status
-        headers = [("Content-Type", contentType), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")]
-        self.body = Array(body.utf8)
-    }
-}
-
-/// The HTTP server: libmicrohttpd parses, its thread calls the handler.
+/// The HTTP server: libmicrohttpd parses and waits on its own threads, handlers run on threads of ours.
 package final class HTTPServer: @unchecked Sendable {
-    package typealias Handler = @Sendable (_ method: String, _ path: String) -> HTTPResponse
+    package typealias Handler = @Sendable (HTTPExchange) throws -> Void
 
+    package struct Settings: Sendable {
+        package var connectionsMaximum: UInt32 = 10_000
+        package var connectionsPerAddressMaximum: UInt32 = 1000
+        /// Requests that are worked on at once.
+        package var requestsMaximum = 256
+        package var timeoutSeconds: UInt32 = 30
+        /// Origins whose pages may read answers (CORS); none by default.
+        package var allowedOrigins: [String] = []
+        /// PEM texts; nil: HTTP without TLS.
+        package var tls: (certificate: String, key: String)?
+
+        package init() {}
+    }
+
+    private let settings: Settings
     private let handler: Handler
+    private let threads: HandlerThreads
+    private let running = Monitor<[ObjectIdentifier: HTTPExchange]>([:])
     private var daemon: OpaquePointer?
-    private let pair = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 2)
+    private let callbacks = UnsafeMutablePointer<snimok_http_callbacks>.allocate(capacity: 1)
 
     /// Listens on `host` (an address or a name) and begins to answer.
-    package init(host: String, port: UInt16, connectionsMaximum: UInt32 = 1000, handler: @escaping Handler)
-        throws(SystemError)
-    {
+    package init(host: String, port: UInt16, settings: Settings, handler: @escaping Handler) throws(SystemError) {
+        self.settings = settings
         self.handler = handler
-        pair.initialize(repeating: nil, count: 2)
-        let callback: snimok_http_handler = { context, connection, url, method in
-            let server = Unmanaged<HTTPServer>.fromOpaque(context!).takeUnretainedValue()
-            return server.answer(connection!, String(cString: method!), String(cString: url!))
-        }
-        pair[0] = unsafeBitCast(callback, to: UnsafeMutableRawPointer.self)
-        pair[1] = Unmanaged.passUnretained(self).toOpaque()
+        threads = HandlerThreads(maximum: settings.requestsMaximum)
+        callbacks.initialize(
+            to: snimok_http_callbacks(
+                context: nil,
+                begin: { _, target in
+                    let exchange = HTTPExchange(target: String(cString: target!))
+                    return Unmanaged.passRetained(exchange).toOpaque()
+                },
+                receive: { context, exchange, connection, method, version, bytes, length in
+                    let server = Unmanaged<HTTPServer>.fromOpaque(context!).takeUnretainedValue()
+                    let exchange = Unmanaged<HTTPExchange>.fromOpaque(exchange!).takeUnretainedValue()
+                    let piece = UnsafeRawBufferPointer(start: bytes, count: length!.pointee)
+                    return exchange.receive(
+                        connection!, method: String(cString: method!), piece, left: &length!.pointee, server: server)
+                        ? 1 : 0
+                },
+                end: { _, exchange in Unmanaged<HTTPExchange>.fromOpaque(exchange!).takeRetainedValue().end() }))
+        callbacks.pointee.context = Unmanaged.passUnretained(self).toOpaque()
+        try listen(host, port)
+    }
+
+    deinit {
+        stop()
+        callbacks.deallocate()
+    }
+
+    private func listen(_ host: String, _ port: UInt16) throws(SystemError) {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
@@ -43,30 +66,110 @@ package final class HTTPServer: @unchecked Sendable {
             throw SystemError("look up", host, code: EADDRNOTAVAIL)
         }
         defer { freeaddrinfo(list) }
-        daemon = snimok_http_start(first.pointee.ai_addr, connectionsMaximum, pair)
+        var options = snimok_http_options()
+        options.address = UnsafePointer(first.pointee.ai_addr)
+        options.connections = settings.connectionsMaximum
+        options.connections_per_address = settings.connectionsPerAddressMaximum
+        options.threads = 2
+        options.timeout_seconds = settings.timeoutSeconds
+        if let tls = settings.tls {
+            daemon = tls.certificate.withCString { certificate in
+                tls.key.withCString { key in
+                    options.certificate = certificate
+                    options.key = key
+                    return snimok_http_start(&options, callbacks)
+                }
+            }
+        } else {
+            daemon = snimok_http_start(&options, callbacks)
+        }
         guard daemon != nil else { throw SystemError("listen on", "\(host):\(port)") }
-    }
-
-    deinit {
-        stop()
-        pair.deallocate()
     }
 
     package var port: UInt16 { daemon.map { UInt16(truncatingIfNeeded: snimok_http_port($0)) } ?? 0 }
 
+    /// Ends what runs and closes everything.
     package func stop() {
-        if let daemon { MHD_stop_daemon(daemon) }
-        daemon = nil
+        guard let daemon else { return }
+        self.daemon = nil
+        let listener = MHD_quiesce_daemon(daemon)
+        for exchange in running.withLock({ Array($0.values) }) { exchange.cancel() }
+        threads.stop()
+        MHD_stop_daemon(daemon)
+        if listener >= 0 { close(listener) }
     }
 
-    private func answer(_ connection: OpaquePointer, _ method: String, _ path: String) -> Int32 {
-        var answer = handler(method, path)
-        if method == "HEAD" { answer.body = [] }
-        guard let response = answer.body.withUnsafeBytes({ snimok_http_response($0.baseAddress, $0.count) }) else {
-            return 0
+    // MARK: Requests
+
+    /// Checks what libmicrohttpd leaves to us, and reads the head of a request.
+    func request(_ connection: OpaquePointer, _ method: String, _ target: String) throws -> HTTPRequest {
+        var headers = HTTPHeaders()
+        withUnsafeMutablePointer(to: &headers) { pointer in
+            snimok_http_for_each_header(
+                connection,
+                { context, name, value in
+                    context!.assumingMemoryBound(to: HTTPHeaders.self).pointee.append(
+                        String(cString: name!), String(cString: value!))
+                }, pointer)
         }
-        defer { MHD_destroy_response(response) }
-        for header in answer.headers { MHD_add_response_header(response, header.name, header.value) }
-        return snimok_http_queue(connection, UInt32(answer.status), response)
+        // RFC 9112 section 6.3: a message with both may be an attempt to smuggle another one in.
+        let lengths = headers.all("Content-Length")
+        if !lengths.isEmpty, headers["Transfer-Encoding"] != nil || Set(lengths).count > 1 {
+            throw HTTPProblem(400, "The length of the request's body is ambiguous: send Content-Length or chunks, once")
+        }
+        guard target.utf8.count <= 16_384 else {
+            throw HTTPProblem(414, "The request's address is longer than 16 KiB; ask in smaller pieces")
+        }
+        guard let (path, query) = HTTPRequest.parse(target: target) else {
+            throw HTTPProblem(400, "The request's address is malformed: an escape in it stands for no text")
+        }
+        return HTTPRequest(
+            method: method, path: path, query: query, headers: headers, peerAddress: Self.address(connection))
+    }
+
+    private static func address(_ connection: OpaquePointer) -> String {
+        guard let peer = snimok_http_peer(connection) else { return "" }
+        var host = [CChar](repeating: 0, count: 64)
+        let length = peer.pointee.sa_family == sa_family_t(AF_INET6) ? MemoryLayout<sockaddr_in6>.size : 16
+        guard getnameinfo(peer, socklen_t(length), &host, 64, nil, 0, NI_NUMERICHOST) == 0 else { return "" }
+        return host.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }
+
+    /// Runs the handler on a thread of its own.
+    func start(_ exchange: HTTPExchange) throws {
+        running.withLock { $0[ObjectIdentifier(exchange)] = exchange }
+        let isTaken = threads.run { [self] in
+            run(exchange)
+            running.withLock { $0[ObjectIdentifier(exchange)] = nil }
+        }
+        guard isTaken else {
+            running.withLock { $0[ObjectIdentifier(exchange)] = nil }
+            throw HTTPProblem(503, "Too many requests wait already; try again later")
+        }
+    }
+
+    private func run(_ exchange: HTTPExchange) {
+        exchange.allowedOrigin = allowedOrigin(exchange.request)
+        do {
+            try handler(exchange)
+            if !exchange.isAnswered { throw HTTPProblem(500, "The request was not answered; see the archive's log") }
+        } catch is HTTPPeerGone {
+            exchange.finish(completely: false)
+        } catch {
+            if exchange.isAnswered {
+                Log.warning("answer cut off", ["why": "\(error)"])
+                exchange.finish(completely: false)
+            } else {
+                let problem = error as? HTTPProblem ?? HTTPProblem(500, "\(error)")
+                if problem.status >= 500 { Log.warning("request failed", ["why": "\(error)"]) }
+                exchange.respond(problem.response)
+            }
+        }
+    }
+
+    /// Of the request's Origin, if pages from there may read answers.
+    private func allowedOrigin(_ request: HTTPRequest) -> String? {
+        guard let origin = request.headers["Origin"], settings.allowedOrigins.contains(origin) else { return nil }
+        return origin
     }
 }

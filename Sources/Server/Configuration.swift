@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
 import DICOM
+import DICOMweb
 import DIMSE
 import FoundationEssentials
 import Glibc
+import HTTP
 import Platform
 import Transport
 
@@ -29,6 +31,21 @@ package struct Configuration: Codable, Sendable {
     package struct HTTPSection: Codable, Sendable {
         package var bind = "127.0.0.1"
         package var port = 8080
+        package var connectionsMaximum: UInt32 = 10_000
+        package var connectionsPerAddressMaximum: UInt32 = 1000
+        /// Requests that are worked on at once; more wait.
+        package var requestsMaximum = 256
+        /// Origins whose pages may read answers, such as "https://viewer.hospital.example".
+        package var corsOrigins: [String] = []
+        /// PEM files; empty: HTTP without TLS.
+        package var tlsCertificate = ""
+        package var tlsKey = ""
+    }
+
+    package struct DICOMwebSection: Codable, Sendable {
+        package var root = "/dicom-web"
+        package var wadoURI = "/wado"
+        package var allowDelete = false
     }
 
     package struct StorageSection: Codable, Sendable {
@@ -59,6 +76,7 @@ package struct Configuration: Codable, Sendable {
     package var issuer = ""
     package var dicom = DICOMSection()
     package var http = HTTPSection()
+    package var dicomweb = DICOMwebSection()
     package var storage = StorageSection()
     package var query = QuerySection()
     package var peers: [PeerSection] = []
@@ -223,6 +241,32 @@ extension Configuration {
         settings.limits = limits
         settings.asynchronousOperations = dicom.asynchronousOperations
         settings.queryResultLimit = query.resultLimit == 0 ? nil : query.resultLimit
+        return settings
+    }
+
+    package var dicomwebSettings: DICOMwebService.Settings {
+        var settings = DICOMwebService.Settings()
+        settings.root = dicomweb.root.split(separator: "/").map(String.init)
+        settings.wadoURI = dicomweb.wadoURI.split(separator: "/").map(String.init)
+        settings.allowsDelete = dicomweb.allowDelete
+        settings.organisation = organisation
+        settings.issuer = issuer
+        settings.aeTitle = aeTitle
+        return settings
+    }
+
+    /// - Throws: when a TLS file cannot be read.
+    package func httpSettings() throws -> HTTPServer.Settings {
+        var settings = HTTPServer.Settings()
+        settings.connectionsMaximum = http.connectionsMaximum
+        settings.connectionsPerAddressMaximum = http.connectionsPerAddressMaximum
+        settings.requestsMaximum = http.requestsMaximum
+        settings.allowedOrigins = http.corsOrigins
+        guard !http.tlsCertificate.isEmpty else { return settings }
+        settings.tls = (
+            String(decoding: try FileSystem.contents(http.tlsCertificate), as: UTF8.self),
+            String(decoding: try FileSystem.contents(http.tlsKey), as: UTF8.self)
+        )
         return settings
     }
 

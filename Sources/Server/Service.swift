@@ -2,6 +2,7 @@
 import Archive
 import BlobLog
 import Catalog
+import DICOMweb
 import DIMSE
 import Glibc
 import HTTP
@@ -53,20 +54,14 @@ package final class Service {
     private static func startHTTP(_ configuration: Configuration, _ metrics: Metrics, _ archive: Archive) throws
         -> HTTPServer
     {
-        try HTTPServer(host: configuration.http.bind, port: UInt16(configuration.http.port)) { method, path in
-            guard method == "GET" || method == "HEAD" else {
-                return HTTPResponse(status: 405, contentType: "text/plain", body: "only GET and HEAD here\n")
-            }
-            switch path {
-            case "/healthz": return HTTPResponse(contentType: "text/plain", body: "ok\n")
-            case "/readyz":
-                if let reason = archive.stopReason {
-                    return HTTPResponse(status: 503, contentType: "text/plain", body: "storing stopped: \(reason)\n")
-                }
-                return HTTPResponse(contentType: "text/plain", body: "ready\n")
-            case "/metrics": return HTTPResponse(contentType: "text/plain; version=0.0.4", body: metrics.rendered())
-            default: return HTTPResponse(status: 404, contentType: "text/plain", body: "not found\n")
-            }
+        let dicomweb = DICOMwebService(archive, settings: configuration.dicomwebSettings)
+        let operations = OperationsPages(archive, metrics)
+        return try HTTPServer(
+            host: configuration.http.bind, port: UInt16(configuration.http.port), settings: configuration.httpSettings()
+        ) { exchange in
+            if try operations.handle(exchange) { return }
+            if try dicomweb.handle(exchange) { return }
+            throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")
         }
     }
 

@@ -17,7 +17,7 @@ package enum CatalogColumn: Int, CaseIterable, Sendable {
     case laterality, protocolName, stationName, institutionName, performingPhysicianName
     case performedProcedureStepStartDate, performedProcedureStepStartTime
     case sopInstanceUID, sopClassUID, instanceNumber, contentDate, contentTime, acquisitionDate, acquisitionTime
-    case numberOfFrames, rows, columns
+    case numberOfFrames, rows, columns, bitsAllocated
 
     /// How values compare.
     package enum Kind: Sendable { case text, personName, date, time }
@@ -29,7 +29,7 @@ package enum CatalogColumn: Int, CaseIterable, Sendable {
             .referringPhysicianName:
             .study
         case .sopInstanceUID, .sopClassUID, .instanceNumber, .contentDate, .contentTime, .acquisitionDate,
-            .acquisitionTime, .numberOfFrames, .rows, .columns:
+            .acquisitionTime, .numberOfFrames, .rows, .columns, .bitsAllocated:
             .instance
         default: .series
         }

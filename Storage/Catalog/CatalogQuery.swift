@@ -55,6 +55,8 @@ package struct CatalogQuery: Sendable {
     /// All of them must hold for one item of the Request Attributes Sequence.
     package var request: [(CatalogRequestField, CatalogMatch)] = []
     package var limit: Int?
+    /// Rows to leave out first.
+    package var offset = 0
 
     package init(level: CatalogLevel, organisation: String) {
         self.level = level

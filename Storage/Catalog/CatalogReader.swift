@@ -66,11 +66,14 @@ package final class CatalogReader {
     package func find(_ query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
         let organisation = try organisationID(query.organisation)
         var after: Int64 = 0
-        var remaining = query.limit ?? Int.max
+        var offset = query.offset
+        var remaining = (query.limit ?? Int.max).addingReportingOverflow(offset).partialValue.magnitude
         while remaining > 0 {
-            let limit = min(Self.chunkRows, remaining)
+            let limit = Int(min(UInt(Self.chunkRows), remaining))
             let found = try ids(query, after: after, limit: limit)
-            for page in stride(from: 0, to: found.count, by: Self.pageRows) {
+            let skipped = min(offset, found.count)
+            offset -= skipped
+            for page in stride(from: skipped, to: found.count, by: Self.pageRows) {
                 let rows = try found[page..<min(page + Self.pageRows, found.count)].compactMap { match in
                     try row(query.level, match.id, patient: match.patient, organisation)
                 }
@@ -78,8 +81,13 @@ package final class CatalogReader {
             }
             guard found.count == limit, let last = found.last else { return }
             after = last.id
-            remaining -= found.count
+            remaining -= UInt(found.count)
         }
+    }
+
+    /// How many rows match, counted up to `maximum`.
+    package func count(_ query: CatalogQuery, upTo maximum: Int) throws(CatalogError) -> Int {
+        try ids(query, after: 0, limit: maximum).count
     }
 
     private func ids(_ query: CatalogQuery, after: Int64, limit: Int) throws(CatalogError) -> [(

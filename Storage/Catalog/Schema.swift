@@ -2,7 +2,7 @@
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -48,6 +48,7 @@ enum Schema {
         CREATE INDEX study_date ON study(study_date, study_time);
         CREATE INDEX study_accession ON study(accession_number) WHERE accession_number IS NOT NULL;
         CREATE INDEX study_study_id ON study(study_id) WHERE study_id IS NOT NULL;
+        CREATE INDEX study_description ON study(study_description) WHERE study_description IS NOT NULL;
         CREATE INDEX study_referrer ON study(referring_physician_name_folded)
             WHERE referring_physician_name_folded IS NOT NULL;
         CREATE INDEX study_referrer_groups ON study(instr(referring_physician_name_folded, '='))
@@ -110,7 +111,7 @@ enum Schema {
             ('patient_name', 'patient_name_folded', '10000000 3 1'),
             ('study', 'study_uid', '10000000 1'), ('study', 'study_date', '10000000 3000 2'),
             ('study', 'study_accession', '10000000 2'), ('study', 'study_study_id', '10000000 20'),
-            ('study', 'study_referrer', '10000000 2000'), ('study', 'study_referrer_groups', '100000 10000'),
+            ('study', 'study_description', '10000000 1000'), ('study', 'study_referrer', '10000000 2000'), ('study', 'study_referrer_groups', '100000 10000'),
             ('study_patient', 'study_patient', '10000000 3 1'),
             ('study_patient', 'study_patient_study', '10000000 1 1'),
             ('study_content', 'study_content', '40000000 4 2 2 1'),

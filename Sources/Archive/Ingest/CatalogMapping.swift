@@ -20,6 +20,7 @@ package enum CatalogMapping {
         (.sopInstanceUID, .sopInstanceUID), (.sopClassUID, .sopClassUID), (.instanceNumber, .instanceNumber),
         (.contentDate, .contentDate), (.contentTime, .contentTime), (.acquisitionDate, .acquisitionDate),
         (.acquisitionTime, .acquisitionTime), (.numberOfFrames, .numberOfFrames), (.rows, .rows), (.columns, .columns),
+        (.bitsAllocated, .bitsAllocated),
     ]
 
     package static let columnOfTag = Dictionary(uniqueKeysWithValues: columns.map { ($0.tag, $0.column) })

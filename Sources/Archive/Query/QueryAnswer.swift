@@ -30,19 +30,35 @@ package struct QueryAnswer {
 
     /// The identifier, encoded in `transferSyntax`.
     package func encoded(_ row: CatalogRow, transferSyntax: TransferSyntax) -> [UInt8] {
-        var header: StoredValues?
         var fields = [Field(tag: .queryRetrieveLevel, vr: .cs, value: .text(levelName))]
         if keys.query.level > .patient {
             fields.append(Field(tag: .retrieveAETitle, vr: .ae, value: .text(retrieveAETitle)))
         }
-        for key in keys.returnKeys
-        where ![.specificCharacterSet, .queryRetrieveLevel, .retrieveAETitle].contains(key.tag)
-            && !key.tag.isGroupLength
-        {
-            fields.append(field(key, row, &header))
-        }
+        fields += self.fields(row)
         fields.sort { $0.tag < $1.tag }
         return encode(fields, transferSyntax)
+    }
+
+    /// The row as an object of the DICOM JSON Model.
+    /// - Parameter retrieveURL: where the row's object is fetched (0008,1190).
+    package func write(_ row: CatalogRow, retrieveURL: String, to writer: inout JSONAttributeWriter) {
+        var fields = self.fields(row)
+        fields.append(Field(tag: .specificCharacterSet, vr: .cs, value: .text("ISO_IR 192")))
+        fields.append(Field(tag: .retrieveURL, vr: .ur, value: .text(retrieveURL)))
+        fields.sort { $0.tag < $1.tag }
+        writer.beginDataSet()
+        Self.write(fields, &writer)
+        writer.endDataSet()
+    }
+
+    private func fields(_ row: CatalogRow) -> [Field] {
+        var header: StoredValues?
+        return keys.returnKeys.compactMap { key in
+            guard ![.specificCharacterSet, .queryRetrieveLevel, .retrieveAETitle, .retrieveURL].contains(key.tag),
+                !key.tag.isGroupLength
+            else { return nil }
+            return field(key, row, &header)
+        }
     }
 
     private var levelName: String {
@@ -148,15 +164,8 @@ package struct QueryAnswer {
         }
 
         private func littleEndian(_ bytes: [UInt8], _ vr: VR, _ isBigEndian: Bool) -> [UInt8] {
-            let size = vr.wordSize
-            guard isBigEndian, size > 1 else { return bytes }
-            var swapped = bytes
-            var index = 0
-            while index + size <= swapped.count {
-                swapped[index..<index + size].reverse()
-                index += size
-            }
-            return swapped
+            guard isBigEndian, vr.wordSize > 1 else { return bytes }
+            return bytes.withRawBytes { ByteOrder.swapped($0, wordSize: vr.wordSize) }
         }
     }
 
@@ -178,6 +187,24 @@ package struct QueryAnswer {
                 !field.vr.isAffectedByCharacterSet || text.utf8.allSatisfy { $0 < 0x80 } || set.encode(text) != nil
             case .bytes: true
             case .items(let items): items.allSatisfy { carries(set, $0) }
+            }
+        }
+    }
+
+    private static func write(_ fields: [Field], _ writer: inout JSONAttributeWriter) {
+        for field in fields {
+            switch field.value {
+            case .text(let text): writer.append(field.tag, field.vr, text: text)
+            case .bytes(let bytes):
+                bytes.withRawBytes { writer.append(field.tag, field.vr, $0, .utf8, isBigEndian: false) }
+            case .items(let items):
+                writer.beginSequence(field.tag)
+                for item in items {
+                    writer.beginItem()
+                    write(item, &writer)
+                    writer.endItem()
+                }
+                writer.endSequence()
             }
         }
     }

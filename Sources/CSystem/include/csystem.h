@@ -29,6 +29,9 @@ int csystem_accept(int listener, struct sockaddr *address, socklen_t *length);
 /// Starts writing back a range without waiting for it.
 int csystem_start_writeback(int file, off_t offset, off_t length);
 
+/// memmem: the first place of `needle` in `bytes`; NULL: nowhere.
+const void *csystem_find(const void *bytes, size_t length, const void *needle, size_t needle_length);
+
 /// Sets the name that `top -H` and `perf` show for the calling thread (15 bytes).
 void csystem_name_thread(const char *name);
 

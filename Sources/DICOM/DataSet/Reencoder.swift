@@ -76,12 +76,6 @@ package struct Reencoder {
 
     private mutating func append(_ bytes: UnsafeRawBufferPointer, _ wordSize: Int) {
         guard wordSize > 1 else { return writer.appendRaw(bytes) }
-        var swapped = [UInt8](bytes)
-        var index = 0
-        while index + wordSize <= swapped.count {
-            swapped[index..<index + wordSize].reverse()
-            index += wordSize
-        }
-        swapped.withUnsafeBytes { writer.appendRaw($0) }
+        ByteOrder.swapped(bytes, wordSize: wordSize).withRawBytes { writer.appendRaw($0) }
     }
 }

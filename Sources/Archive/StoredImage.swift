@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import BlobLog
+import DICOM
+import Platform
+
+/// The pixels of a stored instance, frame by frame. One thread at a time.
+package final class StoredImage {
+    package enum Failure: Error, CustomStringConvertible {
+        case noImage
+        case noSuchFrame(Int, of: Int)
+        /// The offset tables do not say where a frame begins, and its fragments do not either.
+        case framesUnknown
+        /// Rows, Columns and Frames promise more than there is.
+        case endsEarly(frame: Int)
+        case tooLarge
+
+        package var description: String {
+            switch self {
+            case .noImage: "This instance holds no image"
+            case .noSuchFrame(let number, let count): "There is no frame \(number); the instance has \(count)"
+            case .framesUnknown:
+                "The frames of this instance cannot be told apart: its offset tables and fragments do not match; fetch the whole instance"
+            case .endsEarly(let frame): "Frame \(frame) lies beyond the end of the instance's pixel data"
+            case .tooLarge: "The image is too large to be unpacked in memory; fetch the whole instance"
+            }
+        }
+    }
+
+    /// What a Deflated data set may inflate to in memory.
+    private static let inflatedMaximum = 1 << 30
+    private static let readAheadBytes: UInt64 = 1 << 20
+
+    package let header: DataSet
+    package let description: ImageDescription
+    package let transferSyntax: TransferSyntax
+    private let record: StoredRecord
+    private let place: StoredHeader.Place
+    private let inflated: [UInt8]?
+    private let buffer = ReadBuffer()
+    private var window: Range<UInt64> = 0..<0
+    private var windowBytes = UnsafeRawBufferPointer(start: nil, count: 0)
+
+    package init(_ record: StoredRecord) throws {
+        self.record = record
+        transferSyntax = TransferSyntax(uid: record.provenance[.transferSyntaxUID])
+        header = try StoredHeader.dataSet(record)
+        guard let description = ImageDescription(header) else { throw Failure.noImage }
+        self.description = description
+        let tags = [Tag.pixelData, .floatPixelData, .doubleFloatPixelData]
+        guard let tag = tags.first(where: { [header] in header[$0] != nil }),
+            let place = try StoredHeader.locate(record, AttributePath([], tag))
+        else { throw Failure.noImage }
+        self.place = place
+        inflated = transferSyntax.isDeflated ? try Self.inflate(record) : nil
+    }
+
+    package var isEncapsulated: Bool { place.isEncapsulated }
+
+    /// Reads a frame.
+    /// - Parameters:
+    ///   - number: from 1.
+    ///   - readsAhead: whether the frames behind it will be read too.
+    /// - Returns: native pixels in little endian, or the whole compressed bit stream.
+    package func frame(_ number: Int, readsAhead: Bool = false) throws -> [UInt8] {
+        guard number >= 1, number <= description.numberOfFrames else {
+            throw Failure.noSuchFrame(number, of: description.numberOfFrames)
+        }
+        return try isEncapsulated ? bitStream(number, readsAhead) : native(number, readsAhead)
+    }
+
+    // MARK: Native
+
+    private func native(_ number: Int, _ readsAhead: Bool) throws -> [UInt8] {
+        let bits = description.frameBits
+        let (first, overflow) = bits.multipliedReportingOverflow(by: UInt64(number - 1))
+        let length = UInt64(place.range.count)
+        guard !overflow, first <= length * 8, bits <= length * 8 - first else { throw Failure.endsEarly(frame: number) }
+        let range = first / 8..<(first + bits + 7) / 8
+        let start = UInt64(place.range.lowerBound)
+        var bytes = try read(start + range.lowerBound..<start + range.upperBound, readsAhead)
+        if place.isBigEndian, wordSize > 1 { bytes = bytes.withRawBytes { ByteOrder.swapped($0, wordSize: wordSize) } }
+        return first % 8 == 0 && bits % 8 == 0 ? bytes : Self.bits(bytes, from: Int(first % 8), count: Int(bits))
+    }
+
+    /// Bytes of one number in the pixel data: of a cell where it is that long, else by the VR.
+    private var wordSize: Int {
+        description.bitsAllocated > 16 ? Int(description.bitsAllocated) / 8 : place.vr == .ow ? 2 : place.vr.wordSize
+    }
+
+    /// Frames of single bits follow each other without a gap (PS3.5 section 8.1.1); the first pixel is the lowest bit.
+    private static func bits(_ bytes: [UInt8], from shift: Int, count: Int) -> [UInt8] {
+        var result = [UInt8](repeating: 0, count: (count + 7) / 8)
+        for index in result.indices {
+            let low = bytes[index] >> UInt8(shift)
+            let high = shift > 0 && index + 1 < bytes.count ? bytes[index + 1] << UInt8(8 - shift) : 0
+            result[index] = low | high
+        }
+        if count % 8 > 0 { result[result.count - 1] &= UInt8(1 << (count % 8)) - 1 }
+        return result
+    }
+
+    // MARK: Encapsulated
+
+    private func bitStream(_ number: Int, _ readsAhead: Bool) throws -> [UInt8] {
+        guard number <= record.index.frames.count else { throw Failure.framesUnknown }
+        let items = try read(record.index.frames[number - 1], readsAhead)
+        return try items.withRawBytes { bytes in
+            var stream: [UInt8] = []
+            stream.reserveCapacity(bytes.count)
+            var offset = 0
+            while offset + 8 <= bytes.count {
+                let length = Int(bytes.littleEndian(at: offset + 4, as: UInt32.self))
+                guard bytes.littleEndian(at: offset, as: UInt32.self) == 0xE000_FFFE, length <= bytes.count - offset - 8
+                else { throw Failure.framesUnknown }
+                stream.append(contentsOf: bytes.part(offset + 8..<offset + 8 + length))
+                offset += 8 + length
+            }
+            return stream
+        }
+    }
+
+    // MARK: Reading
+
+    private func read(_ range: Range<UInt64>, _ readsAhead: Bool) throws -> [UInt8] {
+        if let inflated {
+            guard range.upperBound <= UInt64(inflated.count) else { throw Failure.framesUnknown }
+            return Array(inflated[Int(range.lowerBound)..<Int(range.upperBound)])
+        }
+        guard range.count <= Self.inflatedMaximum else { throw Failure.tooLarge }
+        if !(range.lowerBound >= window.lowerBound && range.upperBound <= window.upperBound) {
+            let end = readsAhead ? max(range.upperBound, range.lowerBound + Self.readAheadBytes) : range.upperBound
+            window = range.lowerBound..<min(end, max(range.upperBound, UInt64(place.range.upperBound)))
+            windowBytes = try record.read(window, into: buffer)
+        }
+        let start = Int(range.lowerBound - window.lowerBound)
+        return [UInt8](windowBytes.part(start..<start + range.count))
+    }
+
+    private static func inflate(_ record: StoredRecord) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        let inflater = Inflater(maximumBytes: inflatedMaximum)
+        try record.forEachPiece(
+            in: record.dataSetOffset..<record.header.payloadLength,
+            { piece throws(LogError) in
+                do throws(DataSetError) {
+                    try inflater.inflate(piece) { part throws(DataSetError) in bytes.append(contentsOf: part) }
+                } catch { throw .damaged("blob \(record.header.blobID): \(error)") }
+            }, onError: { $0 })
+        return bytes
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+import Archive
+import BlobLog
+import Catalog
+import DICOM
+import HTTP
+import Platform
+
+/// DICOMweb (PS3.18): finds out what a request asks for and hands it to the service that does it.
+package final class DICOMwebService: Sendable {
+    package struct Settings: Sendable {
+        /// Path segments in front of `studies`.
+        package var root = ["dicom-web"]
+        package var wadoURI = ["wado"]
+        package var allowsDelete = false
+        /// Whose versions of instances clients get.
+        package var organisation = "default"
+        package var issuer = ""
+        package var aeTitle = "SNIMOK"
+
+        package init() {}
+    }
+
+    let archive: Archive
+    let settings: Settings
+
+    package init(_ archive: Archive, settings: Settings) {
+        self.archive = archive
+        self.settings = settings
+    }
+
+    /// The root as clients see it, for URLs in answers. Relative to the server where it does not say its name.
+    func rootURL(_ request: HTTPRequest) -> String {
+        let path = "/" + settings.root.joined(separator: "/")
+        guard let host = request.headers["Host"], !host.isEmpty,
+            host.utf8.allSatisfy({
+                ($0 >= 0x30 && $0 <= 0x5D) || ($0 >= 0x61 && $0 <= 0x7A) || $0 == 0x2D || $0 == 0x2E
+            })
+        else { return path }
+        let scheme = request.headers["X-Forwarded-Proto"] == "https" ? "https" : "http"
+        return "\(scheme)://\(host)\(path)"
+    }
+
+    /// Answers a request, if it is one of ours.
+    /// - Returns: false: the path is not below our roots.
+    package func handle(_ exchange: HTTPExchange) throws -> Bool {
+        let path = exchange.request.path
+        guard path.starts(with: settings.root) else { return false }
+        let rest = path.dropFirst(settings.root.count)
+        let resource = try ResourcePath(rest)
+        do { try dispatch(exchange, resource) } catch let error as ArchiveError { throw Self.problem(error) }
+        return true
+    }
+
+    private func dispatch(_ exchange: HTTPExchange, _ resource: ResourcePath) throws {
+        let method = exchange.request.method
+        switch method {
+        case "GET", "HEAD": try get(exchange, resource)
+        default: throw Self.notAllowed("GET, HEAD")
+        }
+    }
+
+    private func get(_ exchange: HTTPExchange, _ resource: ResourcePath) throws {
+        switch (resource.instance, resource.tail) {
+        case (nil, ["studies"]), (nil, ["series"]), (nil, ["instances"]):
+            try SearchService(self, exchange).run(resource)
+        case (_, ["metadata"]) where resource.selection != nil: try MetadataService(self, exchange).run(resource)
+        case (_, []) where resource.selection != nil: try RetrieveService(self, exchange).run(resource)
+        case (.some, let tail) where tail.count == 2 && tail[0] == "frames":
+            try FrameService(self, exchange).run(resource, list: tail[1])
+        case (.some, let tail) where tail.count == 2 && tail[0] == "bulkdata":
+            try BulkDataService(self, exchange).run(resource, path: tail[1])
+        default: throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")
+        }
+    }
+
+    static func notAllowed(_ methods: String) -> HTTPProblem {
+        HTTPProblem(
+            405, "This method is not allowed here; allowed: \(methods)", headers: HTTPHeaders([("Allow", methods)]))
+    }
+
+    /// The one place where errors of the archive become HTTP statuses.
+    static func problem(_ error: ArchiveError) -> HTTPProblem {
+        switch error {
+        case .outOfSpace: HTTPProblem(507, error.description)
+        case .mismatch, .notUnderstood: HTTPProblem(409, error.description)
+        case .failed, .log, .catalog: HTTPProblem(500, error.description)
+        }
+    }
+
+    /// The selected instances in the order of the disk; 404 if there are none.
+    func versions(_ resource: ResourcePath) throws -> [CatalogVersion] {
+        let versions = try archive.versions(resource.selection!, organisation: settings.organisation)
+        guard !versions.isEmpty else {
+            throw HTTPProblem(404, "The archive has no instance under these UIDs")
+        }
+        return versions
+    }
+
+    /// Where an instance is fetched.
+    func url(_ version: CatalogVersion, _ request: HTTPRequest) -> String {
+        "\(rootURL(request))/studies/\(version.studyInstanceUID)/series/\(version.seriesInstanceUID)/instances/\(version.sopInstanceUID)"
+    }
+}

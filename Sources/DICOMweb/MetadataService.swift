@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import Archive
+import BlobLog
+import CXXHash
+import Catalog
+import DICOM
+import HTTP
+import Platform
+
+/// The headers of a study, series or instance (PS3.18 section 10.4.1.1.2), read in the order of the disk and written
+/// straight into the answer; image bytes are not touched.
+struct MetadataService {
+    /// So much is gathered before it is written.
+    private static let writeBytes = 64 << 10
+    private let service: DICOMwebService
+    private let exchange: HTTPExchange
+
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+        self.service = service
+        self.exchange = exchange
+    }
+
+    func run(_ resource: ResourcePath) throws {
+        let format = try AttributeFormat.choose(Negotiation(exchange.request))
+        let versions = try service.versions(resource)
+        let root = service.rootURL(exchange.request)
+        let tag = EntityTag.make(versions, "\(format) \(root)")
+        var headers = HTTPHeaders([("ETag", tag), ("Cache-Control", "private, no-cache")])
+        headers.append("Vary", "Accept")
+        if EntityTag.matches(exchange.request.headers["If-None-Match"], tag) {
+            return exchange.respond(HTTPResponse(status: 304, headers: headers))
+        }
+        switch format {
+        case .json: try writeJSON(versions, headers)
+        case .xml: try writeXML(versions, headers)
+        }
+    }
+
+    private func writeJSON(_ versions: [CatalogVersion], _ headers: HTTPHeaders) throws {
+        var writer = JSONAttributeWriter()
+        // The first one is read before the answer begins, so that it can still be another.
+        try append(versions[0], to: &writer)
+        try exchange.begin(HTTPResponse(contentType: Media.json, headers: headers), length: nil)
+        try exchange.write("[")
+        for version in versions.dropFirst() {
+            try append(version, to: &writer)
+            if writer.bytes.count >= Self.writeBytes {
+                try exchange.write(writer.bytes)
+                writer.removeAll()
+            }
+        }
+        try exchange.write(writer.bytes)
+        try exchange.write("]\n")
+        exchange.finish()
+    }
+
+    private func append(_ version: CatalogVersion, to writer: inout JSONAttributeWriter) throws {
+        let record = try service.archive.record(of: version)
+        try StoredHeader.writeJSON(
+            record, bulkDataPrefix: service.url(version, exchange.request) + "/bulkdata/", to: &writer)
+    }
+
+    private func writeXML(_ versions: [CatalogVersion], _ headers: HTTPHeaders) throws {
+        throw HTTPProblem(501, "XML is not written yet; accept \(Media.json)")
+    }
+}
+
+/// Entity tags (RFC 9110 section 8.8.3) from the content's own addresses: without reading it.
+enum EntityTag {
+    static func make(_ versions: [CatalogVersion], _ representation: String) -> String {
+        var bytes = Array(representation.utf8)
+        for version in versions { bytes += version.blobID }
+        let low = XXH3_64bits(bytes, bytes.count)
+        let high = XXH3_64bits_withSeed(bytes, bytes.count, 1)
+        return "\"" + String(high, radix: 36) + String(low, radix: 36) + "\""
+    }
+
+    /// If-None-Match compares weakly (RFC 9110 section 13.1.2).
+    static func matches(_ header: String?, _ tag: String) -> Bool {
+        guard let header else { return false }
+        if header == "*" { return true }
+        return header.split(separator: ",").contains { part in
+            var text = part.drop { $0 == " " }
+            if text.hasPrefix("W/") { text = text.dropFirst(2) }
+            while text.last == " " { text.removeLast() }
+            return text == tag
+        }
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A request without its body.
+package struct HTTPRequest: Sendable {
+    package let method: String
+    /// The path's segments, percent-decoded; `/a/b` and `/a/b/` differ by an empty last one.
+    package let path: [String]
+    /// In the order of the request, percent-decoded.
+    package let query: [(name: String, value: String)]
+    package let headers: HTTPHeaders
+    /// The peer's numeric address.
+    package let peerAddress: String
+
+    package subscript(query name: String) -> String? { query.first { $0.name == name }?.value }
+
+    /// Splits and decodes a request target (RFC 3986 sections 2.1 and 3.3). Nil: an escape is broken, or what it stands
+    /// for is no text: a control character, a NUL, bytes that are no UTF-8.
+    package static func parse(target: String) -> (path: [String], query: [(name: String, value: String)])? {
+        var target = Substring(target)
+        // The absolute form is for proxies, but must be understood (RFC 9112 section 3.2.2).
+        if target.hasPrefix("http://") || target.hasPrefix("https://") {
+            guard let slashes = target.firstRange(of: "//") else { return nil }
+            let authority = target[slashes.upperBound...]
+            target = authority.firstIndex(of: "/").map { authority[$0...] } ?? "/"
+        }
+        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let first = parts.first, first.hasPrefix("/") else { return nil }
+        var path: [String] = []
+        for segment in first.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+            guard let text = decode(segment, plusIsSpace: false) else { return nil }
+            path.append(text)
+        }
+        var query: [(name: String, value: String)] = []
+        for item in (parts.count > 1 ? parts[1] : "").split(separator: "&") {
+            let pair = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = decode(pair[0], plusIsSpace: true),
+                let value = decode(pair.count > 1 ? pair[1] : "", plusIsSpace: true)
+            else { return nil }
+            query.append((name, value))
+        }
+        return (path, query)
+    }
+
+    private static func decode(_ text: Substring, plusIsSpace: Bool) -> String? {
+        var bytes: [UInt8] = []
+        var source = text.utf8.makeIterator()
+        while let byte = source.next() {
+            switch byte {
+            case UInt8(ascii: "%"):
+                guard let high = source.next().flatMap(hexadecimal), let low = source.next().flatMap(hexadecimal)
+                else { return nil }
+                bytes.append(high << 4 | low)
+            case UInt8(ascii: "+") where plusIsSpace: bytes.append(0x20)
+            default: bytes.append(byte)
+            }
+        }
+        guard !bytes.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return nil }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func hexadecimal(_ letter: UInt8) -> UInt8? {
+        switch letter {
+        case 0x30...0x39: letter - 0x30
+        case 0x41...0x46: letter - 0x41 + 10
+        case 0x61...0x66: letter - 0x61 + 10
+        default: nil
+        }
+    }
+}
+
+/// Header fields; names compare without regard to case.
+package struct HTTPHeaders: Sendable {
+    package private(set) var fields: [(name: String, value: String)] = []
+
+    package init(_ fields: [(name: String, value: String)] = []) { self.fields = fields }
+
+    package mutating func append(_ name: String, _ value: String) { fields.append((name, value)) }
+
+    /// All lines of a field, joined as RFC 9110 section 5.3 has it.
+    package subscript(name: String) -> String? {
+        let values = all(name)
+        return values.isEmpty ? nil : values.joined(separator: ", ")
+    }
+
+    package func all(_ name: String) -> [String] {
+        fields.filter { $0.name.utf8.count == name.utf8.count && $0.name.lowercased() == name.lowercased() }
+            .map(\.value)
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSystem
+import Glibc
+
+/// Reads a multipart body (RFC 2046 section 5.1) as it arrives, part by part, in memory that does not grow with it.
+package final class MultipartReader {
+    private static let bufferBytes = 256 << 10
+    private static let headMaximum = 16 << 10
+    private static let partsMaximum = 100_000
+
+    /// Fills the buffer; 0 at the end of the body.
+    private let source: (UnsafeMutableRawBufferPointer) throws -> Int
+    /// CR LF and two hyphens in front.
+    private let delimiter: [UInt8]
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferBytes, alignment: 64)
+    private var start = 0
+    private var end = 0
+    private var sourceEnded = false
+    private var isWithinPart = false
+    private var isAtEnd = false
+    private var parts = 0
+
+    /// - Parameter boundary: RFC 2046 allows 1 to 70 characters.
+    package init(boundary: String, source: @escaping (UnsafeMutableRawBufferPointer) throws -> Int) throws {
+        guard (1...70).contains(boundary.utf8.count) else {
+            throw HTTPProblem(400, "The boundary of the multipart body must have 1 to 70 characters (RFC 2046)")
+        }
+        self.source = source
+        delimiter = Array("\r\n--\(boundary)".utf8)
+        // The first delimiter may stand at the very beginning, without its line break.
+        buffer.copyBytes(from: [0x0D, 0x0A])
+        end = 2
+        isWithinPart = true
+    }
+
+    deinit { buffer.deallocate() }
+
+    /// Goes on to the next part, over what is left of this one.
+    /// - Returns: the part's header fields; nil: there is none.
+    package func nextPart() throws -> HTTPHeaders? {
+        if isWithinPart { try forEachPiece { _ in } }
+        guard !isAtEnd else { return nil }
+        parts += 1
+        guard parts <= Self.partsMaximum else {
+            throw HTTPProblem(413, "More than \(Self.partsMaximum) parts in one request; send them in several")
+        }
+        let headers = try readHead()
+        isWithinPart = true
+        return headers
+    }
+
+    /// Hands out the rest of the part's body.
+    package func forEachPiece(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        while isWithinPart {
+            if let place = find(delimiter) {
+                if place > start { try body(UnsafeRawBufferPointer(rebasing: buffer[start..<place])) }
+                start = place + delimiter.count
+                isWithinPart = false
+                return try leaveDelimiter()
+            }
+            // What may be the beginning of a delimiter is kept back.
+            let sure = max(start, end - delimiter.count + 1)
+            if sure > start { try body(UnsafeRawBufferPointer(rebasing: buffer[start..<sure])) }
+            start = sure
+            guard try fill() else { throw Self.endsEarly }
+        }
+    }
+
+    private static var endsEarly: HTTPProblem {
+        HTTPProblem(400, "The multipart body ends before its last boundary; nothing of the last part was kept")
+    }
+
+    /// Behind a delimiter: two hyphens end the body, a line break begins a part.
+    private func leaveDelimiter() throws {
+        while end - start < 2 { guard try fill() else { throw Self.endsEarly } }
+        if buffer[start] == 0x2D, buffer[start + 1] == 0x2D {
+            isAtEnd = true
+            // An epilogue says nothing (RFC 2046 section 5.1.1); it is read so that the connection can go on.
+            repeat { start = end } while try fill()
+            return
+        }
+        while true {
+            if let place = find([0x0D, 0x0A]) {
+                start = place + 2
+                return
+            }
+            guard end - start < Self.headMaximum, try fill() else { throw Self.endsEarly }
+        }
+    }
+
+    private func readHead() throws -> HTTPHeaders {
+        var headers = HTTPHeaders()
+        var bytes = 0
+        while true {
+            guard let place = find([0x0D, 0x0A]) else {
+                guard end - start < Self.headMaximum else { throw Self.headTooLong }
+                guard try fill() else { throw Self.endsEarly }
+                continue
+            }
+            let line = String(decoding: buffer[start..<place], as: UTF8.self)
+            bytes += place - start
+            guard bytes < Self.headMaximum else { throw Self.headTooLong }
+            if line.isEmpty {
+                // Left for the delimiter of an empty body; a body's bytes begin behind it.
+                start = place + 2
+                if starts(with: delimiter.dropFirst(2)) { start = place }
+                return headers
+            }
+            start = place + 2
+            guard let colon = line.firstIndex(of: ":") else {
+                throw HTTPProblem(400, "A header line of a part has no colon")
+            }
+            headers.append(
+                String(line[..<colon]), String(line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }))
+        }
+    }
+
+    private static var headTooLong: HTTPProblem { HTTPProblem(400, "The header of a part is longer than 16 KiB") }
+
+    private func starts(with bytes: ArraySlice<UInt8>) -> Bool {
+        while end - start < bytes.count { guard (try? fill()) == true else { return false } }
+        return buffer[start..<start + bytes.count].elementsEqual(bytes)
+    }
+
+    private func find(_ bytes: [UInt8]) -> Int? {
+        guard end > start, let found = csystem_find(buffer.baseAddress! + start, end - start, bytes, bytes.count)
+        else { return nil }
+        return found - UnsafeRawPointer(buffer.baseAddress!)
+    }
+
+    private func fill() throws -> Bool {
+        guard !sourceEnded else { return false }
+        if start > 0 {
+            memmove(buffer.baseAddress!, buffer.baseAddress! + start, end - start)
+            end -= start
+            start = 0
+        }
+        let count = try source(UnsafeMutableRawBufferPointer(rebasing: buffer[end...]))
+        sourceEnded = count == 0
+        end += count
+        return count > 0
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+import Archive
+import HTTP
+import Platform
+
+/// What monitoring asks: whether the archive lives, whether it stores, and its figures.
+struct OperationsPages: Sendable {
+    private let archive: Archive
+    private let metrics: Metrics
+
+    init(_ archive: Archive, _ metrics: Metrics) {
+        self.archive = archive
+        self.metrics = metrics
+    }
+
+    /// - Returns: false: the path is none of these.
+    func handle(_ exchange: HTTPExchange) throws -> Bool {
+        let path = exchange.request.path
+        guard path.count == 1, ["healthz", "readyz", "metrics"].contains(path[0]) else { return false }
+        guard ["GET", "HEAD"].contains(exchange.request.method) else {
+            throw HTTPProblem(405, "Only GET and HEAD here", headers: HTTPHeaders([("Allow", "GET, HEAD")]))
+        }
+        var response = self.response(path[0])
+        response.headers.append("Cache-Control", "no-store")
+        exchange.respond(response)
+        return true
+    }
+
+    private func response(_ page: String) -> HTTPResponse {
+        switch page {
+        case "healthz": HTTPResponse(contentType: "text/plain", text: "ok\n")
+        case "metrics": HTTPResponse(contentType: "text/plain; version=0.0.4", text: metrics.rendered())
+        default:
+            if let reason = archive.stopReason {
+                HTTPResponse(status: 503, contentType: "text/plain", text: "storing stopped: \(reason)\n")
+            } else {
+                HTTPResponse(contentType: "text/plain", text: "ready\n")
+            }
+        }
+    }
+}
