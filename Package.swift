@@ -24,6 +24,17 @@ let package = Package(
         .systemLibrary(
             name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
 
+        // The only C++: codecs and rendering, for the worker process alone.
+        .target(
+            name: "CCodecs", dependencies: ["CFreeType"],
+            cxxSettings: [.define("HAVE_CONFIG_H")],
+            linkerSettings: [
+                "dcmimage", "dcmimgle", "dcmjpeg", "dcmjpls", "dcmdata", "oflog", "ofstd", "openjp2", "openjph", "jpeg",
+                "png",
+            ].map { .linkedLibrary($0) }),
+
+        .systemLibrary(name: "CFreeType", pkgConfig: "freetype2", providers: [.apt(["libfreetype-dev"])]),
+
         // From the bottom upwards; imports go downwards only.
         module("Platform", ["CSystem"]),
         module("DICOM", ["Platform", "CZlib"]),
@@ -34,11 +45,13 @@ let package = Package(
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
         module("DIMSE", ["Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "BlobLog", "Catalog"]),
-        module("DICOMweb", ["Platform", "DICOM", "HTTP", "Archive", "BlobLog", "Catalog", "CXXHash"]),
+        module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
+        module("DICOMweb", ["Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash"]),
         module(
             "Server",
             [
-                "Platform", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "DIMSE", "DICOMweb", "BlobLog",
+                "Platform", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE", "DICOMweb",
+                "BlobLog",
                 "Catalog",
             ]),
         .executableTarget(name: "snimok", dependencies: ["Server"], swiftSettings: strict),
@@ -59,5 +72,6 @@ let package = Package(
         tests("DICOMNetworkTests", ["DICOMNetwork"]),
         tests("DICOMTests", ["DICOM", "Platform"]),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )

@@ -52,7 +52,8 @@ package enum StoredHeader {
     /// Where a value stands.
     package struct Place {
         package let vr: VR
-        /// In the payload; in the inflated data set of a Deflated one.
+        /// Where its element begins. Both in the payload; in the inflated data set of a Deflated one.
+        package let elementOffset: Int
         package let range: Range<Int>
         /// Fragments, with their item tags, up to and without the delimiter.
         package let isEncapsulated: Bool
@@ -72,14 +73,16 @@ package enum StoredHeader {
                 case .element(let header):
                     guard header.tag == path.tag, AttributePath(steps, header.tag) == path else { continue }
                     found = Place(
-                        vr: header.vr, range: header.valueRange, isEncapsulated: false, isBigEndian: cursor.isBigEndian)
+                        vr: header.vr, elementOffset: header.offset, range: header.valueRange, isEncapsulated: false,
+                        isBigEndian: cursor.isBigEndian)
                 case .encapsulated(let header):
                     guard let end = largeValueEnd(record, header.valueOffset) else {
                         throw .endsEarly(at: header.valueOffset)
                     }
                     if AttributePath(steps, header.tag) == path {
                         found = Place(
-                            vr: header.vr, range: header.valueOffset..<max(header.valueOffset, end - 8),
+                            vr: header.vr, elementOffset: header.offset,
+                            range: header.valueOffset..<max(header.valueOffset, end - 8),
                             isEncapsulated: true, isBigEndian: cursor.isBigEndian)
                     }
                     cursor.skipFragments(to: end)

@@ -26,8 +26,8 @@ package final class StoredImage {
         }
     }
 
-    /// What a Deflated data set may inflate to in memory.
-    private static let inflatedMaximum = 1 << 30
+    /// Of a frame in memory.
+    private static let frameMaximum = 1 << 30
     private static let readAheadBytes: UInt64 = 1 << 20
 
     package let header: DataSet
@@ -51,10 +51,13 @@ package final class StoredImage {
             let place = try StoredHeader.locate(record, AttributePath([], tag))
         else { throw Failure.noImage }
         self.place = place
-        inflated = transferSyntax.isDeflated ? try Self.inflate(record) : nil
+        inflated = transferSyntax.isDeflated ? try StoredValue.inflated(record) : nil
     }
 
     package var isEncapsulated: Bool { place.isEncapsulated }
+
+    /// Everything in front of the pixel data in Explicit VR Little Endian.
+    package func renderingHeader() throws -> [UInt8] { try StoredValue.headerBeforePixels(record, place) }
 
     /// Reads a frame.
     /// - Parameters:
@@ -126,7 +129,7 @@ package final class StoredImage {
             guard range.upperBound <= UInt64(inflated.count) else { throw Failure.framesUnknown }
             return Array(inflated[Int(range.lowerBound)..<Int(range.upperBound)])
         }
-        guard range.count <= Self.inflatedMaximum else { throw Failure.tooLarge }
+        guard range.count <= Self.frameMaximum else { throw Failure.tooLarge }
         if !(range.lowerBound >= window.lowerBound && range.upperBound <= window.upperBound) {
             let end = readsAhead ? max(range.upperBound, range.lowerBound + Self.readAheadBytes) : range.upperBound
             window = range.lowerBound..<min(end, max(range.upperBound, UInt64(place.range.upperBound)))
@@ -136,16 +139,4 @@ package final class StoredImage {
         return [UInt8](windowBytes.part(start..<start + range.count))
     }
 
-    private static func inflate(_ record: StoredRecord) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        let inflater = Inflater(maximumBytes: inflatedMaximum)
-        try record.forEachPiece(
-            in: record.dataSetOffset..<record.header.payloadLength,
-            { piece throws(LogError) in
-                do throws(DataSetError) {
-                    try inflater.inflate(piece) { part throws(DataSetError) in bytes.append(contentsOf: part) }
-                } catch { throw .damaged("blob \(record.header.blobID): \(error)") }
-            }, onError: { $0 })
-        return bytes
-    }
 }

@@ -20,23 +20,45 @@ struct BulkDataService {
             throw HTTPProblem(
                 400, "Bulk data is named by tags of eight hexadecimal digits, as 7FE00010 or 00081140.0.00091010")
         }
-        let record = try service.archive.record(of: service.versions(resource)[0])
+        let version = try service.versions(resource)[0]
+        let record = try service.archive.record(of: version)
         guard let place = try StoredHeader.locate(record, attribute) else {
             throw HTTPProblem(404, "The instance has no value at \(path)")
         }
-        throw HTTPProblem(501, "\(place)")
-    }
-}
-
-/// Frames (PS3.18 section 10.4.1.1.6).
-struct FrameService {
-    private let service: DICOMwebService
-    private let exchange: HTTPExchange
-
-    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
-        self.service = service
-        self.exchange = exchange
+        // Encapsulated pixel data is a list of frames, one part each.
+        if place.isEncapsulated {
+            let frames = try StoredImage(record).description.numberOfFrames
+            return try FrameService(service, exchange).run(
+                resource, list: (1...frames).map(String.init).joined(separator: ","))
+        }
+        let type = try Negotiation(exchange.request).choose(Self.offers)
+        let tag = EntityTag.make([version], "bulkdata \(path)")
+        try send(record, place, RangedResponse(exchange, type: Media.bytes, tag: tag), isMultipart: type)
     }
 
-    func run(_ resource: ResourcePath, list: String) throws { throw HTTPProblem(501, "") }
+    private static let offers: [(type: String, choice: Bool)] = [
+        (Media.multipart, true), (Media.bytes, false),
+    ]
+
+    private func send(
+        _ record: StoredRecord, _ place: StoredHeader.Place, _ response: RangedResponse, isMultipart: Bool
+    ) throws {
+        let isStoredAsIs =
+            !TransferSyntax(uid: record.provenance[.transferSyntaxUID]).isDeflated
+            && (!place.isBigEndian || place.vr.wordSize == 1)
+        let range = UInt64(place.range.lowerBound)..<UInt64(place.range.upperBound)
+        if isStoredAsIs, !isMultipart { return try response.send(record, range) }
+        if isStoredAsIs {
+            let writer = try MultipartWriter(exchange, type: Media.bytes)
+            try writer.beginPart(Media.bytes, length: UInt64(range.count))
+            try RetrieveService.send(record, range, ReadBuffer(), exchange)
+            return try writer.finish()
+        }
+        let bytes = try StoredValue.littleEndian(record, place)
+        if !isMultipart { return try response.send(bytes) }
+        let writer = try MultipartWriter(exchange, type: Media.bytes)
+        try writer.beginPart(Media.bytes, length: UInt64(bytes.count))
+        try writer.write(bytes)
+        try writer.finish()
+    }
 }

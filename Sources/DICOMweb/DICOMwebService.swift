@@ -4,6 +4,7 @@ import BlobLog
 import Catalog
 import DICOM
 import HTTP
+import Imaging
 import Platform
 
 /// DICOMweb (PS3.18): finds out what a request asks for and hands it to the service that does it.
@@ -22,10 +23,14 @@ package final class DICOMwebService: Sendable {
     }
 
     let archive: Archive
+    let transcoder: Transcoder
+    let previews: PreviewCache
     let settings: Settings
 
-    package init(_ archive: Archive, settings: Settings) {
+    package init(_ archive: Archive, _ transcoder: Transcoder, _ previews: PreviewCache, settings: Settings) {
         self.archive = archive
+        self.transcoder = transcoder
+        self.previews = previews
         self.settings = settings
     }
 
@@ -48,7 +53,7 @@ package final class DICOMwebService: Sendable {
         guard path.starts(with: settings.root) else { return false }
         let rest = path.dropFirst(settings.root.count)
         let resource = try ResourcePath(rest)
-        do { try dispatch(exchange, resource) } catch let error as ArchiveError { throw Self.problem(error) }
+        do { try dispatch(exchange, resource) } catch { throw Self.problem(error) }
         return true
     }
 
@@ -68,6 +73,13 @@ package final class DICOMwebService: Sendable {
         case (_, []) where resource.selection != nil: try RetrieveService(self, exchange).run(resource)
         case (.some, let tail) where tail.count == 2 && tail[0] == "frames":
             try FrameService(self, exchange).run(resource, list: tail[1])
+        case (_, ["rendered"]) where resource.selection != nil:
+            try RenderedService(self, exchange).run(resource, frames: nil, isThumbnail: false)
+        case (_, ["thumbnail"]) where resource.selection != nil:
+            try RenderedService(self, exchange).run(resource, frames: nil, isThumbnail: true)
+        case (.some, let tail)
+        where tail.count == 3 && tail[0] == "frames" && ["rendered", "thumbnail"].contains(tail[2]):
+            try RenderedService(self, exchange).run(resource, frames: tail[1], isThumbnail: tail[2] == "thumbnail")
         case (.some, let tail) where tail.count == 2 && tail[0] == "bulkdata":
             try BulkDataService(self, exchange).run(resource, path: tail[1])
         default: throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")
@@ -80,11 +92,17 @@ package final class DICOMwebService: Sendable {
     }
 
     /// The one place where errors of the archive become HTTP statuses.
-    static func problem(_ error: ArchiveError) -> HTTPProblem {
+    static func problem(_ error: any Error) -> any Error {
         switch error {
-        case .outOfSpace: HTTPProblem(507, error.description)
-        case .mismatch, .notUnderstood: HTTPProblem(409, error.description)
-        case .failed, .log, .catalog: HTTPProblem(500, error.description)
+        case ArchiveError.outOfSpace: HTTPProblem(507, "\(error)")
+        case ArchiveError.mismatch, ArchiveError.notUnderstood: HTTPProblem(409, "\(error)")
+        case StoredImage.Failure.noSuchFrame: HTTPProblem(404, "\(error)")
+        case StoredImage.Failure.noImage: HTTPProblem(406, "\(error)")
+        case is StoredImage.Failure: HTTPProblem(422, "\(error)")
+        case ImagingError.unsupported: HTTPProblem(406, "\(error)")
+        case ImagingError.malformed, ImagingError.tooLarge, ImagingError.decoderStopped: HTTPProblem(422, "\(error)")
+        case ImagingError.busy, ImagingError.failed: HTTPProblem(503, "\(error)")
+        default: error
         }
     }
 

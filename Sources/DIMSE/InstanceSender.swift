@@ -113,25 +113,21 @@ final class InstanceSender {
     }
 
     private func sendReencoded(_ record: StoredRecord, _ context: NegotiatedContext) throws(Failure) {
-        let source = TransferSyntax(uid: record.provenance[.transferSyntaxUID])
-        let sender = ReencodingSender(
-            association: association, contextID: context.id, from: source,
-            to: TransferSyntax(uid: context.transferSyntax), dataSetOffset: Int(record.dataSetOffset))
-        do throws(SendError) {
-            let range = record.dataSetOffset..<record.header.payloadLength
-            try record.forEachPiece(in: range, buffer: buffer) { bytes throws(SendError) in
-                try sender.take(bytes)
-            } onError: {
-                .log($0)
+        var hasBegun = false
+        do {
+            let dataSet = ReencodedDataSet(record, to: TransferSyntax(uid: context.transferSyntax))
+            try dataSet.forEachPiece(buffer: buffer) { bytes, isLast in
+                hasBegun = true
+                try association.sendDataSet(bytes, contextID: context.id, isLast: isLast)
             }
-            try sender.finish()
-        } catch { throw giveUp(error, hasBegun: sender.hasBegun) }
+        } catch { throw giveUp(error, hasBegun: hasBegun) }
     }
 
     /// Bytes that fail their checksum are never sent. What was begun cannot be taken back within a message, so then the
     /// association ends.
-    private func giveUp(_ error: SendError, hasBegun: Bool) -> Failure {
-        if case .transport(let error) = error { return .transport(error) }
+    private func giveUp(_ error: any Error, hasBegun: Bool) -> Failure {
+        if let error = error as? TransportError { return .transport(error) }
+        if case .transport(let error)? = error as? SendError { return .transport(error) }
         Log.error("stored instance cannot be sent", ["association": "\(association.id)", "why": "\(error)"])
         guard hasBegun else {
             association.discardQueued()
@@ -144,72 +140,5 @@ final class InstanceSender {
 
 private enum SendError: Error {
     case log(LogError)
-    case dataSet(DataSetError)
     case transport(TransportError)
-}
-
-/// Re-encodes pieces as they are read and sends what comes out.
-private final class ReencodingSender {
-    private let association: Association
-    private let contextID: UInt8
-    private var reencoder: Reencoder
-    private let inflater: Inflater?
-    /// Bytes of the data set that are not used up yet.
-    private var window: [UInt8] = []
-    private var windowOffset: Int
-    private var output: [UInt8] = []
-    private(set) var hasBegun = false
-
-    init(
-        association: Association, contextID: UInt8, from source: TransferSyntax, to target: TransferSyntax,
-        dataSetOffset: Int
-    ) {
-        self.association = association
-        self.contextID = contextID
-        inflater = source.isDeflated ? Inflater(maximumBytes: 4 << 30) : nil
-        windowOffset = source.isDeflated ? 0 : dataSetOffset
-        reencoder = Reencoder(from: source, to: target, position: windowOffset)
-    }
-
-    func take(_ bytes: UnsafeRawBufferPointer) throws(SendError) {
-        guard let inflater else { return try consume(bytes, isLast: false) }
-        var failure: SendError?
-        do throws(DataSetError) {
-            try inflater.inflate(bytes) { piece throws(DataSetError) in
-                guard failure == nil else { return }
-                do throws(SendError) { try consume(piece, isLast: false) } catch { failure = error }
-            }
-        } catch { throw .dataSet(error) }
-        if let failure { throw failure }
-    }
-
-    func finish() throws(SendError) {
-        try consume(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true)
-        guard reencoder.isComplete else { throw .dataSet(.endsEarly(at: windowOffset)) }
-        try send(isLast: true)
-    }
-
-    private func consume(_ bytes: UnsafeRawBufferPointer, isLast: Bool) throws(SendError) {
-        window.append(contentsOf: bytes)
-        do {
-            output += try window.withRawBytes { bytes throws(DataSetError) in
-                try reencoder.consume(ByteWindow(bytes, offset: windowOffset, isLast: isLast))
-            }
-        } catch { throw .dataSet(error) }
-        let used = min(max(0, reencoder.position - windowOffset), window.count)
-        window.removeFirst(used)
-        windowOffset += used
-        // The last piece is held back until it is known to be the last.
-        if output.count >= 1 << 20 { try send(isLast: false) }
-    }
-
-    private func send(isLast: Bool) throws(SendError) {
-        hasBegun = true
-        do {
-            try output.withRawBytes { bytes throws(TransportError) in
-                try association.sendDataSet(bytes, contextID: contextID, isLast: isLast)
-            }
-        } catch { throw .transport(error) }
-        output.removeAll(keepingCapacity: true)
-    }
 }

@@ -39,6 +39,7 @@ final class HandlerThreads: Sendable {
 
     private func loop() {
         while let work = next() { work() }
+        state.update { $0.threads -= 1 }
     }
 
     private func next() -> (@Sendable () -> Void)? {
@@ -50,7 +51,6 @@ final class HandlerThreads: Sendable {
             }
             guard state.isStopping || state.idle > Self.idleMaximum else { return nil }
             state.idle -= 1
-            state.threads -= 1
             return .some(nil)
         } ?? nil
     }

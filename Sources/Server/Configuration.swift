@@ -6,6 +6,7 @@ import DIMSE
 import FoundationEssentials
 import Glibc
 import HTTP
+import Imaging
 import Platform
 import Transport
 
@@ -48,6 +49,21 @@ package struct Configuration: Codable, Sendable {
         package var allowDelete = false
     }
 
+    package struct WebSection: Codable, Sendable {
+        /// The folder of a built OHIF, served under /ohif/; empty: none.
+        package var ohifDirectory = ""
+    }
+
+    package struct ImagingSection: Codable, Sendable {
+        /// Decoder processes; 0: one for each processor.
+        package var workers = 0
+        package var memoryMiB: UInt64 = 1024
+        package var cpuSeconds: UInt32 = 30
+        package var wallSeconds = 60.0
+        /// Pictures kept on disk.
+        package var cacheMiB: UInt64 = 512
+    }
+
     package struct StorageSection: Codable, Sendable {
         package var segmentMiB: UInt64 = 1024
         package var largeObjectMiB = 4
@@ -77,6 +93,8 @@ package struct Configuration: Codable, Sendable {
     package var dicom = DICOMSection()
     package var http = HTTPSection()
     package var dicomweb = DICOMwebSection()
+    package var web = WebSection()
+    package var imaging = ImagingSection()
     package var storage = StorageSection()
     package var query = QuerySection()
     package var peers: [PeerSection] = []
@@ -252,6 +270,15 @@ extension Configuration {
         settings.organisation = organisation
         settings.issuer = issuer
         settings.aeTitle = aeTitle
+        return settings
+    }
+
+    package var codecSettings: CodecPool.Settings {
+        var settings = CodecPool.Settings()
+        settings.workers = imaging.workers > 0 ? imaging.workers : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        settings.memoryBytes = imaging.memoryMiB << 20
+        settings.cpuSeconds = imaging.cpuSeconds
+        settings.wallSeconds = imaging.wallSeconds
         return settings
     }
 

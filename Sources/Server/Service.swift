@@ -6,6 +6,7 @@ import DICOMweb
 import DIMSE
 import Glibc
 import HTTP
+import Imaging
 import Platform
 import Transport
 
@@ -15,6 +16,7 @@ package final class Service {
     private let acceptor: Acceptor
     private let http: HTTPServer?
     private let metrics: Metrics
+    private let codecs: CodecPool
     package let directory: DataDirectory
 
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
@@ -30,13 +32,14 @@ package final class Service {
                 "data": configuration.data, "replayed": "\(report.replayed)", "cutBytes": "\(report.cutBytes)",
                 "milliseconds": "\(report.nanoseconds / 1_000_000)",
             ])
+        codecs = CodecPool(configuration.codecSettings, metrics: metrics)
         let server = DIMSEServer(archive, settings: configuration.serviceSettings, metrics: metrics)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
         if listens {
             endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0)
         }
         acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
-        http = listens ? try Self.startHTTP(configuration, metrics, archive) : nil
+        http = listens ? try Self.startHTTP(configuration, metrics, archive, Transcoder(codecs)) : nil
         registerGauges()
         try acceptor.run()
     }
@@ -48,13 +51,16 @@ package final class Service {
     package func stop() {
         http?.stop()
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }
+        codecs.stop()
         archive.close()
     }
 
-    private static func startHTTP(_ configuration: Configuration, _ metrics: Metrics, _ archive: Archive) throws
-        -> HTTPServer
-    {
-        let dicomweb = DICOMwebService(archive, settings: configuration.dicomwebSettings)
+    private static func startHTTP(
+        _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ transcoder: Transcoder
+    ) throws -> HTTPServer {
+        let previews = try PreviewCache(
+            directory: "\(configuration.data)/previews", maximumBytes: configuration.imaging.cacheMiB << 20)
+        let dicomweb = DICOMwebService(archive, transcoder, previews, settings: configuration.dicomwebSettings)
         let operations = OperationsPages(archive, metrics)
         return try HTTPServer(
             host: configuration.http.bind, port: UInt16(configuration.http.port), settings: configuration.httpSettings()

@@ -32,6 +32,12 @@ int csystem_start_writeback(int file, off_t offset, off_t length);
 /// memmem: the first place of `needle` in `bytes`; NULL: nowhere.
 const void *csystem_find(const void *bytes, size_t length, const void *needle, size_t needle_length);
 
+/// Starts `path` with two arguments and `descriptor` as its descriptor 3; everything else is closed but 0 to 2. Returns the
+/// process id or a negated errno.
+long csystem_spawn_worker(const char *path, const char *first, const char *second, int descriptor);
+/// Lets a process of ours use so many seconds of the processor more.
+int csystem_limit_cpu(pid_t process, unsigned long seconds);
+
 /// Sets the name that `top -H` and `perf` show for the calling thread (15 bytes).
 void csystem_name_thread(const char *name);
 

@@ -10,9 +10,17 @@ package struct Reencoder {
     /// The value that is being copied, as far as it is still to come.
     private var value: (range: Range<Int>, wordSize: Int, isKept: Bool)?
     private var padding: UInt8?
+    /// Top-level elements to be written in place of those that are there, or where they belong; in tag order.
+    private var replacements: ArraySlice<DataSet.Element>
+    private var depth = 0
     package private(set) var isComplete = false
 
-    package init(from source: TransferSyntax, to target: TransferSyntax, position: Int) {
+    /// - Parameter replacements: top-level elements, their values in the target's byte order, to be written in place of
+    ///   those that are there or where they belong.
+    package init(
+        from source: TransferSyntax, to target: TransferSyntax, position: Int, replacements: [DataSet.Element] = []
+    ) {
+        self.replacements = replacements.sorted { $0.tag < $1.tag }[...]
         cursor = ElementCursor(transferSyntax: source, position: position)
         writer = DataSetWriter(transferSyntax: target)
         targetIsBigEndian = target.isBigEndian
@@ -34,27 +42,45 @@ package struct Reencoder {
             }
             switch try cursor.next(in: window) {
             case .element(let header): begin(header)
-            case .sequence(let header): writer.beginSequence(header.tag)
+            case .sequence(let header):
+                if depth == 0 { _ = writeReplacements(before: header.tag) }
+                depth += 1
+                writer.beginSequence(header.tag)
             case .itemStart: writer.beginItem()
             case .itemEnd: writer.endItem()
-            case .sequenceEnd: writer.endSequence()
+            case .sequenceEnd:
+                depth -= 1
+                writer.endSequence()
             case .encapsulated(let header): throw .unexpectedItem(header.tag, at: header.offset)
             case .fragment, .encapsulatedEnd: break
             case .needsMore: return writer.bytes
-            case .end: isComplete = true
+            case .end:
+                _ = writeReplacements(before: Tag(.max))
+                isComplete = true
             }
         }
         return writer.bytes
     }
 
     private mutating func begin(_ header: ElementHeader) {
-        let isKept = !header.tag.isGroupLength && header.tag.group != 0xFFFE
+        var isKept = !header.tag.isGroupLength && header.tag.group != 0xFFFE
+        if depth == 0, writeReplacements(before: header.tag) { isKept = false }
         if isKept {
             let length = header.length ?? 0
             writer.appendHeader(header.tag, header.vr, length: UInt32(length + (length & 1)))
             padding = length & 1 == 1 ? (header.vr.isText && header.vr != .ui ? 0x20 : 0) : nil
         }
         value = (header.valueRange, cursor.isBigEndian != targetIsBigEndian ? header.vr.wordSize : 1, isKept)
+    }
+
+    /// - Returns: whether the element of this tag was among them.
+    private mutating func writeReplacements(before tag: Tag) -> Bool {
+        while let next = replacements.first, next.tag <= tag {
+            replacements.removeFirst()
+            writer.append(next.tag, next.vr, next.value)
+            if next.tag == tag { return true }
+        }
+        return false
     }
 
     /// - Returns: whether the value is complete.

@@ -35,6 +35,13 @@ package struct ImageDescription: Equatable, Sendable {
         guard (1...4).contains(samplesPerPixel), (1...64).contains(bitsAllocated) else { return nil }
     }
 
+    /// One grey frame of 8 bits, for what fills the rest in.
+    package init(rows: UInt16, columns: UInt16) {
+        (self.rows, self.columns, samplesPerPixel, numberOfFrames) = (rows, columns, 1, 1)
+        (bitsAllocated, bitsStored, highBit, pixelRepresentation, planarConfiguration) = (8, 8, 7, 0, 0)
+        photometricInterpretation = "MONOCHROME2"
+    }
+
     /// Bits of one native frame; at most 2³² · 4 · 64, so that 64 bits hold it (THREATS: overflow of the product).
     package var frameBits: UInt64 {
         // Chroma of YBR_FULL_422 is halved along the rows (PS3.3 section C.7.6.3.1.2).

@@ -3,6 +3,7 @@ import Archive
 import BlobLog
 import FoundationEssentials
 import Glibc
+import Imaging
 import Platform
 
 /// The exit codes of all subcommands; documented in README.
@@ -40,6 +41,10 @@ package enum CommandLineTool {
             }
             print(help)
             return ExitCode.success.rawValue
+        }
+        // Started by the archive itself, for its decoders; nobody else has a use for it.
+        if name == "codec-worker" {
+            return CodecWorker.run(memoryBytes: arguments.dropFirst().first.flatMap { UInt64($0) } ?? 1 << 30)
         }
         guard let command = subcommands.first(where: { $0.name == name }) else {
             complain("unknown subcommand \(name); see snimok --help")

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// The grayscale pipeline (PS3.3 section C.7.6.3, C.11.1, C.11.2; PS3.4 annex N): stored value, Modality LUT, VOI LUT,
+// 8-bit grey. Not DicomImage's, which knows neither LINEAR_EXACT nor functional groups, and is slower than one table.
+#include "render.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace ccodecs {
+
+namespace {
+
+/// Reads stored values out of their cells.
+class Cells {
+public:
+    Cells(const ccodecs_image &image, const uint8_t *frame)
+        : frame(frame), bytes(image.bits_allocated / 8), shift(image.high_bit + 1u - image.bits_stored),
+          stored(image.bits_stored), isSigned(image.pixel_representation == 1) {}
+
+    int64_t value(size_t index) const {
+        uint32_t cell = 0;
+        std::memcpy(&cell, frame + index * bytes, bytes);
+        return meaning(cell);
+    }
+    int64_t meaning(uint32_t cell) const {
+        cell >>= shift;
+        if (stored < 32) cell &= (uint32_t(1) << stored) - 1;
+        if (!isSigned) return cell;
+        return stored == 32 ? int32_t(cell) : int64_t(int32_t(cell << (32 - stored)) >> (32 - stored));
+    }
+    int64_t lowest() const { return isSigned ? -(int64_t(1) << (stored - 1)) : 0; }
+    int64_t highest() const { return (int64_t(1) << (isSigned ? stored - 1 : stored)) - 1; }
+
+private:
+    const uint8_t *frame;
+    size_t bytes;
+    unsigned shift, stored;
+    bool isSigned;
+};
+
+struct Modality {
+    std::optional<Table> table;
+    double slope = 1, intercept = 0;
+
+    double operator()(double stored) const { return table ? double((*table)(stored)) : stored * slope + intercept; }
+};
+
+/// PS3.3 section C.11.2.1.2 and C.11.2.1.3, to 0 ... 1.
+double windowed(const Window &window, double value) {
+    switch (window.function) {
+    case CCODECS_SIGMOID: return 1 / (1 + std::exp(-4 * (value - window.center) / window.width));
+    case CCODECS_LINEAR_EXACT: return (value - window.center) / window.width + 0.5;
+    default: break;
+    }
+    double half = (window.width - 1) / 2, middle = window.center - 0.5;
+    if (value <= middle - half) return 0;
+    if (value > middle + half) return 1;
+    return (value - middle) / (window.width - 1) + 0.5;
+}
+
+struct VOI {
+    std::optional<Window> window;
+    std::optional<Table> table;
+    bool inverts = false;
+
+    uint8_t operator()(double value) const {
+        double shown = table ? (*table)(value) / double((1u << table->bits) - 1) : windowed(*window, value);
+        shown = std::clamp(shown, 0.0, 1.0);
+        return static_cast<uint8_t>((inverts ? 1 - shown : shown) * 255 + 0.5);
+    }
+};
+
+Window spanning(double low, double high) {
+    if (low > high) std::swap(low, high);
+    if (low == high) return {CCODECS_LINEAR_EXACT, low + 0.5, 1};
+    return {CCODECS_LINEAR_EXACT, (low + high) / 2, high - low};
+}
+
+/// Calls with each stored value of the frame, with up to 16 bits once with each that occurs.
+template <typename Body>
+void forEachValue(const ccodecs_image &image, const uint8_t *frame, const Cells &cells, Body body) {
+    size_t count = pixelCount(image);
+    if (image.bits_allocated > 16) {
+        for (size_t index = 0; index < count; index++) body(cells.value(index));
+        return;
+    }
+    std::vector<uint8_t> occurs(size_t(1) << image.bits_allocated);
+    if (image.bits_allocated == 8) {
+        for (size_t index = 0; index < count; index++) occurs[frame[index]] = 1;
+    } else {
+        for (size_t index = 0; index < count; index++) {
+            uint16_t cell;
+            std::memcpy(&cell, frame + 2 * index, 2);
+            occurs[cell] = 1;
+        }
+    }
+    for (size_t cell = 0; cell < occurs.size(); cell++)
+        if (occurs[cell] != 0) body(cells.meaning(uint32_t(cell)));
+}
+
+/// From the darkest to the brightest pixel, without padding (PS3.3 section C.7.5.1.1.2).
+Window automatic(
+    const ccodecs_image &image, const uint8_t *frame, const Cells &cells, const Modality &modality, const Header &header) {
+    // Up to 8 bits hold what is to be shown as it is: photographs, screens, masks.
+    if (image.bits_stored <= 8) return spanning(modality(double(cells.lowest())), modality(double(cells.highest())));
+    int64_t from = 1, to = 0;
+    if (auto padding = header.padding(); padding && image.bits_allocated <= 16) {
+        from = cells.meaning(padding->first);
+        to = cells.meaning(padding->second);
+        if (from > to) std::swap(from, to);
+    }
+    double least = std::numeric_limits<double>::infinity(), most = -least;
+    forEachValue(image, frame, cells, [&](int64_t value) {
+        if (value >= from && value <= to) return;
+        double shown = modality(double(value));
+        least = std::min(least, shown);
+        most = std::max(most, shown);
+    });
+    return least > most ? spanning(0, 0) : spanning(least, most);
+}
+
+VOI choose(
+    const ccodecs_image &image, const uint8_t *frame, const Cells &cells, const Modality &modality, const Header &header,
+    const ccodecs_rendering &options) {
+    VOI voi;
+    if (options.has_window) {
+        voi.window = Window{options.window_function, options.window_center, options.window_width};
+    } else if (!(voi.window = header.window())) {
+        bool isSigned = modality(double(cells.lowest())) < 0 || modality(double(cells.highest())) < 0;
+        if (!(voi.table = header.voiTable(isSigned))) voi.window = automatic(image, frame, cells, modality, header);
+    }
+    voi.inverts = is(image, "MONOCHROME1");
+    return voi;
+}
+
+/// One table for every cell there can be: bits that mean nothing are in it too, so a pixel costs one load.
+void lookUp(const ccodecs_image &image, const uint8_t *frame, const Cells &cells, const Modality &modality, const VOI &voi, Picture &picture) {
+    size_t count = pixelCount(image), possible = size_t(1) << image.bits_allocated, used = size_t(1) << image.bits_stored;
+    unsigned shift = image.high_bit + 1u - image.bits_stored;
+    std::vector<uint8_t> shown(used), table(possible);
+    for (size_t value = 0; value < used; value++) shown[value] = voi(modality(double(cells.meaning(uint32_t(value << shift)))));
+    for (size_t cell = 0; cell < possible; cell++) table[cell] = shown[cell >> shift & (used - 1)];
+    uint8_t *to = picture.pixels.data();
+    if (image.bits_allocated == 8) {
+        for (size_t index = 0; index < count; index++) to[index] = table[frame[index]];
+        return;
+    }
+    for (size_t index = 0; index < count; index++) {
+        uint16_t cell;
+        std::memcpy(&cell, frame + 2 * index, 2);
+        to[index] = table[cell];
+    }
+}
+
+}  // namespace
+
+Picture renderMonochrome(
+    const ccodecs_image &image, const uint8_t *frame, const Header &header, const ccodecs_rendering &options,
+    std::optional<Window> &used) {
+    Cells cells(image, frame);
+    Modality modality{header.modalityTable(image.pixel_representation == 1), header.rescaleSlope(), header.rescaleIntercept()};
+    VOI voi = choose(image, frame, cells, modality, header, options);
+    used = voi.window;
+    Picture picture(image.columns, image.rows, 1);
+    if (image.bits_allocated <= 16) {
+        lookUp(image, frame, cells, modality, voi, picture);
+    } else {
+        size_t count = pixelCount(image);
+        for (size_t index = 0; index < count; index++)
+            picture.pixels.data()[index] = voi(modality(double(cells.value(index))));
+    }
+    return picture;
+}
+
+}  // namespace ccodecs

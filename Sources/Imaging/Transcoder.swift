@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import Archive
+import DICOM
+import Platform
+
+/// Frames from one transfer syntax into another, and pictures of them, in worker processes.
+package final class Transcoder: Sendable {
+    private let pool: CodecPool
+
+    package init(_ pool: CodecPool) { self.pool = pool }
+
+    private static let decodable: Set<String> = [
+        "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70",
+        "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91",
+        "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203", "1.2.840.10008.1.2.5",
+    ]
+    private static let encodable: Set<String> = [
+        "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5",
+    ]
+
+    /// Whether frames stored in one syntax can be given in another, as far as the syntaxes tell.
+    package func canMake(_ target: TransferSyntax, from source: TransferSyntax) -> Bool {
+        if target == source { return true }
+        guard source.isUncompressed || Self.decodable.contains(source.uid) else { return false }
+        return target == .explicitVRLittleEndian || Self.encodable.contains(target.uid)
+            || (source.isUncompressed && target.isUncompressed)
+    }
+
+    /// - Returns: the frame and how its pixels are described now.
+    package func transcode(
+        _ frame: [UInt8], _ image: ImageDescription, from source: TransferSyntax, to target: TransferSyntax,
+        quality: UInt32 = 90
+    ) throws -> (bytes: [UInt8], image: ImageDescription) {
+        var request = CodecMessage()
+        request.append(CodecOperation.transcode.rawValue)
+        request.append(source.uid)
+        request.append(target.uid)
+        request.append(quality)
+        request.append(image)
+        request.append(frame)
+        var reply = try pool.withWorker { try $0.call(request) }
+        return try broken {
+            let described = try reply.image(like: image)
+            return (try reply.data(), described)
+        }
+    }
+
+    /// A picture of one frame.
+    /// - Parameters:
+    ///   - frame: as stored.
+    ///   - number: its number, from 1.
+    ///   - header: everything in front of the pixel data, in Explicit VR Little Endian.
+    package func render(
+        _ frame: [UInt8], number: Int, header: [UInt8], _ image: ImageDescription, from source: TransferSyntax,
+        _ options: RenderingOptions
+    ) throws -> RenderedPicture {
+        var request = CodecMessage()
+        request.append(CodecOperation.render.rawValue)
+        Self.append(frame, number, header, image, source, options, to: &request)
+        var reply = try pool.withWorker { try $0.call(request) }
+        return try broken {
+            RenderedPicture(
+                bytes: [], width: Int(try reply.number()), height: Int(try reply.number()),
+                samples: Int(try reply.number())
+            ).with(try reply.data())
+        }
+    }
+
+    /// An animated GIF.
+    /// - Parameter frame: gives the stored frame of a number.
+    package func animate(
+        _ numbers: [Int], delayMilliseconds: UInt32, header: [UInt8], _ image: ImageDescription,
+        from source: TransferSyntax, _ options: RenderingOptions, frame: (Int) throws -> [UInt8]
+    ) throws -> [UInt8] {
+        var options = options
+        options.format = .raw
+        let first = try frame(numbers[0])
+        let picture = try render(first, number: numbers[0], header: header, image, from: source, options)
+        return try pool.withWorker { worker in
+            var begin = CodecMessage()
+            begin.append(CodecOperation.beginAnimation.rawValue)
+            begin.append(UInt32(picture.width))
+            begin.append(UInt32(picture.height))
+            _ = try worker.call(begin)
+            for number in numbers {
+                var add = CodecMessage()
+                add.append(CodecOperation.addToAnimation.rawValue)
+                add.append(delayMilliseconds)
+                Self.append(try frame(number), number, header, image, source, options, to: &add)
+                _ = try worker.call(add)
+            }
+            var finish = CodecMessage()
+            finish.append(CodecOperation.finishAnimation.rawValue)
+            var reply = try worker.call(finish)
+            return try broken { try reply.data() }
+        }
+    }
+
+    private static func append(
+        _ frame: [UInt8], _ number: Int, _ header: [UInt8], _ image: ImageDescription, _ source: TransferSyntax,
+        _ options: RenderingOptions, to request: inout CodecMessage
+    ) {
+        request.append(source.uid)
+        request.append(image)
+        request.append(options.format.rawValue)
+        request.append(options.quality)
+        request.append(UInt32(clamping: number))
+        request.append(options.viewportWidth)
+        request.append(options.viewportHeight)
+        for value in options.region { request.append(value) }
+        request.append(options.window == nil ? 0 : 1 as UInt32)
+        request.append((options.window?.function ?? .linear).rawValue)
+        request.append(options.window?.center ?? 0)
+        request.append(options.window?.width ?? 0)
+        request.append(options.showsOverlays ? 1 : 0 as UInt32)
+        request.append(options.annotation)
+        request.append(header)
+        request.append(frame)
+    }
+
+    private func broken<Result>(_ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch is CodecMessage.Broken {
+            throw ImagingError.decoderStopped("the decoder answered nonsense")
+        }
+    }
+}
+
+extension RenderedPicture {
+    fileprivate func with(_ bytes: [UInt8]) -> RenderedPicture {
+        RenderedPicture(bytes: bytes, width: width, height: height, samples: samples)
+    }
+}
