@@ -44,9 +44,11 @@ let package = Package(
         module("Transport", ["Platform", "DICOMNetwork", "CSystem"]),
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
-        module("DIMSE", ["Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "BlobLog", "Catalog"]),
+        module(
+            "DIMSE", ["Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog"]),
         module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
-        module("DICOMweb", ["Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash"]),
+        module(
+            "DICOMweb", ["Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash", "CZlib"]),
         module(
             "Server",
             [

@@ -24,6 +24,16 @@ package enum ArchiveError: Error, CustomStringConvertible {
         }
     }
 
+    /// Failure Reason (0008,1197) and status of C-STORE (PS3.4 table B.2-1).
+    package var storageStatus: UInt16 {
+        switch self {
+        case .outOfSpace: 0xA700
+        case .mismatch: 0xA900
+        case .notUnderstood: 0xC000
+        case .failed, .log, .catalog: 0x0110
+        }
+    }
+
     package var description: String {
         switch self {
         case .outOfSpace: "Out of disk space; nothing stored, send again later"

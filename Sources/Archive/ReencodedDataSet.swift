@@ -14,8 +14,11 @@ package final class ReencodedDataSet {
     private var windowOffset: Int
     private var output: [UInt8] = []
 
-    package init(_ record: StoredRecord, to target: TransferSyntax) {
-        let source = TransferSyntax(uid: record.provenance[.transferSyntaxUID])
+    /// - Parameter ignoringEncapsulation: the data set has no pixel data, so that an encapsulated syntax is but Explicit VR
+    ///   Little Endian (PS3.5 section A.4).
+    package init(_ record: StoredRecord, to target: TransferSyntax, ignoringEncapsulation: Bool = false) {
+        let stored = TransferSyntax(uid: record.provenance[.transferSyntaxUID])
+        let source = ignoringEncapsulation && stored.isEncapsulated ? .explicitVRLittleEndian : stored
         self.record = record
         inflater = source.isDeflated ? Inflater(maximumBytes: 4 << 30) : nil
         windowOffset = source.isDeflated ? 0 : Int(record.dataSetOffset)

@@ -24,29 +24,29 @@ package enum StoredHeader {
         return builder.finished()
     }
 
-    /// Writes the header in the DICOM JSON Model (PS3.18 annex F).
+    /// Writes the header as JSON or XML.
     /// - Parameter bulkDataPrefix: the address of bulk data; an `AttributePath` follows.
-    package static func writeJSON(
-        _ record: StoredRecord, bulkDataPrefix: String, to writer: inout JSONAttributeWriter
+    package static func write(
+        _ record: StoredRecord, bulkDataPrefix: String, to writer: inout some AttributeWriter
     ) throws(LogError) {
         let transferSyntax = TransferSyntax(uid: record.provenance[.transferSyntaxUID])
-        var json = DataSetJSON(
+        var form = DataSetForm(
             transferSyntax: transferSyntax, position: transferSyntax.isDeflated ? 0 : Int(record.dataSetOffset),
             bulkDataPrefix: bulkDataPrefix,
             characterSetOverride: SpecificCharacterSet(override: record.provenance[.characterSetOverride]))
-        writer.beginDataSet()
+        writer.beginDocument()
         try forEachWindow(record, transferSyntax) { window throws(DataSetError) in
             while true {
-                switch try json.step(in: window, &writer) {
+                switch try form.step(in: window, &writer) {
                 case .stepped: continue
                 case .omitted(let position):
                     guard let end = largeValueEnd(record, position) else { throw .endsEarly(at: position) }
-                    json.skipFragments(to: end)
+                    form.skipFragments(to: end)
                 case .needsMore, .ended: return
                 }
             }
         }
-        writer.endDataSet()
+        writer.endDocument()
     }
 
     /// Where a value stands.

@@ -57,7 +57,13 @@ package final class StoredImage {
     package var isEncapsulated: Bool { place.isEncapsulated }
 
     /// Everything in front of the pixel data in Explicit VR Little Endian.
-    package func renderingHeader() throws -> [UInt8] { try StoredValue.headerBeforePixels(record, place) }
+    /// - Parameter replacements: elements to stand in place of those that are there.
+    package func renderingHeader(replacing replacements: [DataSet.Element] = []) throws -> [UInt8] {
+        try StoredValue.headerBeforePixels(record, place, replacing: replacements)
+    }
+
+    /// Everything behind the pixel data, likewise.
+    package func trailer() throws -> [UInt8] { try StoredValue.trailerBehindPixels(record, place) }
 
     /// Reads a frame.
     /// - Parameters:

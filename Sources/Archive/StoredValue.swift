@@ -7,6 +7,8 @@ import Platform
 package enum StoredValue {
     /// What a Deflated data set may inflate to in memory.
     private static let inflatedMaximum = 1 << 30
+    /// Of what is around pixel data, in memory.
+    private static let headerMaximum = 256 << 20
 
     /// A value in little endian, inflated where the data set is Deflated.
     package static func littleEndian(_ record: StoredRecord, _ place: StoredHeader.Place) throws -> [UInt8] {
@@ -39,24 +41,44 @@ package enum StoredValue {
         return bytes
     }
 
-    /// The header for rendering: everything in front of the pixel data in Explicit VR Little Endian, whatever its length
-    /// (overlays and lookup tables are large values), without file meta group.
-    package static func headerBeforePixels(_ record: StoredRecord, _ pixels: StoredHeader.Place) throws -> [UInt8] {
+    /// Everything in front of the pixel data in Explicit VR Little Endian, whatever its length (overlays and lookup tables
+    /// are large values), without file meta group.
+    static func headerBeforePixels(
+        _ record: StoredRecord, _ pixels: StoredHeader.Place, replacing replacements: [DataSet.Element]
+    ) throws -> [UInt8] {
         let syntax = TransferSyntax(uid: record.provenance[.transferSyntaxUID])
-        let end = pixels.elementOffset
-        let bytes: [UInt8]
-        let start: Int
-        if syntax.isDeflated {
-            start = 0
-            bytes = Array(try inflated(record).prefix(end))
-        } else {
-            start = Int(record.dataSetOffset)
-            bytes = Array(try record.read(UInt64(start)..<UInt64(end), into: ReadBuffer()))
-        }
+        let start = syntax.isDeflated ? 0 : Int(record.dataSetOffset)
+        let bytes = try dataSet(record, start..<pixels.elementOffset)
         let isExplicit = !syntax.isImplicitVR && !syntax.isBigEndian
-        if isExplicit { return bytes }
-        var reencoder = Reencoder(from: syntax, to: .explicitVRLittleEndian, position: start)
-        return try bytes.withRawBytes { (bytes) throws(DataSetError) in
+        return isExplicit && replacements.isEmpty ? bytes : try explicit(bytes, at: start, syntax, replacements)
+    }
+
+    /// Everything behind the pixel data, likewise.
+    static func trailerBehindPixels(_ record: StoredRecord, _ pixels: StoredHeader.Place) throws -> [UInt8] {
+        let syntax = TransferSyntax(uid: record.provenance[.transferSyntaxUID])
+        // The delimiter of the fragments is no part of the value.
+        let start = pixels.range.upperBound + (pixels.isEncapsulated ? 8 : 0)
+        let bytes = try dataSet(record, start..<Int.max)
+        return bytes.isEmpty ? [] : try explicit(bytes, at: start, syntax, [])
+    }
+
+    /// A part of the data set, inflated where it is Deflated; what lies beyond its end is left out.
+    private static func dataSet(_ record: StoredRecord, _ range: Range<Int>) throws -> [UInt8] {
+        if TransferSyntax(uid: record.provenance[.transferSyntaxUID]).isDeflated {
+            let all = try inflated(record)
+            return Array(all[range.clamped(to: 0..<all.count)])
+        }
+        let range = range.clamped(to: 0..<Int(record.header.payloadLength))
+        guard range.count <= headerMaximum else { throw StoredImage.Failure.tooLarge }
+        return Array(try record.read(UInt64(range.lowerBound)..<UInt64(range.upperBound), into: ReadBuffer()))
+    }
+
+    private static func explicit(
+        _ bytes: [UInt8], at start: Int, _ syntax: TransferSyntax, _ replacements: [DataSet.Element]
+    ) throws(DataSetError) -> [UInt8] {
+        var reencoder = Reencoder(
+            from: syntax, to: .explicitVRLittleEndian, position: start, replacements: replacements)
+        return try bytes.withRawBytes { bytes throws(DataSetError) in
             try reencoder.consume(ByteWindow(bytes, offset: start, isLast: true))
         }
     }

@@ -16,8 +16,8 @@ Buffer decodeLossyJPEG(Bytes stream, const ccodecs_image &in, ccodecs_image &out
 /// JPEG beyond 8 bits, lossless JPEG, and JPEG-LS.
 Buffer decodeDCMTK(const char *transferSyntax, Bytes stream, const ccodecs_image &in, ccodecs_image &out);
 Buffer decodeRLE(Bytes stream, const ccodecs_image &in);
+/// High-throughput JPEG 2000 too.
 Buffer decodeJPEG2000(Bytes stream, const ccodecs_image &in, ccodecs_image &out);
-Buffer decodeHTJ2K(Bytes stream, const ccodecs_image &in, ccodecs_image &out);
 
 // Encoders: `in` is colour by pixel without shared chroma; `out` comes as a copy of it.
 Buffer encodeJPEG(Bytes frame, const ccodecs_image &in, uint32_t quality, ccodecs_image &out);

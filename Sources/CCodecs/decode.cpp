@@ -6,7 +6,7 @@ using namespace ccodecs;
 namespace {
 
 /// The transfer syntaxes by what comes after 1.2.840.10008.1.2.
-enum class Codec { none, dctJPEG, losslessJPEG, jpegLS, jpeg2000, htj2k, rle };
+enum class Codec { none, dctJPEG, losslessJPEG, jpegLS, jpeg2000, rle };
 
 Codec codec(const char *transferSyntax) {
     constexpr const char *root = "1.2.840.10008.1.2.";
@@ -17,7 +17,7 @@ Codec codec(const char *transferSyntax) {
     if (rest == "4.57" || rest == "4.70") return Codec::losslessJPEG;
     if (rest == "4.80" || rest == "4.81") return Codec::jpegLS;
     if (rest == "4.90" || rest == "4.91" || rest == "4.92" || rest == "4.93") return Codec::jpeg2000;
-    if (rest == "4.201" || rest == "4.202" || rest == "4.203") return Codec::htj2k;
+    if (rest == "4.201" || rest == "4.202" || rest == "4.203") return Codec::jpeg2000;
     return Codec::none;
 }
 
@@ -45,7 +45,6 @@ Buffer decode(const char *transferSyntax, const ccodecs_image &in, Bytes stream,
     switch (kind) {
     case Codec::rle: return decodeRLE(stream, in);
     case Codec::jpeg2000: return decodeJPEG2000(stream, in, out);
-    case Codec::htj2k: return decodeHTJ2K(stream, in, out);
     case Codec::jpegLS: return decodeDCMTK(transferSyntax, stream, in, out);
     default: break;
     }

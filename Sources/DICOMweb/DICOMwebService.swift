@@ -61,7 +61,12 @@ package final class DICOMwebService: Sendable {
         let method = exchange.request.method
         switch method {
         case "GET", "HEAD": try get(exchange, resource)
-        default: throw Self.notAllowed("GET, HEAD")
+        case "POST" where resource.tail == ["studies"] && resource.series == nil,
+            "POST" where resource.tail.isEmpty && resource.study != nil && resource.series == nil:
+            try StoreService(self, exchange).run(resource)
+        case "POST" where resource.tail == ["uploads", "check"]: try UploadCheck(self, exchange).run()
+        case "DELETE" where resource.tail.isEmpty && resource.study != nil: throw deletion(resource)
+        default: throw Self.notAllowed(allowedMethods(resource))
         }
     }
 
@@ -84,6 +89,22 @@ package final class DICOMwebService: Sendable {
             try BulkDataService(self, exchange).run(resource, path: tail[1])
         default: throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")
         }
+    }
+
+    /// Methods that a resource knows.
+    func allowedMethods(_ resource: ResourcePath) -> String {
+        if resource.tail == ["uploads", "check"] { return "POST, OPTIONS" }
+        if resource.study == nil, resource.tail == ["studies"] { return "GET, HEAD, POST, OPTIONS" }
+        guard resource.tail.isEmpty, resource.study != nil else { return "GET, HEAD, OPTIONS" }
+        return resource.series == nil ? "GET, HEAD, POST, DELETE, OPTIONS" : "GET, HEAD, DELETE, OPTIONS"
+    }
+
+    private func deletion(_ resource: ResourcePath) -> HTTPProblem {
+        guard settings.allowsDelete else {
+            return HTTPProblem(
+                403, "Deleting is not permitted here; the administrator may allow it by dicomweb.allowDelete")
+        }
+        return HTTPProblem(501, "Deleting is not built yet; nothing was deleted")
     }
 
     static func notAllowed(_ methods: String) -> HTTPProblem {

@@ -54,14 +54,24 @@ struct MetadataService {
         exchange.finish()
     }
 
-    private func append(_ version: CatalogVersion, to writer: inout JSONAttributeWriter) throws {
-        let record = try service.archive.record(of: version)
-        try StoredHeader.writeJSON(
-            record, bulkDataPrefix: service.url(version, exchange.request) + "/bulkdata/", to: &writer)
+    /// One part for each instance (PS3.18 section 8.7.3.2).
+    private func writeXML(_ versions: [CatalogVersion], _ headers: HTTPHeaders) throws {
+        var writer = XMLAttributeWriter()
+        try append(versions[0], to: &writer)
+        let parts = try MultipartWriter(exchange, type: Media.xml, headers: headers)
+        for (index, version) in versions.enumerated() {
+            if index > 0 { try append(version, to: &writer) }
+            try parts.beginPart(Media.xml, length: UInt64(writer.bytes.count))
+            try parts.write(writer.bytes)
+            writer.removeAll()
+        }
+        try parts.finish()
     }
 
-    private func writeXML(_ versions: [CatalogVersion], _ headers: HTTPHeaders) throws {
-        throw HTTPProblem(501, "XML is not written yet; accept \(Media.json)")
+    private func append(_ version: CatalogVersion, to writer: inout some AttributeWriter) throws {
+        let record = try service.archive.record(of: version)
+        try StoredHeader.write(
+            record, bulkDataPrefix: service.url(version, exchange.request) + "/bulkdata/", to: &writer)
     }
 }
 

@@ -239,6 +239,7 @@ package enum OpenAPIDocument {
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -311,6 +312,7 @@ package enum OpenAPIDocument {
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -379,6 +381,7 @@ package enum OpenAPIDocument {
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
              "416": {"$ref": "#/components/responses/RangeNotSatisfiable"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -503,6 +506,7 @@ package enum OpenAPIDocument {
              "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
              "416": {"$ref": "#/components/responses/RangeNotSatisfiable"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -524,6 +528,7 @@ package enum OpenAPIDocument {
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -546,6 +551,7 @@ package enum OpenAPIDocument {
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -568,6 +574,7 @@ package enum OpenAPIDocument {
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -591,6 +598,7 @@ package enum OpenAPIDocument {
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -611,6 +619,7 @@ package enum OpenAPIDocument {
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -631,6 +640,7 @@ package enum OpenAPIDocument {
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -652,6 +662,7 @@ package enum OpenAPIDocument {
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -783,6 +794,7 @@ package enum OpenAPIDocument {
              "406": {"$ref": "#/components/responses/NotAcceptable"},
              "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "422": {"$ref": "#/components/responses/Undecodable"},
              "501": {"$ref": "#/components/responses/NotImplemented"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -1344,6 +1356,10 @@ package enum OpenAPIDocument {
            },
            "RangeNotSatisfiable": {
             "description": "The asked range lies outside",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+           },
+           "Undecodable": {
+            "description": "The stored image cannot be decoded; `detail` says why",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
            },
            "NotImplemented": {

@@ -4,12 +4,21 @@ import BlobLog
 import Catalog
 import DICOM
 import HTTP
+import Imaging
 import Platform
 
-/// Whole instances (PS3.18 section 10.4.1.1.1): ranges of segments, verified, to the socket.
+/// Whole instances (PS3.18 section 10.4.1.1.1): ranges of segments, verified, to the socket; or in another transfer syntax
+/// where the client names one.
 struct RetrieveService {
     private let service: DICOMwebService
     private let exchange: HTTPExchange
+
+    private enum Form {
+        case multipart(TransferSyntax?)
+        case single(TransferSyntax?)
+        case zip(TransferSyntax?)
+        case frames
+    }
 
     init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
         self.service = service
@@ -17,26 +26,93 @@ struct RetrieveService {
     }
 
     func run(_ resource: ResourcePath) throws {
+        let form = try chooseForm(isInstance: resource.instance != nil)
         let versions = try service.versions(resource)
-        try sendMultipart(versions)
+        switch form {
+        case .multipart(let syntax): try sendMultipart(versions, try checked(syntax, versions))
+        case .single(let syntax): try sendSingle(versions[0], try checked(syntax, versions))
+        case .zip(let syntax): try ZipService(service, exchange).send(versions, try checked(syntax, versions))
+        case .frames:
+            let image = try StoredImage(service.archive.record(of: versions[0]))
+            let all = (1...image.description.numberOfFrames).map(String.init).joined(separator: ",")
+            try FrameService(service, exchange).run(resource, list: all)
+        }
     }
 
-    private func sendMultipart(_ versions: [CatalogVersion]) throws {
+    private func chooseForm(isInstance: Bool) throws(HTTPProblem) -> Form {
+        let negotiation = Negotiation(exchange.request)
+        for wanted in negotiation.accepted {
+            // Without a transfer syntax, or with *, instances go out as they came: nothing is decoded unless it is asked for.
+            let syntax = wanted["transfer-syntax"].flatMap { $0 == "*" ? nil : TransferSyntax(uid: $0) }
+            switch wanted.name {
+            case "*/*", "multipart/*": return .multipart(syntax)
+            case Media.multipart:
+                switch wanted["type"]?.lowercased() ?? Media.dicom {
+                case Media.dicom: return .multipart(syntax)
+                case let type where isInstance && (type == Media.bytes || type.hasPrefix("image/")): return .frames
+                default: continue
+                }
+            case Media.dicom where isInstance, "application/*" where isInstance: return .single(syntax)
+            case Media.zip: return .zip(syntax)
+            default: continue
+            }
+        }
+        throw negotiation.notAcceptable(
+            ["\(Media.multipart); type=\"\(Media.dicom)\"", Media.zip] + (isInstance ? [Media.dicom] : []))
+    }
+
+    /// - Returns: nil: as stored.
+    private func checked(_ syntax: TransferSyntax?, _ versions: [CatalogVersion]) throws(HTTPProblem) -> TransferSyntax?
+    {
+        guard let syntax else { return nil }
+        for stored in Set(versions.map(\.transferSyntaxUID)) {
+            let stored = TransferSyntax(uid: stored)
+            guard stored == syntax || (!syntax.isDeflated && service.transcoder.canMake(syntax, from: stored)) else {
+                throw HTTPProblem(
+                    406, "\(stored.name) cannot be made \(syntax.name) here; offered: transfer-syntax=* as stored")
+            }
+        }
+        return syntax
+    }
+
+    // MARK: Sending
+
+    private func sendMultipart(_ versions: [CatalogVersion], _ syntax: TransferSyntax?) throws {
         let first = try service.archive.record(of: versions[0])
         let writer = try MultipartWriter(exchange, type: Media.dicom)
         let buffer = ReadBuffer()
         for (index, version) in versions.enumerated() {
             let record = index == 0 ? first : try service.archive.record(of: version)
+            let target = syntax?.uid ?? version.transferSyntaxUID
+            let isStored = target == version.transferSyntaxUID
             try writer.beginPart(
-                "\(Media.dicom); transfer-syntax=\(version.transferSyntaxUID)", length: record.header.payloadLength,
+                "\(Media.dicom); transfer-syntax=\(target)", length: isStored ? record.header.payloadLength : nil,
                 location: service.url(version, exchange.request))
-            try send(record, 0..<record.header.payloadLength, buffer)
+            if isStored {
+                try Self.send(record, 0..<record.header.payloadLength, buffer, exchange)
+            } else {
+                try InstanceFile(service, version, record, syntax!).forEachPiece { try exchange.write($0) }
+            }
         }
         try writer.finish()
     }
 
-    private func send(_ record: StoredRecord, _ range: Range<UInt64>, _ buffer: ReadBuffer) throws {
-        try Self.send(record, range, buffer, exchange)
+    private func sendSingle(_ version: CatalogVersion, _ syntax: TransferSyntax?) throws {
+        let record = try service.archive.record(of: version)
+        let target = syntax?.uid ?? version.transferSyntaxUID
+        let type = "\(Media.dicom); transfer-syntax=\(target)"
+        if target == version.transferSyntaxUID {
+            let tag = EntityTag.make([version], "instance")
+            return try RangedResponse(exchange, type: type, tag: tag).send(record, 0..<record.header.payloadLength)
+        }
+        // What cannot be decoded shows with the first frame, before the answer begins.
+        var hasBegun = false
+        try InstanceFile(service, version, record, syntax!).forEachPiece { bytes in
+            if !hasBegun { try exchange.begin(HTTPResponse(contentType: type), length: nil) }
+            hasBegun = true
+            try exchange.write(bytes)
+        }
+        exchange.finish()
     }
 
     static func send(
@@ -49,6 +125,27 @@ struct RetrieveService {
                     do { try exchange.write(bytes) } catch { throw AnyFailure(error: error) }
                 }, onError: { AnyFailure(error: $0) })
         } catch { throw error.error }
+    }
+}
+
+/// A stored instance as a file in another transfer syntax.
+struct InstanceFile {
+    private let transcoder: InstanceTranscoder
+    private let meta: [UInt8]
+
+    init(_ service: DICOMwebService, _ version: CatalogVersion, _ record: StoredRecord, _ syntax: TransferSyntax) {
+        transcoder = InstanceTranscoder(service.transcoder, record, to: syntax)
+        meta = FileMeta.encoded(
+            sopClassUID: version.sopClassUID, sopInstanceUID: version.sopInstanceUID, transferSyntaxUID: syntax.uid)
+    }
+
+    func forEachPiece(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        var hasBegun = false
+        try transcoder.forEachPiece { bytes, _ in
+            if !hasBegun { try meta.withUnsafeBytes(body) }
+            hasBegun = true
+            if bytes.count > 0 { try body(bytes) }
+        }
     }
 }
 

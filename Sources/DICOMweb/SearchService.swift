@@ -44,7 +44,7 @@ struct SearchService {
             }
             switch format {
             case .json: try writeJSON(keys, answers, reader, headers)
-            case .xml: throw HTTPProblem(501, "XML is not written yet; accept \(Media.json)")
+            case .xml: try writeXML(keys, answers, reader, headers)
             }
         }
     }
@@ -81,6 +81,22 @@ struct SearchService {
         try exchange.write(writer.bytes)
         try exchange.write("]\n")
         exchange.finish()
+    }
+
+    private func writeXML(
+        _ keys: QueryKeys, _ answers: QueryAnswer, _ reader: CatalogReader, _ headers: HTTPHeaders
+    ) throws {
+        let parts = try MultipartWriter(exchange, type: Media.xml, headers: headers)
+        let root = service.rootURL(exchange.request)
+        var writer = XMLAttributeWriter()
+        try reader.find(keys.query) { row in
+            answers.write(row, retrieveURL: root + Self.path(row, keys.query.level), to: &writer)
+            try parts.beginPart(Media.xml, length: UInt64(writer.bytes.count))
+            try parts.write(writer.bytes)
+            writer.removeAll()
+            return true
+        }
+        try parts.finish()
     }
 
     private static func path(_ row: CatalogRow, _ level: CatalogLevel) -> String {

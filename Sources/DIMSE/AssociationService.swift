@@ -2,18 +2,21 @@
 import Archive
 import DICOM
 import DICOMNetwork
+import Imaging
 import Platform
 import Transport
 
 /// The archive's DIMSE services: decides about associations and serves each on its own thread.
 package final class DIMSEServer: Sendable {
     let archive: Archive
+    let transcoder: Transcoder
     let settings: ServiceSettings
     private let associations: Metrics.Counter
     private let rejected: Metrics.Counter
 
-    package init(_ archive: Archive, settings: ServiceSettings, metrics: Metrics) {
+    package init(_ archive: Archive, _ transcoder: Transcoder, settings: ServiceSettings, metrics: Metrics) {
         self.archive = archive
+        self.transcoder = transcoder
         self.settings = settings
         associations = metrics.counter("snimok_associations_total", "Associations accepted since the start.")
         rejected = metrics.counter("snimok_associations_rejected_total", "Associations rejected since the start.")

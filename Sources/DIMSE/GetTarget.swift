@@ -11,7 +11,7 @@ final class GetTarget: SubOperationTarget {
 
     init(_ session: Session) {
         self.session = session
-        sender = InstanceSender(archive: session.server.archive, association: session.association, isRequestor: false)
+        sender = InstanceSender(session.server, association: session.association, isRequestor: false)
     }
 
     func store(

@@ -4,6 +4,7 @@ import BlobLog
 import Catalog
 import DICOM
 import DICOMNetwork
+import Imaging
 import Platform
 import Transport
 
@@ -18,6 +19,7 @@ final class InstanceSender {
     }
 
     let archive: Archive
+    private let transcoder: Transcoder
     let association: Association
     /// Whether we opened the association; decides in which contexts we are SCU.
     let isRequestor: Bool
@@ -32,8 +34,9 @@ final class InstanceSender {
         let dataSet: UnsafeRawBufferPointer
     }
 
-    init(archive: Archive, association: Association, isRequestor: Bool) {
-        self.archive = archive
+    init(_ server: DIMSEServer, association: Association, isRequestor: Bool) {
+        archive = server.archive
+        transcoder = server.transcoder
         self.association = association
         self.isRequestor = isRequestor
     }
@@ -73,18 +76,20 @@ final class InstanceSender {
 
     private static let preparedMaximum: UInt64 = 1 << 20
 
-    /// The stored syntax if the peer takes it, else one that the stored bytes can be re-encoded to without a codec.
+    /// The stored syntax if the peer takes it, else one that costs nothing but new heads, else the best that frames can be
+    /// made in; lossy ones last.
     private func context(for version: CatalogVersion) -> NegotiatedContext? {
         let contexts = association.negotiated.allContexts.filter {
             $0.abstractSyntax == version.sopClassUID && (isRequestor ? $0.requestorIsSCU : $0.requestorIsSCP)
         }
         if let same = contexts.first(where: { $0.transferSyntax == version.transferSyntaxUID }) { return same }
         let stored = TransferSyntax(uid: version.transferSyntaxUID)
-        guard stored.isUncompressed else { return nil }
-        return contexts.first {
-            let syntax = TransferSyntax(uid: $0.transferSyntax)
-            return syntax.isUncompressed && !syntax.isDeflated
+        let makeable = contexts.filter {
+            let target = TransferSyntax(uid: $0.transferSyntax)
+            return !target.isDeflated && transcoder.canMake(target, from: stored)
         }
+        return makeable.first { TransferSyntax(uid: $0.transferSyntax).isUncompressed }
+            ?? makeable.first { $0.transferSyntax != TransferSyntax.jpegBaseline.uid } ?? makeable.first
     }
 
     // MARK: Data sets
@@ -115,8 +120,8 @@ final class InstanceSender {
     private func sendReencoded(_ record: StoredRecord, _ context: NegotiatedContext) throws(Failure) {
         var hasBegun = false
         do {
-            let dataSet = ReencodedDataSet(record, to: TransferSyntax(uid: context.transferSyntax))
-            try dataSet.forEachPiece(buffer: buffer) { bytes, isLast in
+            let instance = InstanceTranscoder(transcoder, record, to: TransferSyntax(uid: context.transferSyntax))
+            try instance.forEachPiece { bytes, isLast in
                 hasBegun = true
                 try association.sendDataSet(bytes, contextID: context.id, isLast: isLast)
             }

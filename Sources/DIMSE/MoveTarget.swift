@@ -97,7 +97,7 @@ final class MoveTarget: SubOperationTarget {
             do {
                 let association = try Requestor.associate(
                     with: endpoint, request, limits: server.settings.limits, withinSeconds: 15)
-                return (InstanceSender(archive: server.archive, association: association, isRequestor: true), proposed)
+                return (InstanceSender(server, association: association, isRequestor: true), proposed)
             } catch {
                 // A workstation that is just starting, or busy for a moment, is asked again; a refusal is an answer.
                 if case .rejected(let reject) = error, reject.result == .permanent { throw error }

@@ -33,13 +33,14 @@ package final class Service {
                 "milliseconds": "\(report.nanoseconds / 1_000_000)",
             ])
         codecs = CodecPool(configuration.codecSettings, metrics: metrics)
-        let server = DIMSEServer(archive, settings: configuration.serviceSettings, metrics: metrics)
+        let transcoder = Transcoder(codecs)
+        let server = DIMSEServer(archive, transcoder, settings: configuration.serviceSettings, metrics: metrics)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
         if listens {
             endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0)
         }
         acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
-        http = listens ? try Self.startHTTP(configuration, metrics, archive, Transcoder(codecs)) : nil
+        http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
         registerGauges()
         try acceptor.run()
     }

@@ -36,6 +36,16 @@ package final class CatalogReader {
         try database.blobLocation(blobID)
     }
 
+    /// Whether an organisation itself sent a blob.
+    package func hasSent(blob blobID: [UInt8], organisation: String) throws(CatalogError) -> Bool {
+        try database.statement(
+            """
+            SELECT 1 FROM version v JOIN version_source c ON c.instance = v.instance AND c.version = v.id
+                JOIN organisation o ON o.id = c.organisation WHERE v.blob = ? AND o.name = ?
+            """
+        ).first([.blob(blobID), .text(organisation)]) { _ in true } ?? false
+    }
+
     package func statistics() throws(CatalogError) -> CatalogStatistics {
         var statistics = CatalogStatistics()
         try database.statement(

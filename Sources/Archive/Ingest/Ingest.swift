@@ -15,6 +15,11 @@ package final class Ingest {
     private let source: IngestSource
     private var analyzer: PayloadAnalyzer
     private var failure: ArchiveError?
+    /// The study that the sender said it stores into; nil: any.
+    package var expectedStudyInstanceUID: String?
+    /// As the catalog has them; known after the last byte.
+    package private(set) var studyInstanceUID = ""
+    package private(set) var seriesInstanceUID = ""
 
     private var buffer: PooledBuffer
     private let dataSetOffset: Int
@@ -98,6 +103,18 @@ package final class Ingest {
         buffer.count = kept
     }
 
+    /// Takes bytes that lie in memory.
+    package func take(_ bytes: UnsafeRawBufferPointer) {
+        var rest = bytes
+        while rest.count > 0 {
+            let room = self.room()
+            let count = min(room.count, rest.count)
+            room.copyMemory(from: rest.part(0..<count))
+            received(count)
+            rest = rest.part(count..<rest.count)
+        }
+    }
+
     // MARK: The end
 
     /// After the last byte: checks the instance and hands it to the group commit, which calls `completion` on its own
@@ -135,7 +152,11 @@ package final class Ingest {
             analyzer.scan.values, items: analyzer.scan.items, isBigEndian: transferSyntax.isBigEndian,
             characterSetOverride: source.characterSetOverride)
         try checkIdentity(values)
+        if let expected = expectedStudyInstanceUID, values[.studyInstanceUID] != expected {
+            throw .mismatch(.studyInstanceUID, "Study Instance UID differs between address and data set")
+        }
         let isFaulty = complete(&values)
+        (studyInstanceUID, seriesInstanceUID) = (values[.studyInstanceUID], values[.seriesInstanceUID])
         let now = Clock.wallNanoseconds()
         var record = NewRecord(
             kind: file == nil ? .instance : .largeInstance, receivedAtNanoseconds: now, blobID: blobID,

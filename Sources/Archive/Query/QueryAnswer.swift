@@ -39,16 +39,16 @@ package struct QueryAnswer {
         return encode(fields, transferSyntax)
     }
 
-    /// The row as an object of the DICOM JSON Model.
+    /// The row as a data set of its own.
     /// - Parameter retrieveURL: where the row's object is fetched (0008,1190).
-    package func write(_ row: CatalogRow, retrieveURL: String, to writer: inout JSONAttributeWriter) {
+    package func write(_ row: CatalogRow, retrieveURL: String, to writer: inout some AttributeWriter) {
         var fields = self.fields(row)
         fields.append(Field(tag: .specificCharacterSet, vr: .cs, value: .text("ISO_IR 192")))
         fields.append(Field(tag: .retrieveURL, vr: .ur, value: .text(retrieveURL)))
         fields.sort { $0.tag < $1.tag }
-        writer.beginDataSet()
+        writer.beginDocument()
         Self.write(fields, &writer)
-        writer.endDataSet()
+        writer.endDocument()
     }
 
     private func fields(_ row: CatalogRow) -> [Field] {
@@ -191,7 +191,7 @@ package struct QueryAnswer {
         }
     }
 
-    private static func write(_ fields: [Field], _ writer: inout JSONAttributeWriter) {
+    private static func write(_ fields: [Field], _ writer: inout some AttributeWriter) {
         for field in fields {
             switch field.value {
             case .text(let text): writer.append(field.tag, field.vr, text: text)

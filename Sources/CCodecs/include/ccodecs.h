@@ -4,10 +4,10 @@
 //
 // Not for several threads at once. Every buffer given out is freed with ccodecs_free.
 //
-// Debian: libdcmtk-dev libopenjp2-7-dev libopenjph-dev libjpeg-dev libpng-dev libfreetype-dev; at run time
+// Debian: libdcmtk-dev libopenjp2-7-dev libjpeg-dev libpng-dev libfreetype-dev; at run time
 // fonts-dejavu-core for annotations.
 // Compile: -std=c++17 -DHAVE_CONFIG_H -I/usr/include/freetype2
-// Link: dcmimage dcmimgle dcmjpeg dcmjpls dcmdata oflog ofstd openjp2 openjph jpeg png freetype stdc++
+// Link: dcmimage dcmimgle dcmjpeg dcmjpls dcmdata oflog ofstd openjp2 jpeg png freetype stdc++
 #ifndef SNIMOK_CCODECS_H
 #define SNIMOK_CCODECS_H
 

@@ -57,7 +57,7 @@ extension FileMeta {
 
     /// What the data set says that it is counts more than what the meta group says about it: tools that change the one
     /// forget the other, and a sender is held to the data set (PS3.4 section B.2.3).
-    fileprivate mutating func takeIdentity(fromDataSetIn head: UnsafeRawBufferPointer) {
+    package mutating func takeIdentity(fromDataSetIn head: UnsafeRawBufferPointer) {
         let syntax = TransferSyntax(uid: transferSyntaxUID)
         guard !syntax.isDeflated else { return }
         var cursor = ElementCursor(transferSyntax: syntax, position: dataSetOffset)

@@ -16,7 +16,7 @@ package struct Reencoder {
     package private(set) var isComplete = false
 
     /// - Parameter replacements: top-level elements, their values in the target's byte order, to be written in place of
-    ///   those that are there or where they belong.
+    ///   those that are there or where they belong; omitted ones are left out.
     package init(
         from source: TransferSyntax, to target: TransferSyntax, position: Int, replacements: [DataSet.Element] = []
     ) {
@@ -77,7 +77,7 @@ package struct Reencoder {
     private mutating func writeReplacements(before tag: Tag) -> Bool {
         while let next = replacements.first, next.tag <= tag {
             replacements.removeFirst()
-            writer.append(next.tag, next.vr, next.value)
+            if !next.isOmitted { writer.append(next.tag, next.vr, next.value) }
             if next.tag == tag { return true }
         }
         return false

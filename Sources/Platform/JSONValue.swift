@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Any JSON, so that defaults, file and environment can be laid over each other before they are decoded.
-enum JSONValue: Codable, Sendable {
+/// Any JSON.
+package enum JSONValue: Codable, Sendable {
     case null
     case bool(Bool)
     case integer(Int64)
@@ -10,7 +10,7 @@ enum JSONValue: Codable, Sendable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null
@@ -29,7 +29,7 @@ enum JSONValue: Codable, Sendable {
         }
     }
 
-    func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
         case .null: try container.encodeNil()
@@ -42,7 +42,7 @@ enum JSONValue: Codable, Sendable {
         }
     }
 
-    subscript(key: String) -> JSONValue? {
+    package subscript(key: String) -> JSONValue? {
         get {
             guard case .object(let members) = self else { return nil }
             return members[key]
@@ -55,7 +55,7 @@ enum JSONValue: Codable, Sendable {
     }
 
     /// Sets the value at `path`, whose parts match keys in any letter case, from text. False: there is no such key.
-    mutating func set(_ path: [String], text: String) -> Bool {
+    package mutating func set(_ path: [String], text: String) -> Bool {
         guard let first = path.first else {
             self = Self.value(text, like: self)
             return true

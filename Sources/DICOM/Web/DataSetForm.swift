@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import Platform
 
-/// Turns a stored header into the DICOM JSON Model in one pass over its bytes. Values outside the windows, and pixel data,
-/// are told by their address.
-package struct DataSetJSON {
+/// Gives a stored header to an attribute writer in one pass over its bytes. Values outside the windows, and pixel data, are
+/// told by their address.
+package struct DataSetForm {
     private var cursor: ElementCursor
     private let bulkDataPrefix: String
     private let isImplicit: Bool
@@ -29,7 +29,7 @@ package struct DataSetJSON {
 
     /// Takes one step; the results mean what they mean in `DataSetBuilder`.
     package mutating func step(
-        in window: ByteWindow, _ writer: inout JSONAttributeWriter
+        in window: ByteWindow, _ writer: inout some AttributeWriter
     ) throws(DataSetError) -> DataSetBuilder.Progress {
         switch try cursor.next(in: window) {
         case .element(let header): append(header, window, &writer)
@@ -58,7 +58,7 @@ package struct DataSetJSON {
 
     package mutating func skipFragments(to end: Int) { cursor.skipFragments(to: end) }
 
-    private mutating func append(_ header: ElementHeader, _ window: ByteWindow, _ writer: inout JSONAttributeWriter) {
+    private mutating func append(_ header: ElementHeader, _ window: ByteWindow, _ writer: inout some AttributeWriter) {
         guard !header.tag.isGroupLength, header.tag.group != 0xFFFE else { return }
         let vr = vr(of: header)
         guard header.tag != .pixelData || header.depth > 0, let value = window.part(header.valueRange) else {
@@ -71,7 +71,7 @@ package struct DataSetJSON {
     }
 
     /// JSON is UTF-8, so that is what is declared, whatever was stored (PS3.18 section F.2).
-    private mutating func take(characterSet value: UnsafeRawBufferPointer, _ writer: inout JSONAttributeWriter) {
+    private mutating func take(characterSet value: UnsafeRawBufferPointer, _ writer: inout some AttributeWriter) {
         let terms = DataSet.Element(tag: .specificCharacterSet, vr: .cs, value: [UInt8](value)).plainValues
         characterSets[characterSets.count - 1] = override ?? SpecificCharacterSet(definedTerms: terms)
         writer.append(.specificCharacterSet, .cs, text: "ISO_IR 192")

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import Archive
+import DICOM
+import FoundationEssentials
+import HTTP
+import Platform
+
+/// Which of a list of digests need not be sent again: for uploads over thin links that were cut off. Nothing is recorded,
+/// and of what the asker's organisation never sent nothing is told: it is "unknown", and its bytes must be sent.
+struct UploadCheck {
+    private static let bodyMaximum = 4 << 20
+    private static let digestsMaximum = 20_000
+    private let service: DICOMwebService
+    private let exchange: HTTPExchange
+
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+        self.service = service
+        self.exchange = exchange
+    }
+
+    func run() throws {
+        let digests = try self.digests()
+        let organisation = service.settings.organisation
+        let states = try service.archive.readers.withReader { reader in
+            try digests.map { digest -> String in
+                try reader.hasSent(blob: digest.bytes, organisation: organisation) ? "present" : "unknown"
+            }
+        }
+        let items = zip(digests, states).map { #"{"digest":"\#($0.text)","state":"\#($1)"}"# }
+        let body = "{\"instances\":[" + items.joined(separator: ",") + "]}\n"
+        exchange.respond(HTTPResponse(contentType: Media.plainJSON, body: Array(body.utf8)))
+    }
+
+    private func digests() throws -> [(text: String, bytes: [UInt8])] {
+        let wanted = HTTPProblem(
+            400,
+            "Wanted is {\"instances\": [{\"digest\": \"64 hexadecimal digits\"}]} with at most \(Self.digestsMaximum) of them"
+        )
+        guard case .array(let instances)? = try body()["instances"], instances.count <= Self.digestsMaximum else {
+            throw wanted
+        }
+        return try instances.map { instance in
+            guard case .string(let text)? = instance["digest"], let bytes = Self.bytes(text) else { throw wanted }
+            return (text.lowercased(), bytes)
+        }
+    }
+
+    private func body() throws -> JSONValue {
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = try piece.withUnsafeMutableBytes { try exchange.read(into: $0) }
+            guard count > 0 else { break }
+            bytes += piece[..<count]
+            guard bytes.count <= Self.bodyMaximum else { throw HTTPProblem(413, "The list is longer than 4 MiB") }
+        }
+        guard let json = try? JSONDecoder().decode(JSONValue.self, from: Data(bytes)) else {
+            throw HTTPProblem(400, "The body is no JSON")
+        }
+        return json
+    }
+
+    private static func bytes(_ text: String) -> [UInt8]? {
+        let digits = Array(text.utf8)
+        guard digits.count == 64 else { return nil }
+        var bytes: [UInt8] = []
+        for index in stride(from: 0, to: 64, by: 2) {
+            guard let byte = UInt8(String(decoding: digits[index..<index + 2], as: UTF8.self), radix: 16) else {
+                return nil
+            }
+            bytes.append(byte)
+        }
+        return bytes
+    }
+}
