@@ -25,20 +25,35 @@ struct BulkDataService {
         guard let place = try StoredHeader.locate(record, attribute) else {
             throw HTTPProblem(404, "The instance has no value at \(path)")
         }
-        // Encapsulated pixel data is a list of frames, one part each.
+        // Encapsulated pixel data is a list of frames, one part each; a video is one stream.
+        let videoType = FrameMedia.type(of: TransferSyntax(uid: version.transferSyntaxUID))
+        if place.isEncapsulated, videoType.hasPrefix("video/") {
+            let tag = EntityTag.make([version], "video")
+            return try RangedResponse(exchange, type: videoType, tag: tag).send(
+                record, fragments: StoredFragments.ranges(record, place))
+        }
         if place.isEncapsulated {
             let frames = try StoredImage(record).description.numberOfFrames
             return try FrameService(service, exchange).run(
                 resource, list: (1...frames).map(String.init).joined(separator: ","))
         }
-        let type = try Negotiation(exchange.request).choose(Self.offers)
+        let document = try documentType(record, attribute)
+        var offers = [(type: Media.multipart, choice: true), (type: Media.bytes, choice: false)]
+        if let document { offers.append((type: document, choice: false)) }
+        let negotiation = Negotiation(exchange.request)
+        let isMultipart = try negotiation.choose(offers)
+        let isDocument = negotiation.accepted.contains { $0.name == document }
         let tag = EntityTag.make([version], "bulkdata \(path)")
-        try send(record, place, RangedResponse(exchange, type: Media.bytes, tag: tag), isMultipart: type)
+        let type = isDocument ? document! : Media.bytes
+        try send(record, place, RangedResponse(exchange, type: type, tag: tag), isMultipart: isMultipart)
     }
 
-    private static let offers: [(type: String, choice: Bool)] = [
-        (Media.multipart, true), (Media.bytes, false),
-    ]
+    /// Of an encapsulated document (PS3.3 section C.24.2): only of kinds that a browser shows without running them.
+    private func documentType(_ record: StoredRecord, _ attribute: AttributePath) throws -> String? {
+        guard attribute == AttributePath([], Tag(0x0042_0011)) else { return nil }
+        let type = try StoredHeader.dataSet(record)[Tag(0x0042_0012)]?.plainValue.lowercased()
+        return ["application/pdf", "model/stl", "model/obj", "model/mtl"].first { $0 == type }
+    }
 
     private func send(
         _ record: StoredRecord, _ place: StoredHeader.Place, _ response: RangedResponse, isMultipart: Bool

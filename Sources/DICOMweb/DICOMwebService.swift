@@ -50,17 +50,40 @@ package final class DICOMwebService: Sendable {
     /// - Returns: false: the path is not below our roots.
     package func handle(_ exchange: HTTPExchange) throws -> Bool {
         let path = exchange.request.path
-        guard path.starts(with: settings.root) else { return false }
-        let rest = path.dropFirst(settings.root.count)
-        let resource = try ResourcePath(rest)
-        do { try dispatch(exchange, resource) } catch { throw Self.problem(error) }
+        do {
+            if path == ["openapi.json"] {
+                if try isReading(exchange) {
+                    exchange.respond(HTTPResponse(contentType: Media.plainJSON, text: OpenAPIDocument.json))
+                }
+            } else if !settings.wadoURI.isEmpty, path == settings.wadoURI {
+                if try isReading(exchange) { try URIService(self, exchange).run() }
+            } else if path.starts(with: settings.root) {
+                try dispatch(exchange, try ResourcePath(path.dropFirst(settings.root.count)))
+            } else {
+                return false
+            }
+        } catch { throw Self.problem(error) }
         return true
+    }
+
+    /// - Returns: false: a question about the methods, answered.
+    private func isReading(_ exchange: HTTPExchange) throws -> Bool {
+        switch exchange.request.method {
+        case "GET", "HEAD": return true
+        case "OPTIONS":
+            exchange.respond(HTTPResponse(status: 204, headers: HTTPHeaders([("Allow", "GET, HEAD, OPTIONS")])))
+            return false
+        default: throw Self.notAllowed("GET, HEAD, OPTIONS")
+        }
     }
 
     private func dispatch(_ exchange: HTTPExchange, _ resource: ResourcePath) throws {
         let method = exchange.request.method
         switch method {
         case "GET", "HEAD": try get(exchange, resource)
+        case "OPTIONS":
+            exchange.respond(
+                HTTPResponse(status: 204, headers: HTTPHeaders([("Allow", allowedMethods(resource))])))
         case "POST" where resource.tail == ["studies"] && resource.series == nil,
             "POST" where resource.tail.isEmpty && resource.study != nil && resource.series == nil:
             try StoreService(self, exchange).run(resource)
@@ -72,6 +95,10 @@ package final class DICOMwebService: Sendable {
 
     private func get(_ exchange: HTTPExchange, _ resource: ResourcePath) throws {
         switch (resource.instance, resource.tail) {
+        case (nil, []) where resource.selection == nil, (nil, [""]):
+            exchange.respond(
+                try Capabilities.response(Negotiation(exchange.request), root: rootURL(exchange.request)))
+        case (nil, ["uploads", "check"]): throw Self.notAllowed("POST, OPTIONS")
         case (nil, ["studies"]), (nil, ["series"]), (nil, ["instances"]):
             try SearchService(self, exchange).run(resource)
         case (_, ["metadata"]) where resource.selection != nil: try MetadataService(self, exchange).run(resource)
@@ -120,6 +147,7 @@ package final class DICOMwebService: Sendable {
         case StoredImage.Failure.noSuchFrame: HTTPProblem(404, "\(error)")
         case StoredImage.Failure.noImage: HTTPProblem(406, "\(error)")
         case is StoredImage.Failure: HTTPProblem(422, "\(error)")
+        case ImagingError.wrongParameter: HTTPProblem(400, "\(error)")
         case ImagingError.unsupported: HTTPProblem(406, "\(error)")
         case ImagingError.malformed, ImagingError.tooLarge, ImagingError.decoderStopped: HTTPProblem(422, "\(error)")
         case ImagingError.busy, ImagingError.failed: HTTPProblem(503, "\(error)")

@@ -69,6 +69,7 @@ struct FrameForm {
     ) -> TransferSyntax? {
         // Any syntax will do: the bytes as they are.
         if uid == "*", type == Media.bytes || type == FrameMedia.type(of: stored) { return stored }
+        if type == "*/*", uid == nil || uid == "*" { return stored }
         let isStoredType = type == FrameMedia.type(of: stored) || type == "image/*" || type == "video/*"
         if let uid, uid != "*" {
             let syntax = TransferSyntax(uid: uid)

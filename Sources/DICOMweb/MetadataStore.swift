@@ -59,7 +59,7 @@ struct MetadataStore {
 
     private func spool(_ head: HTTPHeaders, _ reader: MultipartReader) throws -> BulkPart {
         // Without a name: gone with the process, and never seen by anybody.
-        let file = try FileDescriptor.open(service.archive.directory.incoming, O_RDWR | Int32(O_TMPFILE_FLAGS))
+        let file = try FileDescriptor.open(service.archive.directory.incoming, O_RDWR | temporaryFileFlags)
         var length: UInt64 = 0
         try reader.forEachPiece { piece in
             try file.write(piece, at: length)
@@ -185,4 +185,4 @@ struct MetadataStore {
 }
 
 /// `O_TMPFILE`, which Swift does not import.
-private let O_TMPFILE_FLAGS = 0o20000000 | 0o200000
+private let temporaryFileFlags: Int32 = 0o20000000 | 0o200000

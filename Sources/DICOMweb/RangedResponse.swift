@@ -36,6 +36,25 @@ struct RangedResponse {
         exchange.finish()
     }
 
+    /// Sends fragments one behind the other.
+    func send(_ record: StoredRecord, fragments: [Range<UInt64>]) throws {
+        let length = fragments.reduce(0) { $0 + UInt64($1.count) }
+        guard let wanted = try range(of: length) else { return }
+        try exchange.begin(head(wanted, of: length, body: []), length: UInt64(wanted.count))
+        let buffer = ReadBuffer()
+        var start: UInt64 = 0
+        for fragment in fragments {
+            let end = start + UInt64(fragment.count)
+            if wanted.overlaps(start..<end) {
+                let part = wanted.clamped(to: start..<end)
+                let first = fragment.lowerBound + (part.lowerBound - start)
+                try RetrieveService.send(record, first..<first + UInt64(part.count), buffer, exchange)
+            }
+            start += UInt64(fragment.count)
+        }
+        exchange.finish()
+    }
+
     /// - Returns: nil: answered already.
     private func range(of length: UInt64) throws -> Range<UInt64>? {
         if EntityTag.matches(exchange.request.headers["If-None-Match"], tag) {

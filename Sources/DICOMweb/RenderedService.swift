@@ -59,7 +59,7 @@ struct RenderedService {
             case "image/gif" where !isThumbnail: return .animation
             case Media.multipart where !isThumbnail:
                 switch wanted["type"] ?? "image/jpeg" {
-                case "image/jpeg": return .multipartJPEG
+                case "image/jpeg", "image/*", "*/*": return .multipartJPEG
                 case "image/png": return .multipartPNG
                 default: continue
                 }

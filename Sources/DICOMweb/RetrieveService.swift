@@ -48,7 +48,7 @@ struct RetrieveService {
             case "*/*", "multipart/*": return .multipart(syntax)
             case Media.multipart:
                 switch wanted["type"]?.lowercased() ?? Media.dicom {
-                case Media.dicom: return .multipart(syntax)
+                case Media.dicom, "application/*", "*/*": return .multipart(syntax)
                 case let type where isInstance && (type == Media.bytes || type.hasPrefix("image/")): return .frames
                 default: continue
                 }

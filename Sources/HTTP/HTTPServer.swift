@@ -150,6 +150,7 @@ package final class HTTPServer: @unchecked Sendable {
 
     private func run(_ exchange: HTTPExchange) {
         exchange.allowedOrigin = allowedOrigin(exchange.request)
+        if let preflight = preflight(exchange) { return exchange.respond(preflight) }
         do {
             try handler(exchange)
             if !exchange.isAnswered { throw HTTPProblem(500, "The request was not answered; see the archive's log") }
@@ -165,6 +166,20 @@ package final class HTTPServer: @unchecked Sendable {
                 exchange.respond(problem.response)
             }
         }
+    }
+
+    /// A browser asks before it sends what a form could not (the CORS protocol of the Fetch standard, section 3.2).
+    private func preflight(_ exchange: HTTPExchange) -> HTTPResponse? {
+        guard exchange.request.method == "OPTIONS", exchange.allowedOrigin != nil,
+            exchange.request.headers["Access-Control-Request-Method"] != nil
+        else { return nil }
+        return HTTPResponse(
+            status: 204,
+            headers: HTTPHeaders([
+                ("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS"),
+                ("Access-Control-Allow-Headers", "Accept, Content-Type, If-None-Match, Range, Authorization"),
+                ("Access-Control-Max-Age", "600"),
+            ]))
     }
 
     /// Of the request's Origin, if pages from there may read answers.

@@ -2,6 +2,8 @@
 
 /// Why an image is not decoded, made or shown.
 package enum ImagingError: Error, CustomStringConvertible {
+    /// What is asked for makes no sense of this image.
+    case wrongParameter(String)
     /// The image contradicts itself or its bit stream is damaged.
     case malformed(String)
     /// Nothing here can do that.
@@ -16,6 +18,7 @@ package enum ImagingError: Error, CustomStringConvertible {
 
     package var description: String {
         switch self {
+        case .wrongParameter(let why): why
         case .malformed(let why): "The image cannot be decoded: \(why)"
         case .unsupported(let why): "This image cannot be given in that form: \(why)"
         case .tooLarge(let why): "The image is too large to be decoded here: \(why)"

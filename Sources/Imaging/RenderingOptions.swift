@@ -26,6 +26,8 @@ package struct RenderingOptions: Sendable, Hashable {
     package var viewportHeight: UInt32 = 0
     /// x, y, width, height in pixels of the source; a negative extent flips.
     package var region: [Double] = [0, 0, 0, 0]
+    /// Left, top, right and bottom of the source, from 0 to 1, in place of `region`.
+    package var relativeRegion: [Double]?
     package var window: Window?
     package var showsOverlays = true
     /// Lines of text to be burnt in.

@@ -54,6 +54,7 @@ package final class Transcoder: Sendable {
         _ frame: [UInt8], number: Int, header: [UInt8], _ image: ImageDescription, from source: TransferSyntax,
         _ options: RenderingOptions
     ) throws -> RenderedPicture {
+        try Self.checkRegion(options, image)
         var request = CodecMessage()
         request.append(CodecOperation.render.rawValue)
         Self.append(frame, number, header, image, source, options, to: &request)
@@ -96,6 +97,25 @@ package final class Transcoder: Sendable {
         }
     }
 
+    private static func region(_ options: RenderingOptions, _ image: ImageDescription) -> [Double] {
+        guard let relative = options.relativeRegion else { return options.region }
+        let (width, height) = (Double(image.columns), Double(image.rows))
+        return [
+            relative[0] * width, relative[1] * height, (relative[2] - relative[0]) * width,
+            (relative[3] - relative[1]) * height,
+        ]
+    }
+
+    private static func checkRegion(_ options: RenderingOptions, _ image: ImageDescription) throws(ImagingError) {
+        let region = region(options, image)
+        guard (0..<Double(image.columns)).contains(region[0]), (0..<Double(image.rows)).contains(region[1]),
+            region[0] + region[2].magnitude <= Double(image.columns),
+            region[1] + region[3].magnitude <= Double(image.rows)
+        else {
+            throw .wrongParameter("The region lies outside the image of \(image.columns) × \(image.rows) pixels")
+        }
+    }
+
     private static func append(
         _ frame: [UInt8], _ number: Int, _ header: [UInt8], _ image: ImageDescription, _ source: TransferSyntax,
         _ options: RenderingOptions, to request: inout CodecMessage
@@ -107,7 +127,7 @@ package final class Transcoder: Sendable {
         request.append(UInt32(clamping: number))
         request.append(options.viewportWidth)
         request.append(options.viewportHeight)
-        for value in options.region { request.append(value) }
+        for value in region(options, image) { request.append(value) }
         request.append(options.window == nil ? 0 : 1 as UInt32)
         request.append((options.window?.function ?? .linear).rawValue)
         request.append(options.window?.center ?? 0)

@@ -17,8 +17,12 @@ struct OperationsPages: Sendable {
     func handle(_ exchange: HTTPExchange) throws -> Bool {
         let path = exchange.request.path
         guard path.count == 1, ["healthz", "readyz", "metrics"].contains(path[0]) else { return false }
+        if exchange.request.method == "OPTIONS" {
+            exchange.respond(HTTPResponse(status: 204, headers: HTTPHeaders([("Allow", "GET, HEAD, OPTIONS")])))
+            return true
+        }
         guard ["GET", "HEAD"].contains(exchange.request.method) else {
-            throw HTTPProblem(405, "Only GET and HEAD here", headers: HTTPHeaders([("Allow", "GET, HEAD")]))
+            throw HTTPProblem(405, "Only GET and HEAD here", headers: HTTPHeaders([("Allow", "GET, HEAD, OPTIONS")]))
         }
         var response = self.response(path[0])
         response.headers.append("Cache-Control", "no-store")

@@ -63,11 +63,18 @@ package final class Service {
             directory: "\(configuration.data)/previews", maximumBytes: configuration.imaging.cacheMiB << 20)
         let dicomweb = DICOMwebService(archive, transcoder, previews, settings: configuration.dicomwebSettings)
         let operations = OperationsPages(archive, metrics)
+        let viewer =
+            try configuration.web.ohifDirectory.isEmpty
+            ? nil
+            : ViewerFiles(
+                directory: configuration.web.ohifDirectory, root: configuration.dicomweb.root,
+                wadoURI: configuration.dicomweb.wadoURI)
         return try HTTPServer(
             host: configuration.http.bind, port: UInt16(configuration.http.port), settings: configuration.httpSettings()
         ) { exchange in
             if try operations.handle(exchange) { return }
             if try dicomweb.handle(exchange) { return }
+            if let viewer, try viewer.handle(exchange) { return }
             throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")
         }
     }
