@@ -29,7 +29,7 @@ let package = Package(
             name: "CCodecs", dependencies: ["CFreeType"],
             cxxSettings: [.define("HAVE_CONFIG_H")],
             linkerSettings: [
-                "dcmimage", "dcmimgle", "dcmjpeg", "dcmjpls", "dcmdata", "oflog", "ofstd", "openjp2", "openjph", "jpeg",
+                "dcmimage", "dcmimgle", "dcmjpeg", "dcmjpls", "dcmdata", "oflog", "ofstd", "openjp2", "jpeg",
                 "png",
             ].map { .linkedLibrary($0) }),
 

@@ -45,7 +45,7 @@ package final class Archive: @unchecked Sendable {
         buffers = BufferPool(capacity: settings.largeObjectBytes + 65_536)
         do {
             log = try BlobLog(directory, segmentBytes: settings.segmentBytes, quarantineBytes: settings.quarantineBytes)
-            let catalog = try CatalogWriter(path: directory.catalog)
+            let catalog = try CatalogWriter(path: directory.catalog, nameWords: NameKeys.words)
             let (writer, report) = try Replay(log, catalog).run()
             quarantine = log.quarantine
             recovery = report

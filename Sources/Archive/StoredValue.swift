@@ -19,8 +19,7 @@ package enum StoredValue {
             guard range.upperBound <= all.count else { throw LogError.damaged("a value beyond the inflated data set") }
             bytes = Array(all[range])
         } else {
-            bytes = Array(
-                try record.read(UInt64(range.lowerBound)..<UInt64(range.upperBound), into: ReadBuffer()))
+            bytes = try record.bytes(UInt64(range.lowerBound)..<UInt64(range.upperBound))
         }
         guard place.isBigEndian, place.vr.wordSize > 1 else { return bytes }
         return bytes.withRawBytes { ByteOrder.swapped($0, wordSize: place.vr.wordSize) }
@@ -70,7 +69,7 @@ package enum StoredValue {
         }
         let range = range.clamped(to: 0..<Int(record.header.payloadLength))
         guard range.count <= headerMaximum else { throw StoredImage.Failure.tooLarge }
-        return Array(try record.read(UInt64(range.lowerBound)..<UInt64(range.upperBound), into: ReadBuffer()))
+        return try record.bytes(UInt64(range.lowerBound)..<UInt64(range.upperBound))
     }
 
     private static func explicit(

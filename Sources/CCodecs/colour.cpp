@@ -16,9 +16,12 @@ struct PaletteTags {
 };
 
 const PaletteTags paletteTags[] = {
-    {DCM_RedPaletteColorLookupTableDescriptor, DCM_RedPaletteColorLookupTableData, DCM_SegmentedRedPaletteColorLookupTableData},
-    {DCM_GreenPaletteColorLookupTableDescriptor, DCM_GreenPaletteColorLookupTableData, DCM_SegmentedGreenPaletteColorLookupTableData},
-    {DCM_BluePaletteColorLookupTableDescriptor, DCM_BluePaletteColorLookupTableData, DCM_SegmentedBluePaletteColorLookupTableData},
+    {DCM_RedPaletteColorLookupTableDescriptor, DCM_RedPaletteColorLookupTableData,
+     DCM_SegmentedRedPaletteColorLookupTableData},
+    {DCM_GreenPaletteColorLookupTableDescriptor, DCM_GreenPaletteColorLookupTableData,
+     DCM_SegmentedGreenPaletteColorLookupTableData},
+    {DCM_BluePaletteColorLookupTableDescriptor, DCM_BluePaletteColorLookupTableData,
+     DCM_SegmentedBluePaletteColorLookupTableData},
 };
 
 /// Expands a segmented palette, which DCMTK does not know (PS3.3 section C.7.9.2).
@@ -33,7 +36,8 @@ std::vector<uint16_t> expanded(const std::vector<uint16_t> &code, size_t entries
                 at += 2u + count;
             } else if (kind == 1 && at + 2 < code.size() && !values.empty()) {
                 double from = values.back(), to = code[at + 2];
-                for (uint32_t step = 1; step <= count; step++) values.push_back(uint16_t(from + (to - from) * step / count + 0.5));
+                for (uint32_t step = 1; step <= count; step++)
+                    values.push_back(uint16_t(from + (to - from) * step / count + 0.5));
                 at += 3;
             } else if (kind == 2 && at + 3 < code.size() && !nested) {
                 self(self, code[at + 2] | size_t(code[at + 3]) << 16, count, true);
@@ -56,12 +60,14 @@ void copyPalette(DcmItem &from, DcmItem &to) {
         DcmElement *element = nullptr;
         DcmElement *descriptor = nullptr;
         Uint16 entries = 0;
-        if (from.findAndGetElement(tags.segmented, element).bad() || from.findAndGetElement(tags.descriptor, descriptor).bad())
+        if (from.findAndGetElement(tags.segmented, element).bad() ||
+            from.findAndGetElement(tags.descriptor, descriptor).bad())
             malformed("The palette is missing.");
         Sint16 signedEntries = 0;
         if (descriptor->getUint16(entries).bad() && descriptor->getSint16(signedEntries).good())
             entries = static_cast<Uint16>(signedEntries);
-        auto values = expanded(tableValues(from, tags.segmented, element->getLength() / 2), entries == 0 ? 65536 : entries);
+        auto code = tableValues(from, tags.segmented, element->getLength() / 2);
+        auto values = expanded(code, entries == 0 ? 65536 : entries);
         to.putAndInsertUint16Array(tags.data, values.data(), static_cast<unsigned long>(values.size()));
     }
 }

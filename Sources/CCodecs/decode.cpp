@@ -38,7 +38,8 @@ void checkPlausible(Codec codec, const ccodecs_image &image, size_t length) {
 
 Buffer decode(const char *transferSyntax, const ccodecs_image &in, Bytes stream, ccodecs_image &out) {
     Codec kind = codec(transferSyntax);
-    if (kind == Codec::none) unsupported("Frames in transfer syntax " + std::string(transferSyntax) + " cannot be decoded.");
+    if (kind == Codec::none)
+        unsupported("Frames in transfer syntax " + std::string(transferSyntax) + " cannot be decoded.");
     checkImage(in);
     if (stream.size == 0) malformed("The frame is empty.");
     checkPlausible(kind, in, stream.size);

@@ -50,7 +50,8 @@ std::unique_ptr<DcmPixelSequence> sequence(Bytes stream) {
 
 /// To the cells that the data set allocates, with the sign where the data set has it.
 Buffer widened(Buffer narrow, const ccodecs_image &image, unsigned precision) {
-    bool extends = image.pixel_representation == 1 && precision <= image.bits_stored && precision < image.bits_allocated;
+    bool extends =
+        image.pixel_representation == 1 && precision <= image.bits_stored && precision < image.bits_allocated;
     unsigned from = precision > 8 ? 2 : 1, to = image.bits_allocated / 8;
     if (from == to && !extends) return narrow;
     size_t count = sampleCount(image);

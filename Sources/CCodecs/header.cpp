@@ -32,7 +32,8 @@ std::optional<Table> table(DcmItem *holder, bool isSigned) {
         } else if (descriptor->getUint16(word, index).bad()) {
             return std::nullopt;
         }
-        numbers[index] = index == 1 && (isSigned || descriptor->ident() == EVR_SS) ? int64_t(int16_t(word)) : int64_t(word);
+        bool isNegative = index == 1 && (isSigned || descriptor->ident() == EVR_SS) && word >= 0x8000;
+        numbers[index] = isNegative ? int64_t(word) - 65536 : int64_t(word);
     }
     Table table;
     table.values = tableValues(*holder, DCM_LUTData, numbers[0] == 0 ? 65536 : size_t(numbers[0]));

@@ -31,7 +31,8 @@ void note(j_common_ptr common, int level) {
     if (level >= 0) return;
     auto *errors = reinterpret_cast<ErrorManager *>(common->err);
     int code = errors->manager.msg_code;
-    if (code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM || code == JWRN_BOGUS_ICC) return;
+    if (code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM || code == JWRN_BOGUS_ICC)
+        return;
     if (!errors->damaged) errors->manager.format_message(common, errors->message);
     errors->damaged = true;
 }
@@ -109,7 +110,8 @@ bool writePixels(
 }
 
 Buffer write(const uint8_t *pixels, uint32_t width, uint32_t height, J_COLOR_SPACE space, uint32_t quality) {
-    if (width > JPEG_MAX_DIMENSION || height > JPEG_MAX_DIMENSION) tooLarge("A JPEG has at most 65500 rows and columns.");
+    if (width > JPEG_MAX_DIMENSION || height > JPEG_MAX_DIMENSION)
+        tooLarge("A JPEG has at most 65500 rows and columns.");
     unsigned char *bytes = nullptr;
     unsigned long length = 0;
     auto errors = std::make_unique<ErrorManager>();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JPEG 2000 by OpenJPEG, high throughput included. OpenJPH 0.9 is twice as fast at that, but shows what is left of a frame
-// that is cut short, and crashes on damage a hundred times as often.
+// JPEG 2000 by OpenJPEG, high throughput included. OpenJPH 0.9 is twice as fast at that, but shows what is left of a
+// frame that is cut short, and crashes on damage a hundred times as often.
 #include "codecs.hpp"
 #include "samples.hpp"
 
@@ -129,7 +129,8 @@ void checkComponents(const opj_image_t &image, const ccodecs_image &in) {
     checkDimensions(in, uint64_t(image.y1) - image.y0, uint64_t(image.x1) - image.x0, image.numcomps);
     for (OPJ_UINT32 index = 0; index < image.numcomps; index++) {
         const opj_image_comp_t &component = image.comps[index];
-        if (component.dx != 1 || component.dy != 1) unsupported("JPEG 2000 with subsampled components is not supported.");
+        if (component.dx != 1 || component.dy != 1)
+            unsupported("JPEG 2000 with subsampled components is not supported.");
         if (component.prec < 1 || component.prec > in.bits_allocated || component.prec > 31)
             malformed("The bit stream has " + std::to_string(component.prec) + " bits, the data set allocates " +
                       std::to_string(in.bits_allocated) + ".");
@@ -170,17 +171,21 @@ Buffer decodeJPEG2000(Bytes bytes, const ccodecs_image &in, ccodecs_image &out) 
 
 namespace {
 
+uint32_t cell(Bytes frame, const ccodecs_image &in, size_t index) {
+    if (in.bits_allocated == 8) return frame.data[index];
+    return uint32_t(frame.data[2 * index]) | uint32_t(frame.data[2 * index + 1]) << 8;
+}
+
 /// The narrowest precision that gives every cell back bit for bit: bits above Bits Stored count too.
 unsigned neededPrecision(Bytes frame, const ccodecs_image &in) {
     if (in.bits_stored == in.bits_allocated || in.bits_allocated > 16) return in.bits_allocated;
     size_t count = sampleCount(in);
     unsigned stored = in.bits_stored;
     for (size_t index = 0; index < count; index++) {
-        uint32_t cell = in.bits_allocated == 8 ? frame.data[index]
-                                               : uint32_t(frame.data[2 * index]) | uint32_t(frame.data[2 * index + 1]) << 8;
-        uint32_t kept = in.pixel_representation == 1 ? uint32_t(signExtended(cell, stored)) & ((1u << in.bits_allocated) - 1)
-                                                     : cell & ((1u << stored) - 1);
-        if (kept != cell) return in.bits_allocated;
+        uint32_t value = cell(frame, in, index), kept = value & ((1u << stored) - 1);
+        if (in.pixel_representation == 1)
+            kept = uint32_t(signExtended(value, stored)) & ((1u << in.bits_allocated) - 1);
+        if (kept != value) return in.bits_allocated;
     }
     return stored;
 }
@@ -195,7 +200,8 @@ Image filled(Bytes frame, const ccodecs_image &in) {
         component.prec = precision;
         component.sgnd = in.pixel_representation;
     }
-    Image image(opj_image_create(in.samples_per_pixel, parameters, in.samples_per_pixel == 3 ? OPJ_CLRSPC_SRGB : OPJ_CLRSPC_GRAY));
+    OPJ_COLOR_SPACE space = in.samples_per_pixel == 3 ? OPJ_CLRSPC_SRGB : OPJ_CLRSPC_GRAY;
+    Image image(opj_image_create(in.samples_per_pixel, parameters, space));
     if (!image) throw std::bad_alloc();
     image->x1 = in.columns;
     image->y1 = in.rows;
@@ -203,10 +209,8 @@ Image filled(Bytes frame, const ccodecs_image &in) {
     for (size_t component = 0; component < stride; component++) {
         OPJ_INT32 *to = image->comps[component].data;
         for (size_t index = 0; index < count; index++) {
-            size_t at = index * stride + component;
-            uint32_t cell = in.bits_allocated == 8 ? frame.data[at]
-                                                   : uint32_t(frame.data[2 * at]) | uint32_t(frame.data[2 * at + 1]) << 8;
-            to[index] = in.pixel_representation == 1 ? signExtended(cell, in.bits_allocated) : OPJ_INT32(cell);
+            uint32_t value = cell(frame, in, index * stride + component);
+            to[index] = in.pixel_representation == 1 ? signExtended(value, in.bits_allocated) : OPJ_INT32(value);
         }
     }
     return image;
@@ -241,8 +245,8 @@ Buffer encodeJPEG2000(Bytes frame, const ccodecs_image &in, ccodecs_image &out) 
     Writing writing;
     Stream stream = writer(writing);
     bool written = opj_setup_encoder(codec.get(), &parameters, image.get()) &&
-                   opj_start_compress(codec.get(), image.get(), stream.get()) && opj_encode(codec.get(), stream.get()) &&
-                   opj_end_compress(codec.get(), stream.get());
+                   opj_start_compress(codec.get(), image.get(), stream.get()) &&
+                   opj_encode(codec.get(), stream.get()) && opj_end_compress(codec.get(), stream.get());
     if (!written) throw Failure{CCODECS_FAILED, "The frame cannot be encoded as JPEG 2000: " + message + "."};
     if (parameters.tcp_mct) setPhotometric(out, "YBR_RCT");
     return std::move(writing.bytes);

@@ -101,7 +101,8 @@ void forEachValue(const ccodecs_image &image, const uint8_t *frame, const Cells 
 
 /// From the darkest to the brightest pixel, without padding (PS3.3 section C.7.5.1.1.2).
 Window automatic(
-    const ccodecs_image &image, const uint8_t *frame, const Cells &cells, const Modality &modality, const Header &header) {
+    const ccodecs_image &image, const uint8_t *frame, const Cells &cells, const Modality &modality,
+    const Header &header) {
     // Up to 8 bits hold what is to be shown as it is: photographs, screens, masks.
     if (image.bits_stored <= 8) return spanning(modality(double(cells.lowest())), modality(double(cells.highest())));
     int64_t from = 1, to = 0;
@@ -135,11 +136,15 @@ VOI choose(
 }
 
 /// One table for every cell there can be: bits that mean nothing are in it too, so a pixel costs one load.
-void lookUp(const ccodecs_image &image, const uint8_t *frame, const Cells &cells, const Modality &modality, const VOI &voi, Picture &picture) {
-    size_t count = pixelCount(image), possible = size_t(1) << image.bits_allocated, used = size_t(1) << image.bits_stored;
+void lookUp(
+    const ccodecs_image &image, const uint8_t *frame, const Cells &cells, const Modality &modality, const VOI &voi,
+    Picture &picture) {
+    size_t count = pixelCount(image);
+    size_t possible = size_t(1) << image.bits_allocated, used = size_t(1) << image.bits_stored;
     unsigned shift = image.high_bit + 1u - image.bits_stored;
     std::vector<uint8_t> shown(used), table(possible);
-    for (size_t value = 0; value < used; value++) shown[value] = voi(modality(double(cells.meaning(uint32_t(value << shift)))));
+    for (size_t value = 0; value < used; value++)
+        shown[value] = voi(modality(double(cells.meaning(uint32_t(value << shift)))));
     for (size_t cell = 0; cell < possible; cell++) table[cell] = shown[cell >> shift & (used - 1)];
     uint8_t *to = picture.pixels.data();
     if (image.bits_allocated == 8) {
@@ -159,7 +164,8 @@ Picture renderMonochrome(
     const ccodecs_image &image, const uint8_t *frame, const Header &header, const ccodecs_rendering &options,
     std::optional<Window> &used) {
     Cells cells(image, frame);
-    Modality modality{header.modalityTable(image.pixel_representation == 1), header.rescaleSlope(), header.rescaleIntercept()};
+    Modality modality{
+        header.modalityTable(image.pixel_representation == 1), header.rescaleSlope(), header.rescaleIntercept()};
     VOI voi = choose(image, frame, cells, modality, header, options);
     used = voi.window;
     Picture picture(image.columns, image.rows, 1);

@@ -31,8 +31,8 @@ void normalize(const std::vector<double> &raw, Share &share) {
 }
 
 Share shrinking(double from, double to, size_t limit) {
-    size_t first = size_t(std::max(0.0, std::floor(from))), last = std::min(limit - 1, size_t(std::max(0.0, std::ceil(to) - 1)));
-    first = std::min(first, last);
+    size_t last = std::min(limit - 1, size_t(std::max(0.0, std::ceil(to) - 1)));
+    size_t first = std::min(last, size_t(std::max(0.0, std::floor(from))));
     Share share{first, {}};
     std::vector<double> raw;
     for (size_t index = first; index <= last; index++)

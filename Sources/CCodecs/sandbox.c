@@ -117,7 +117,6 @@ int32_t ccodecs_enter_sandbox(uint64_t memory_bytes, uint32_t cpu_seconds) {
     if ((error = limit(RLIMIT_CORE, 0, 0)) != 0) return error;
     if ((error = limit(RLIMIT_NOFILE, 64, 64)) != 0) return error;
     if ((error = limit(RLIMIT_NPROC, 0, 0)) != 0) return error;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
     if (prctl(PR_SET_DUMPABLE, 0) != 0) return errno;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
     return install_filter();

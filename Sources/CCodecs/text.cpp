@@ -114,7 +114,8 @@ void drawText(Picture &picture, const char *text) {
     size_t lines = std::min(size_t(std::count(text, text + std::strlen(text), '\n')) + 1, linesMaximum);
     long height = std::min(long(picture.height), margin + step * long(lines) + outline + step / 2);
     Coverage coverage(picture.width, static_cast<uint32_t>(height));
-    for (size_t line = 0; line < lines && *text != 0; line++) setLine(coverage, text, margin, margin + long(size) + step * long(line));
+    for (size_t line = 0; line < lines && *text != 0; line++)
+        setLine(coverage, text, margin, margin + long(size) + step * long(line));
     paint(picture, coverage, outline);
 }
 

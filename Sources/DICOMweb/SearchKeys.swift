@@ -111,6 +111,8 @@ private struct IdentifierBuilder {
             node.value.appendLittleEndian(short)
         // A comma parts the UIDs of a list here (PS3.18 section 8.3.4.1), a backslash in an identifier.
         case .ui: node.value = Array(value.replacing(",", with: "\\").utf8)
+        // Code strings have no commas, and viewers part alternatives by them.
+        case .cs: node.value = Array(value.replacing(",", with: "\\").utf8)
         default: node.value = Array(value.utf8)
         }
     }

@@ -10,6 +10,8 @@ import Platform
 struct SearchService {
     /// Up to here the total is counted; beyond it is said to be at least that.
     static let exactTotalMaximum = 10_000
+    /// Stored headers that one search reads to match on.
+    private static let headersMaximum = 10_000
     private static let writeBytes = 64 << 10
     private let service: DICOMwebService
     private let exchange: HTTPExchange
@@ -34,44 +36,91 @@ struct SearchService {
                 asked.identifier, root: .study, characterSetOverride: nil, combinesDateTime: true,
                 organisation: service.settings.organisation, limit: asked.limit)
         } catch { throw HTTPProblem(400, "\(error)") }
-        keys.query.offset = asked.offset
+        if asked.isFuzzy { keys.matchFuzzily() }
         let answers = QueryAnswer(keys, archive: service.archive, retrieveAETitle: service.settings.aeTitle)
         try service.archive.readers.withReader { reader in
-            let total = try reader.count(keys.query, upTo: Self.exactTotalMaximum + 1)
-            let headers = self.headers(total, keys, asked)
-            guard total > asked.offset, asked.limit != 0 else {
+            let found: Found
+            if keys.headerConditions.isEmpty {
+                keys.query.offset = asked.offset
+                found = Found(total: try reader.count(keys.query, upTo: Self.exactTotalMaximum + 1), rows: nil)
+            } else {
+                found = try search(keys, answers, asked, reader)
+            }
+            let headers = self.headers(found, keys, asked)
+            guard found.total > asked.offset, asked.limit != 0 else {
                 return exchange.respond(HTTPResponse(status: 204, headers: headers))
             }
+            let source = RowSource(query: keys.query, reader: reader, rows: found.rows)
             switch format {
-            case .json: try writeJSON(keys, answers, reader, headers)
-            case .xml: try writeXML(keys, answers, reader, headers)
+            case .json: try writeJSON(source, answers, headers)
+            case .xml: try writeXML(source, answers, headers)
             }
         }
     }
 
-    private func headers(_ total: Int, _ keys: QueryKeys, _ asked: SearchKeys) -> HTTPHeaders {
-        let isExact = total <= Self.exactTotalMaximum
+    private struct Found {
+        var total = 0
+        /// Rows that had to be looked at to be counted; nil: they are still to be read.
+        var rows: [CatalogRow]?
+        /// More rows than we look at came into question.
+        var isCut = false
+    }
+
+    private struct RowSource {
+        let query: CatalogQuery
+        let reader: CatalogReader
+        let rows: [CatalogRow]?
+
+        func forEach(_ body: (CatalogRow) throws -> Bool) throws {
+            guard let rows else { return try reader.find(query, body) }
+            for row in rows where try !body(row) { return }
+        }
+    }
+
+    /// Conditions that the catalog has no column for: each row in question is held against its stored header.
+    private func search(
+        _ keys: QueryKeys, _ answers: QueryAnswer, _ asked: SearchKeys, _ reader: CatalogReader
+    ) throws -> Found {
+        var query = keys.query
+        query.limit = Self.headersMaximum + 1
+        var found = Found(rows: [])
+        var seen = 0
+        try reader.find(query) { row in
+            seen += 1
+            if seen > Self.headersMaximum {
+                found.isCut = true
+                return false
+            }
+            guard answers.meetsHeaderConditions(row) else { return true }
+            found.total += 1
+            if found.total > asked.offset, found.rows!.count < asked.limit ?? Int.max { found.rows!.append(row) }
+            return true
+        }
+        return found
+    }
+
+    private func headers(_ found: Found, _ keys: QueryKeys, _ asked: SearchKeys) -> HTTPHeaders {
+        let isExact = found.total <= Self.exactTotalMaximum && !found.isCut
         var headers = HTTPHeaders([
-            ("X-Total-Count", String(min(total, Self.exactTotalMaximum))),
+            ("X-Total-Count", String(min(found.total, Self.exactTotalMaximum))),
             ("X-Total-Count-Relation", isExact ? "exact" : "at-least"), ("Cache-Control", "private, no-cache"),
         ])
-        if keys.hasUnsupportedKeys {
+        if found.isCut {
             headers.append(
                 "Warning",
-                "299 \(service.settings.aeTitle) \"Some of the attributes cannot be matched on and were ignored\"")
+                "299 \(service.settings.aeTitle) \"Only the first \(Self.headersMaximum) objects in question were looked at for attributes outside the catalog; narrow the search\""
+            )
         }
         return headers
     }
 
-    private func writeJSON(
-        _ keys: QueryKeys, _ answers: QueryAnswer, _ reader: CatalogReader, _ headers: HTTPHeaders
-    ) throws {
+    private func writeJSON(_ source: RowSource, _ answers: QueryAnswer, _ headers: HTTPHeaders) throws {
         try exchange.begin(HTTPResponse(contentType: Media.json, headers: headers), length: nil)
         let root = service.rootURL(exchange.request)
         var writer = JSONAttributeWriter()
         try exchange.write("[")
-        try reader.find(keys.query) { row in
-            answers.write(row, retrieveURL: root + Self.path(row, keys.query.level), to: &writer)
+        try source.forEach { row in
+            answers.write(row, retrieveURL: root + Self.path(row, source.query.level), to: &writer)
             if writer.bytes.count >= Self.writeBytes {
                 try exchange.write(writer.bytes)
                 writer.removeAll()
@@ -83,14 +132,12 @@ struct SearchService {
         exchange.finish()
     }
 
-    private func writeXML(
-        _ keys: QueryKeys, _ answers: QueryAnswer, _ reader: CatalogReader, _ headers: HTTPHeaders
-    ) throws {
+    private func writeXML(_ source: RowSource, _ answers: QueryAnswer, _ headers: HTTPHeaders) throws {
         let parts = try MultipartWriter(exchange, type: Media.xml, headers: headers)
         let root = service.rootURL(exchange.request)
         var writer = XMLAttributeWriter()
-        try reader.find(keys.query) { row in
-            answers.write(row, retrieveURL: root + Self.path(row, keys.query.level), to: &writer)
+        try source.forEach { row in
+            answers.write(row, retrieveURL: root + Self.path(row, source.query.level), to: &writer)
             try parts.beginPart(Media.xml, length: UInt64(writer.bytes.count))
             try parts.write(writer.bytes)
             writer.removeAll()

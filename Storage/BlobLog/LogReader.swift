@@ -37,6 +37,14 @@ package struct StoredRecord: Sendable {
         return bytes.part(Int(range.lowerBound - start)..<Int(range.upperBound - start))
     }
 
+    /// Reads `range` of the payload into memory of its own, verified.
+    package func bytes(_ range: Range<UInt64>) throws(LogError) -> [UInt8] {
+        let buffer = ReadBuffer()
+        // The buffer's memory goes with its last reference, which the bytes are none of.
+        defer { withExtendedLifetime(buffer) {} }
+        return Array(try read(range, into: buffer))
+    }
+
     /// Hands out `range` of the payload piece by piece, each verified; memory is one piece.
     package func forEachPiece<Failure: Error>(
         in range: Range<UInt64>, pieceBytes: UInt64 = 1 << 20, buffer: ReadBuffer = ReadBuffer(),
@@ -55,9 +63,8 @@ package struct StoredRecord: Sendable {
     /// The header: everything outside large values, as pieces with their offset in the payload.
     package func readHeader() throws(LogError) -> [(offset: Int, bytes: [UInt8])] {
         var pieces: [(offset: Int, bytes: [UInt8])] = []
-        let buffer = ReadBuffer()
         for range in index.headerRanges(payloadLength: header.payloadLength) {
-            pieces.append((Int(range.lowerBound), Array(try read(range, into: buffer))))
+            pieces.append((Int(range.lowerBound), try bytes(range)))
         }
         return pieces
     }

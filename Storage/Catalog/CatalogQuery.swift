@@ -10,6 +10,18 @@ package enum CatalogMatch: Equatable, Sendable {
     case range(from: String?, to: String?)
 }
 
+extension CatalogMatch {
+    /// Whether a text matches, as the catalog's columns are matched.
+    package func accepts(_ text: String) -> Bool {
+        switch self {
+        case .equals(let value): text == value
+        case .anyOf(let values): values.contains(text)
+        case .wildcard(let pattern): WildcardMatcher.matches(pattern, text)
+        case .range(let from, let to): (from.map { text >= $0 } ?? true) && (to.map { text <= $0 || text.hasPrefix($0) } ?? true)
+        }
+    }
+}
+
 package struct CatalogCondition: Sendable {
     package let column: CatalogColumn
     /// For names already folded for search.
@@ -54,6 +66,9 @@ package struct CatalogQuery: Sendable {
     package var sopClassesInStudy: CatalogMatch?
     /// All of them must hold for one item of the Request Attributes Sequence.
     package var request: [(CatalogRequestField, CatalogMatch)] = []
+    /// Words of a patient's name, each the beginning of one: whoever has them all matches as well as whom the condition on
+    /// the name takes in.
+    package var fuzzyPatientWords: [String] = []
     package var limit: Int?
     /// Rows to leave out first.
     package var offset = 0

@@ -6,6 +6,7 @@ import Platform
 /// writes depends on the events alone, so that a rebuild gives the same tables.
 package final class CatalogWriter {
     private var database: Database
+    private let nameWords: @Sendable (String) -> [String]
     private var cache = CatalogCache()
     /// Counts of the running transaction, written once at its end.
     private var pending = PendingCounts()
@@ -14,7 +15,9 @@ package final class CatalogWriter {
     /// 128 MiB.
     private static let writeAheadPagesMaximum = 32_768
 
-    package init(path: String) throws(CatalogError) {
+    /// - Parameter nameWords: the words under which a folded name is found by fuzzy matching.
+    package init(path: String, nameWords: @escaping @Sendable (String) -> [String] = { _ in [] }) throws(CatalogError) {
+        self.nameWords = nameWords
         database = try Self.open(path)
         // An older schema is not migrated: all of it is in the log, and is replayed from there.
         if try version() < Schema.version {
@@ -369,6 +372,11 @@ package final class CatalogWriter {
             try database.statement("INSERT INTO patient_name_trigram(rowid, folded) VALUES(?, ?)").run([
                 .integer(database.lastInsertedID), .text(form),
             ])
+            for word in nameWords(form) {
+                try database.statement("INSERT INTO patient_word(word, patient) VALUES(?, ?) ON CONFLICT DO NOTHING").run([
+                    .text(word), .integer(patient),
+                ])
+            }
         }
     }
 

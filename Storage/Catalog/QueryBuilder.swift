@@ -156,9 +156,14 @@ struct QueryBuilder {
         } else {
             inner.addText("n.folded", match)
         }
-        conditions.append(
-            "p.id IN (SELECT n.patient FROM patient_name n WHERE \(inner.conditions.joined(separator: " AND ")))")
+        var selected = "SELECT n.patient FROM patient_name n WHERE \(inner.conditions.joined(separator: " AND "))"
         values += inner.values
+        if !query.fuzzyPatientWords.isEmpty {
+            let words = query.fuzzyPatientWords.map { _ in "SELECT patient FROM patient_word WHERE word >= ? AND word < ?" }
+            selected += " UNION SELECT patient FROM (\(words.joined(separator: " INTERSECT ")))"
+            for word in query.fuzzyPatientWords { values += [.text(word), .text(word + "\u{10FFFF}")] }
+        }
+        conditions.append("p.id IN (\(selected))")
     }
 
     /// The infix pattern of a patient's name that a query has, if it has one.

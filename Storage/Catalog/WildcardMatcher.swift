@@ -2,7 +2,15 @@
 
 /// DICOM wildcards over UTF-8: `*` any run of characters, `?` one (PS3.4 section C.2.2.2.4). On a mismatch it goes back to
 /// the last asterisk only, so that time is at most pattern × text, whatever the pattern.
-enum WildcardMatcher {
+package enum WildcardMatcher {
+    package static func matches(_ pattern: String, _ text: String) -> Bool {
+        var pattern = pattern
+        var text = text
+        return pattern.withUTF8 { pattern in
+            text.withUTF8 { matches(UnsafeRawBufferPointer(pattern), UnsafeRawBufferPointer($0)) }
+        }
+    }
+
     static func matches(_ pattern: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer) -> Bool {
         var p = 0
         var t = 0

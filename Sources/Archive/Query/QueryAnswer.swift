@@ -61,6 +61,13 @@ package struct QueryAnswer {
         }
     }
 
+    /// Whether a row meets the conditions that only its stored header can tell.
+    package func meetsHeaderConditions(_ row: CatalogRow) -> Bool {
+        guard !keys.headerConditions.isEmpty else { return true }
+        guard let stored = storedValues(row) else { return false }
+        return keys.headerConditions.allSatisfy { $0.isMet(by: stored.dataSet, stored.characterSet) }
+    }
+
     private var levelName: String {
         switch keys.query.level {
         case .patient: "PATIENT"

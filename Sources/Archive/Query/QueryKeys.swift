@@ -16,7 +16,9 @@ package struct QueryKeys {
     /// What to return, in tag order.
     package let returnKeys: [DataSet.Element]
     /// Whether a key could not be matched on (status FF01H).
-    package private(set) var hasUnsupportedKeys = false
+    package var hasUnsupportedKeys: Bool { !headerConditions.isEmpty }
+    /// Those keys, for askers who want rows held against the stored headers.
+    package private(set) var headerConditions: [HeaderCondition] = []
     package let characterSet: SpecificCharacterSet?
 
     private static let neverMatched: Set<Tag> = [
@@ -76,7 +78,7 @@ package struct QueryKeys {
         case .sopClassesInStudy where query.level >= .study: query.sopClassesInStudy = match
         default:
             guard let column = CatalogMapping.columnOfTag[element.tag], column.level <= query.level else {
-                hasUnsupportedKeys = true
+                headerConditions.append(HeaderCondition(path: [element.tag], match: match))
                 return
             }
             query.conditions.append(CatalogCondition(column: column, match: match))
@@ -85,12 +87,33 @@ package struct QueryKeys {
 
     /// Sequence matching (PS3.4 section C.2.2.2.6): one item, all of whose keys one stored item must match.
     private mutating func take(sequence tag: Tag, _ items: [DataSet], _ decoder: QueryValueDecoder) {
-        for element in items.first?.elements ?? [] where !element.value.isEmpty {
-            guard let match = decoder.match(element) else { continue }
-            if tag == .requestAttributesSequence, query.level >= .study, let field = Self.requestFields[element.tag] {
+        for element in items.first?.elements ?? [] where !element.value.isEmpty || element.items != nil {
+            if tag == .requestAttributesSequence, query.level >= .study, let field = Self.requestFields[element.tag],
+                let match = decoder.match(element)
+            {
                 query.request.append((field, match))
             } else {
-                hasUnsupportedKeys = true
+                take(unmatched: element, below: [tag], decoder)
+            }
+        }
+    }
+
+    private mutating func take(unmatched element: DataSet.Element, below path: [Tag], _ decoder: QueryValueDecoder) {
+        let path = path + [element.tag]
+        if let items = element.items {
+            for inner in items.first?.elements ?? [] { take(unmatched: inner, below: path, decoder) }
+        } else if !element.value.isEmpty, let match = decoder.match(element) {
+            headerConditions.append(HeaderCondition(path: path, match: match))
+        }
+    }
+
+    /// Names as people say them: the beginnings of words, in Latin or Cyrillic letters.
+    package mutating func matchFuzzily() {
+        for condition in query.conditions where condition.column == .patientName {
+            switch condition.match {
+            case .equals(let name), .wildcard(let name):
+                query.fuzzyPatientWords = NameKeys.words(ofFolded: name.replacing("*", with: " ").replacing("?", with: " "))
+            case .anyOf, .range: continue
             }
         }
     }

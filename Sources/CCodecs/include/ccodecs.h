@@ -54,7 +54,6 @@ int32_t ccodecs_initialize(void);
 ///
 /// `memory_bytes` is address space beyond what is mapped now. `cpu_seconds` (0: none) counts from the start of the
 /// process and is a soft limit (SIGXCPU): a parent that gives a worker several frames moves it with prlimit(2).
-/// The kernel kills the worker when the *thread* that forked it ends (PR_SET_PDEATHSIG).
 int32_t ccodecs_enter_sandbox(uint64_t memory_bytes, uint32_t cpu_seconds);
 
 /// Decodes one frame: its whole bit stream, fragments joined, to what native Pixel Data in Explicit VR Little Endian has
