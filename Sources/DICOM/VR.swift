@@ -58,6 +58,14 @@ package struct VR: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether the value is bytes or words without an upper bound (InlineBinary of PS3.18 section F.2.7).
+    package var isBinary: Bool {
+        switch self {
+        case .ob, .od, .of, .ol, .ov, .ow, .un: true
+        default: !isPlausible
+        }
+    }
+
     /// Whether the value is text of any kind.
     package var isText: Bool {
         switch self {

@@ -14,6 +14,8 @@ package final class DICOMwebService: Sendable {
         package var root = ["dicom-web"]
         package var wadoURI = ["wado"]
         package var allowsDelete = false
+        /// Rows of one search at most; nil: no limit.
+        package var resultLimit: Int?
         /// Whose versions of instances clients get.
         package var organisation = "default"
         package var issuer = ""

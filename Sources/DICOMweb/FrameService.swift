@@ -26,7 +26,9 @@ struct FrameService {
         }
         let negotiation = Negotiation(exchange.request)
         let stored = image.transferSyntax
-        let form = FrameForm.choose(negotiation, stored: stored) { service.transcoder.canMake($0, from: stored) }
+        let form = FrameForm.choose(negotiation, stored: stored) {
+            service.transcoder.canMake($0, from: stored, image.description)
+        }
         guard let form else {
             throw negotiation.notAcceptable([
                 "\(Media.multipart); type=\"\(Media.bytes)\"",

@@ -32,9 +32,9 @@ struct MediaDirectory {
     /// Adds an instance.
     /// - Parameters:
     ///   - index: its number in the file set.
-    ///   - syntax: that of the file, where it is not as stored.
+    ///   - syntax: that of the file.
     /// - Returns: the components of its path: at most 8 capitals and digits each (PS3.10 section 8.2).
-    mutating func add(_ version: CatalogVersion, _ header: DataSet, _ index: Int, syntax: TransferSyntax?) throws
+    mutating func add(_ version: CatalogVersion, _ header: DataSet, _ index: Int, syntax: TransferSyntax) throws
         -> [String]
     {
         let text = HeaderText(header)
@@ -50,7 +50,7 @@ struct MediaDirectory {
                 type, elements,
                 file: (
                     path.joined(separator: "\\"), version.sopClassUID, version.sopInstanceUID,
-                    syntax?.uid ?? version.transferSyntaxUID
+                    syntax.uid
                 )))
         return path
     }

@@ -14,9 +14,9 @@ struct RetrieveService {
     private let exchange: HTTPExchange
 
     private enum Form {
-        case multipart(TransferSyntax?)
-        case single(TransferSyntax?)
-        case zip(TransferSyntax?)
+        case multipart(WantedSyntax)
+        case single(WantedSyntax)
+        case zip(WantedSyntax)
         case frames
     }
 
@@ -29,9 +29,9 @@ struct RetrieveService {
         let form = try chooseForm(isInstance: resource.instance != nil)
         let versions = try service.versions(resource)
         switch form {
-        case .multipart(let syntax): try sendMultipart(versions, try checked(syntax, versions))
-        case .single(let syntax): try sendSingle(versions[0], try checked(syntax, versions))
-        case .zip(let syntax): try ZipService(service, exchange).send(versions, try checked(syntax, versions))
+        case .multipart(let syntax): try sendMultipart(versions, try targets(syntax, versions))
+        case .single(let syntax): try sendSingle(versions[0], try targets(syntax, versions)[0])
+        case .zip(let syntax): try ZipService(service, exchange).send(versions, try targets(syntax, versions))
         case .frames:
             let image = try StoredImage(service.archive.record(of: versions[0]))
             let all = (1...image.description.numberOfFrames).map(String.init).joined(separator: ",")
@@ -42,8 +42,7 @@ struct RetrieveService {
     private func chooseForm(isInstance: Bool) throws(HTTPProblem) -> Form {
         let negotiation = Negotiation(exchange.request)
         for wanted in negotiation.accepted {
-            // Without a transfer syntax, or with *, instances go out as they came: nothing is decoded unless it is asked for.
-            let syntax = wanted["transfer-syntax"].flatMap { $0 == "*" ? nil : TransferSyntax(uid: $0) }
+            let syntax = WantedSyntax(wanted["transfer-syntax"])
             switch wanted.name {
             case "*/*", "multipart/*": return .multipart(syntax)
             case Media.multipart:
@@ -53,7 +52,8 @@ struct RetrieveService {
                 default: continue
                 }
             case Media.dicom where isInstance, "application/*" where isInstance: return .single(syntax)
-            case Media.zip: return .zip(syntax)
+            // A disc is made of files as they are, unless another syntax is named.
+            case Media.zip: return .zip(syntax == .standard ? .stored : syntax)
             default: continue
             }
         }
@@ -61,53 +61,61 @@ struct RetrieveService {
             ["\(Media.multipart); type=\"\(Media.dicom)\"", Media.zip] + (isInstance ? [Media.dicom] : []))
     }
 
-    /// - Returns: nil: as stored.
-    private func checked(_ syntax: TransferSyntax?, _ versions: [CatalogVersion]) throws(HTTPProblem) -> TransferSyntax?
-    {
-        guard let syntax else { return nil }
-        for stored in Set(versions.map(\.transferSyntaxUID)) {
-            let stored = TransferSyntax(uid: stored)
-            guard stored == syntax || (!syntax.isDeflated && service.transcoder.canMake(syntax, from: stored)) else {
-                throw HTTPProblem(
-                    406, "\(stored.name) cannot be made \(syntax.name) here; offered: transfer-syntax=* as stored")
+    /// The syntax in which each instance goes out.
+    private func targets(_ wanted: WantedSyntax, _ versions: [CatalogVersion]) throws(HTTPProblem) -> [TransferSyntax] {
+        var targets: [TransferSyntax] = []
+        for version in versions {
+            let stored = TransferSyntax(uid: version.transferSyntaxUID)
+            switch wanted {
+            case .stored: targets.append(stored)
+            // What cannot be decoded here, a video above all, is worth more as it is than not at all.
+            case .standard:
+                let canMake = service.transcoder.canMake(.explicitVRLittleEndian, from: stored)
+                targets.append(canMake ? .explicitVRLittleEndian : stored)
+            case .named(let syntax):
+                guard stored == syntax || (!syntax.isDeflated && service.transcoder.canMake(syntax, from: stored))
+                else {
+                    throw HTTPProblem(
+                        406, "\(stored.name) cannot be made \(syntax.name) here; offered: transfer-syntax=* as stored")
+                }
+                targets.append(syntax)
             }
         }
-        return syntax
+        return targets
     }
 
     // MARK: Sending
 
-    private func sendMultipart(_ versions: [CatalogVersion], _ syntax: TransferSyntax?) throws {
+    private func sendMultipart(_ versions: [CatalogVersion], _ targets: [TransferSyntax]) throws {
         let first = try service.archive.record(of: versions[0])
         let writer = try MultipartWriter(exchange, type: Media.dicom)
         let buffer = ReadBuffer()
         for (index, version) in versions.enumerated() {
             let record = index == 0 ? first : try service.archive.record(of: version)
-            let target = syntax?.uid ?? version.transferSyntaxUID
-            let isStored = target == version.transferSyntaxUID
+            let target = targets[index]
+            let isStored = target.uid == version.transferSyntaxUID
             try writer.beginPart(
-                "\(Media.dicom); transfer-syntax=\(target)", length: isStored ? record.header.payloadLength : nil,
+                "\(Media.dicom); transfer-syntax=\(target.uid)", length: isStored ? record.header.payloadLength : nil,
                 location: service.url(version, exchange.request))
             if isStored {
                 try Self.send(record, 0..<record.header.payloadLength, buffer, exchange)
             } else {
-                try InstanceFile(service, version, record, syntax!).forEachPiece { try exchange.write($0) }
+                try InstanceFile(service, version, record, target).forEachPiece { try exchange.write($0) }
             }
         }
         try writer.finish()
     }
 
-    private func sendSingle(_ version: CatalogVersion, _ syntax: TransferSyntax?) throws {
+    private func sendSingle(_ version: CatalogVersion, _ target: TransferSyntax) throws {
         let record = try service.archive.record(of: version)
-        let target = syntax?.uid ?? version.transferSyntaxUID
-        let type = "\(Media.dicom); transfer-syntax=\(target)"
-        if target == version.transferSyntaxUID {
+        let type = "\(Media.dicom); transfer-syntax=\(target.uid)"
+        if target.uid == version.transferSyntaxUID {
             let tag = EntityTag.make([version], "instance")
             return try RangedResponse(exchange, type: type, tag: tag).send(record, 0..<record.header.payloadLength)
         }
         // What cannot be decoded shows with the first frame, before the answer begins.
         var hasBegun = false
-        try InstanceFile(service, version, record, syntax!).forEachPiece { bytes in
+        try InstanceFile(service, version, record, target).forEachPiece { bytes in
             if !hasBegun { try exchange.begin(HTTPResponse(contentType: type), length: nil) }
             hasBegun = true
             try exchange.write(bytes)
@@ -125,6 +133,23 @@ struct RetrieveService {
                     do { try exchange.write(bytes) } catch { throw AnyFailure(error: error) }
                 }, onError: { AnyFailure(error: $0) })
         } catch { throw error.error }
+    }
+}
+
+/// The transfer syntax that a client asks for.
+enum WantedSyntax: Equatable {
+    /// `*`: whatever it is stored in.
+    case stored
+    /// None named, which means Explicit VR Little Endian (PS3.18 section 8.7.3.5.2).
+    case standard
+    case named(TransferSyntax)
+
+    init(_ parameter: String?) {
+        switch parameter {
+        case nil: self = .standard
+        case "*": self = .stored
+        case let uid?: self = .named(TransferSyntax(uid: uid))
+        }
     }
 }
 

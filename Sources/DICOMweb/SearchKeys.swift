@@ -109,6 +109,13 @@ private struct IdentifierBuilder {
             }
             node.value = []
             node.value.appendLittleEndian(short)
+        case .da, .tm, .dt:
+            guard value.utf8.allSatisfy({ (0x2B...0x3A).contains($0) && $0 != 0x2C && $0 != 0x2F }),
+                value.utf8.count <= 60
+            else {
+                throw HTTPProblem(400, "\"\(value.prefix(40))\" is no date, time or range, such as 20260101-20261231")
+            }
+            node.value = Array(value.utf8)
         // A comma parts the UIDs of a list here (PS3.18 section 8.3.4.1), a backslash in an identifier.
         case .ui: node.value = Array(value.replacing(",", with: "\\").utf8)
         // Code strings have no commas, and viewers part alternatives by them.

@@ -30,11 +30,12 @@ struct SearchService {
             }
         let format = try AttributeFormat.choose(Negotiation(exchange.request))
         let asked = try SearchKeys(exchange.request, level, resource)
+        let limit = [asked.limit, service.settings.resultLimit].compactMap { $0 }.min()
         var keys: QueryKeys
         do {
             keys = try QueryKeys(
                 asked.identifier, root: .study, characterSetOverride: nil, combinesDateTime: true,
-                organisation: service.settings.organisation, limit: asked.limit)
+                organisation: service.settings.organisation, limit: limit)
         } catch { throw HTTPProblem(400, "\(error)") }
         if asked.isFuzzy { keys.matchFuzzily() }
         let answers = QueryAnswer(keys, archive: service.archive, retrieveAETitle: service.settings.aeTitle)
@@ -42,7 +43,8 @@ struct SearchService {
             let found: Found
             if keys.headerConditions.isEmpty {
                 keys.query.offset = asked.offset
-                found = Found(total: try reader.count(keys.query, upTo: Self.exactTotalMaximum + 1), rows: nil)
+                let page = try reader.page(keys.query, countingUpTo: Self.exactTotalMaximum + 1)
+                found = Found(total: page.total, page: page)
             } else {
                 found = try search(keys, answers, asked, reader)
             }
@@ -50,7 +52,7 @@ struct SearchService {
             guard found.total > asked.offset, asked.limit != 0 else {
                 return exchange.respond(HTTPResponse(status: 204, headers: headers))
             }
-            let source = RowSource(query: keys.query, reader: reader, rows: found.rows)
+            let source = RowSource(query: keys.query, reader: reader, found: found)
             switch format {
             case .json: try writeJSON(source, answers, headers)
             case .xml: try writeXML(source, answers, headers)
@@ -62,6 +64,7 @@ struct SearchService {
         var total = 0
         /// Rows that had to be looked at to be counted; nil: they are still to be read.
         var rows: [CatalogRow]?
+        var page: CatalogReader.Page?
         /// More rows than we look at came into question.
         var isCut = false
     }
@@ -69,11 +72,11 @@ struct SearchService {
     private struct RowSource {
         let query: CatalogQuery
         let reader: CatalogReader
-        let rows: [CatalogRow]?
+        let found: Found
 
         func forEach(_ body: (CatalogRow) throws -> Bool) throws {
-            guard let rows else { return try reader.find(query, body) }
-            for row in rows where try !body(row) { return }
+            if let page = found.page { return try reader.rows(page, of: query, body) }
+            for row in found.rows ?? [] where try !body(row) { return }
         }
     }
 
@@ -93,7 +96,7 @@ struct SearchService {
             }
             guard answers.meetsHeaderConditions(row) else { return true }
             found.total += 1
-            if found.total > asked.offset, found.rows!.count < asked.limit ?? Int.max { found.rows!.append(row) }
+            if found.total > asked.offset, found.rows!.count < keys.query.limit ?? Int.max { found.rows!.append(row) }
             return true
         }
         return found
@@ -105,6 +108,13 @@ struct SearchService {
             ("X-Total-Count", String(min(found.total, Self.exactTotalMaximum))),
             ("X-Total-Count-Relation", isExact ? "exact" : "at-least"), ("Cache-Control", "private, no-cache"),
         ])
+        if let limit = service.settings.resultLimit, asked.limit ?? Int.max > limit, found.total > asked.offset + limit
+        {
+            headers.append(
+                "Warning",
+                "299 \(service.settings.aeTitle) \"Only \(limit) results are given at once; ask for the rest with offset, or narrow the search\""
+            )
+        }
         if found.isCut {
             headers.append(
                 "Warning",

@@ -48,13 +48,8 @@ struct URIService {
         }
         var selection = CatalogSelection()
         selection.sopInstanceUIDs = [try uid("objectUID")]
-        // Many clients leave these empty, since the object says it all.
-        if let study = request[query: "studyUID"], !study.isEmpty {
-            selection.studyInstanceUIDs = [try uid("studyUID")]
-        }
-        if let series = request[query: "seriesUID"], !series.isEmpty {
-            selection.seriesInstanceUIDs = [try uid("seriesUID")]
-        }
+        selection.studyInstanceUIDs = [try uid("studyUID")]
+        selection.seriesInstanceUIDs = [try uid("seriesUID")]
         let versions = try service.archive.versions(selection, organisation: service.settings.organisation)
         guard let version = versions.first else {
             throw HTTPProblem(404, "The archive has no instance under these UIDs")
@@ -63,8 +58,14 @@ struct URIService {
     }
 
     private func sendInstance(_ version: CatalogVersion, _ record: StoredRecord) throws {
-        let asked = request[query: "transferSyntax"] ?? "*"
-        let syntax = asked == "*" ? nil : TransferSyntax(uid: asked)
+        // PS3.18 section 9.1.2.2.1: Explicit VR Little Endian where none is named.
+        let wanted = WantedSyntax(request[query: "transferSyntax"])
+        let syntax: TransferSyntax? =
+            switch wanted {
+            case .stored: nil
+            case .standard: .explicitVRLittleEndian
+            case .named(let named): named
+            }
         if let syntax, syntax.uid != version.transferSyntaxUID {
             let stored = TransferSyntax(uid: version.transferSyntaxUID)
             // What cannot be given in that syntax goes out as it is (PS3.18 section 9.1.2.2.1: the server may).

@@ -16,12 +16,12 @@ struct ZipService {
         self.exchange = exchange
     }
 
-    func send(_ versions: [CatalogVersion], _ syntax: TransferSyntax?) throws {
+    func send(_ versions: [CatalogVersion], _ targets: [TransferSyntax]) throws {
         // The headers are read first: what cannot be read shows before the answer begins.
         var directory = MediaDirectory()
         let names = try versions.enumerated().map { index, version in
             let record = try service.archive.record(of: version)
-            return try directory.add(version, StoredHeader.dataSet(record), index, syntax: syntax)
+            return try directory.add(version, StoredHeader.dataSet(record), index, syntax: targets[index])
         }
         var headers = HTTPHeaders()
         headers.append("Content-Disposition", "attachment; filename=\"\(versions[0].studyInstanceUID).zip\"")
@@ -31,20 +31,21 @@ struct ZipService {
         try directory.encoded().withUnsafeBytes { try zip.write($0) }
         try zip.endEntry()
         let buffer = ReadBuffer()
-        for (version, name) in Swift.zip(versions, names) {
+        for (index, version) in versions.enumerated() {
+            let name = names[index]
             try zip.beginEntry(name.joined(separator: "/"), mayBeLarge: version.dataSetLength > 2 << 30)
-            try write(version, syntax, buffer, &zip)
+            try write(version, targets[index], buffer, &zip)
             try zip.endEntry()
         }
         try zip.finish()
     }
 
     private func write(
-        _ version: CatalogVersion, _ syntax: TransferSyntax?, _ buffer: ReadBuffer, _ zip: inout ZipWriter
+        _ version: CatalogVersion, _ target: TransferSyntax, _ buffer: ReadBuffer, _ zip: inout ZipWriter
     ) throws {
         let record = try service.archive.record(of: version)
-        if let syntax, syntax.uid != version.transferSyntaxUID {
-            return try InstanceFile(service, version, record, syntax).forEachPiece { try zip.write($0) }
+        if target.uid != version.transferSyntaxUID {
+            return try InstanceFile(service, version, record, target).forEachPiece { try zip.write($0) }
         }
         var failure: (any Error)?
         record.forEachPieceUntilFailure(buffer: buffer, &failure) { try zip.write($0) }

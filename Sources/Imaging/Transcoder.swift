@@ -26,6 +26,13 @@ package final class Transcoder: Sendable {
             || (source.isUncompressed && target.isUncompressed)
     }
 
+    /// Whether frames of this image can be given in that syntax.
+    package func canMake(_ target: TransferSyntax, from source: TransferSyntax, _ image: ImageDescription) -> Bool {
+        guard canMake(target, from: source) else { return false }
+        // JPEG baseline has 8 bits (PS3.5 section 8.2.1).
+        return target != .jpegBaseline || target == source || image.bitsAllocated == 8
+    }
+
     /// - Returns: the frame and how its pixels are described now.
     package func transcode(
         _ frame: [UInt8], _ image: ImageDescription, from source: TransferSyntax, to target: TransferSyntax,

@@ -267,6 +267,7 @@ extension Configuration {
         settings.root = dicomweb.root.split(separator: "/").map(String.init)
         settings.wadoURI = dicomweb.wadoURI.split(separator: "/").map(String.init)
         settings.allowsDelete = dicomweb.allowDelete
+        settings.resultLimit = query.resultLimit == 0 ? nil : query.resultLimit
         settings.organisation = organisation
         settings.issuer = issuer
         settings.aeTitle = aeTitle

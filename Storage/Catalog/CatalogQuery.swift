@@ -17,7 +17,8 @@ extension CatalogMatch {
         case .equals(let value): text == value
         case .anyOf(let values): values.contains(text)
         case .wildcard(let pattern): WildcardMatcher.matches(pattern, text)
-        case .range(let from, let to): (from.map { text >= $0 } ?? true) && (to.map { text <= $0 || text.hasPrefix($0) } ?? true)
+        case .range(let from, let to):
+            (from.map { text >= $0 } ?? true) && (to.map { text <= $0 || text.hasPrefix($0) } ?? true)
         }
     }
 }

@@ -10,10 +10,16 @@ package final class CatalogReader {
 
     let database: Database
 
-    private let trigrams: TrigramSample
+    /// Samples that all readers share.
+    struct Samples: Sendable {
+        let names = TrigramSample(.names)
+        let studies = TrigramSample(.studies)
+    }
 
-    init(path: String, trigrams: TrigramSample = TrigramSample()) throws(CatalogError) {
-        self.trigrams = trigrams
+    private let samples: Samples
+
+    init(path: String, samples: Samples = Samples()) throws(CatalogError) {
+        self.samples = samples
         database = try Database(path: path, isReadOnly: true, cacheKiB: 2048)
     }
 
@@ -95,9 +101,57 @@ package final class CatalogReader {
         }
     }
 
-    /// How many rows match, counted up to `maximum`.
-    package func count(_ query: CatalogQuery, upTo maximum: Int) throws(CatalogError) -> Int {
-        try ids(query, after: 0, limit: maximum).count
+    /// One page of an answer and how many rows there are in all.
+    package struct Page {
+        /// Up to the number that was asked for.
+        package let total: Int
+        /// nil: all rows are wanted, by `find`.
+        fileprivate let ids: [(id: Int64, patient: Int64?)]?
+    }
+
+    /// Finds the page of a query that its offset and limit tell, and counts the rest up to `maximum`.
+    package func page(_ query: CatalogQuery, countingUpTo maximum: Int) throws(CatalogError) -> Page {
+        guard let limit = query.limit else {
+            return Page(total: try ids(query, after: 0, limit: maximum).count, ids: nil)
+        }
+        if QueryBuilder.isWalkable(query), let total = try denseCount(query, upTo: maximum) {
+            return Page(total: total, ids: try walk(query, limit))
+        }
+        let end = query.offset.addingReportingOverflow(limit)
+        let found = try ids(query, after: 0, limit: max(maximum, end.overflow ? .max : end.partialValue))
+        return Page(total: min(found.count, maximum), ids: Array(found.dropFirst(query.offset).prefix(limit)))
+    }
+
+    /// Hands out the rows of a page.
+    package func rows(_ page: Page, of query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
+        guard let ids = page.ids else { return try find(query, body) }
+        let organisation = try organisationID(query.organisation)
+        for match in ids {
+            guard let row = try row(query.level, match.id, patient: match.patient, organisation) else { continue }
+            guard try body(row) else { return }
+        }
+    }
+
+    /// Whether so many studies match that it is best to walk through them until the page is full; the count if so.
+    private func denseCount(_ query: CatalogQuery, upTo maximum: Int) throws(CatalogError) -> Int? {
+        guard let (sql, values) = QueryBuilder.contentCount(query, upTo: maximum) else {
+            return min(
+                maximum, try database.statement("SELECT studies FROM state").first([]) { Int($0.integer(0)) } ?? 0)
+        }
+        let count = try database.statement(sql).first(values) { Int($0.integer(0)) }
+        guard let count, count >= maximum else { return nil }
+        return count
+    }
+
+    private func walk(_ query: CatalogQuery, _ limit: Int) throws(CatalogError) -> [(id: Int64, patient: Int64?)] {
+        var builder = QueryBuilder(query, isWalking: true)
+        let statement = try database.statement(builder.walkingStatement(offset: query.offset, limit: limit))
+        var found: [(id: Int64, patient: Int64?)] = []
+        try statement.forEach(builder.values) { row throws(CatalogError) in
+            found.append((row.integer(0), nil))
+            return true
+        }
+        return found
     }
 
     private func ids(_ query: CatalogQuery, after: Int64, limit: Int) throws(CatalogError) -> [(
@@ -114,8 +168,13 @@ package final class CatalogReader {
     }
 
     private func builder(_ query: CatalogQuery) throws(CatalogError) -> QueryBuilder {
-        guard let pattern = QueryBuilder.infix(in: query) else { return QueryBuilder(query) }
-        return QueryBuilder(query, trigrams: try trigrams.rarest(of: pattern, in: database))
+        var names: [String] = []
+        if let pattern = QueryBuilder.infix(in: query) { names = try samples.names.rarest(of: pattern, in: database) }
+        var studies: [[String]] = []
+        for pattern in QueryBuilder.studyPatterns(in: query) {
+            studies.append(try samples.studies.rarest(of: pattern, in: database))
+        }
+        return QueryBuilder(query, trigrams: names, studyTrigrams: studies)
     }
 
     /// The plan of a query's search, a line a step; tests hold it against the indexes that it should use.
@@ -302,14 +361,14 @@ package final class CatalogReaders: Sendable {
     private let path: String
     private let maximum: Int
     private let state = Monitor(State())
-    private let trigrams = TrigramSample()
+    private let samples = CatalogReader.Samples()
 
     /// - Parameter maximum: connections; more askers wait.
     package init(path: String, maximum: Int = 64) throws(CatalogError) {
         self.path = path
         self.maximum = maximum
         // The first one shows whether there is a catalog at all.
-        let reader = try CatalogReader(path: path, trigrams: trigrams)
+        let reader = try CatalogReader(path: path, samples: samples)
         try reader.checkSchema()
         state.withLock {
             $0.idle = [reader]
@@ -341,7 +400,7 @@ package final class CatalogReaders: Sendable {
             return .some(nil)
         }
         if let reader = idle ?? nil { return reader }
-        do { return try CatalogReader(path: path, trigrams: trigrams) } catch {
+        do { return try CatalogReader(path: path, samples: samples) } catch {
             state.update { $0.open -= 1 }
             throw error
         }

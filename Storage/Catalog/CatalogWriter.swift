@@ -309,6 +309,10 @@ package final class CatalogWriter {
             return study
         }
         let id = try insert(.study, parent: patient, event)
+        try database.statement("INSERT INTO study_trigram(rowid, text) VALUES(?, ?)").run([
+            .integer(id),
+            .text([event[.patientID], event[.accessionNumber], event[.studyDescription]].joined(separator: "\n")),
+        ])
         try database.statement("INSERT INTO study_patient VALUES(?, ?)").run([.integer(patient), .integer(id)])
         pending.patients[patient, default: .init()].studies += 1
         pending.totals.studies += 1
@@ -373,9 +377,10 @@ package final class CatalogWriter {
                 .integer(database.lastInsertedID), .text(form),
             ])
             for word in nameWords(form) {
-                try database.statement("INSERT INTO patient_word(word, patient) VALUES(?, ?) ON CONFLICT DO NOTHING").run([
-                    .text(word), .integer(patient),
-                ])
+                try database.statement("INSERT INTO patient_word(word, patient) VALUES(?, ?) ON CONFLICT DO NOTHING")
+                    .run([
+                        .text(word), .integer(patient),
+                    ])
             }
         }
     }

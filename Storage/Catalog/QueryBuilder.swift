@@ -6,22 +6,31 @@ struct QueryBuilder {
     private let query: CatalogQuery
     /// Trigrams to look up for the infix pattern of a patient's name; all of them must occur.
     private let trigrams: [String]
+    /// The same for each pattern of `studyPatterns`.
+    private let studyTrigrams: [[String]]
+    /// Studies are looked at in the order of their ids until there are enough: for conditions that many of them meet.
+    private let isWalking: Bool
     private(set) var values: [Statement.Value] = []
     private var conditions: [String] = []
     private var usesPatient = false
     private var usesStudy = false
     private var usesSeries = false
 
-    init(_ query: CatalogQuery, trigrams: [String] = []) {
+    init(
+        _ query: CatalogQuery, trigrams: [String] = [], studyTrigrams: [[String]] = [], isWalking: Bool = false
+    ) {
         self.query = query
         self.trigrams = trigrams
+        self.studyTrigrams = studyTrigrams
+        self.isWalking = isWalking
+        for trigrams in studyTrigrams where !trigrams.isEmpty { addStudyTrigrams(trigrams) }
         for condition in query.conditions where condition.column != .studyDate { add(condition) }
         for range in query.dateTimeRanges { add(range) }
         let isNarrow = !conditions.isEmpty
         addContent(kind: 1, query.modalitiesInStudy)
         addContent(kind: 2, query.sopClassesInStudy)
         // Beside the contents of a study, its date has decided already.
-        let isDecided = !isNarrow && !conditions.isEmpty
+        let isDecided = isWalking || (!isNarrow && !conditions.isEmpty)
         for condition in studyDates { addStudyDate(condition.match, isDecided: isDecided) }
         addRequest()
     }
@@ -39,6 +48,27 @@ struct QueryBuilder {
         values += [.integer(id), .integer(Int64(limit))]
         return
             "SELECT \(alias).id, \(patient) FROM \(tables) WHERE \(all.joined(separator: " AND "))\(group) ORDER BY +\(alias).id LIMIT ?"
+    }
+
+    /// Rows in the order of their ids, which the search follows: it ends with the last one that is wanted.
+    mutating func walkingStatement(offset: Int, limit: Int) -> String {
+        let alias = Self.alias(query.level)
+        values += [.integer(Int64(limit)), .integer(Int64(offset))]
+        let condition = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
+        return "SELECT \(alias).id, NULL FROM \(tables)\(condition) ORDER BY \(alias).id LIMIT ? OFFSET ?"
+    }
+
+    /// How many studies have contents of these kinds, by their index alone; one may count twice.
+    static func contentCount(_ query: CatalogQuery, upTo maximum: Int) -> (sql: String, values: [Statement.Value])? {
+        guard let match = query.modalitiesInStudy ?? query.sopClassesInStudy else { return nil }
+        let kind = query.modalitiesInStudy == nil ? 2 : 1
+        var inner = QueryBuilder(CatalogQuery(level: .study, organisation: ""))
+        inner.addText("c.value", match)
+        let condition = inner.conditions.joined(separator: " AND ")
+        return (
+            "SELECT count(*) FROM (SELECT 1 FROM study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND \(condition) LIMIT ?)",
+            inner.values + [.integer(Int64(maximum))]
+        )
     }
 
     private var tables: String {
@@ -126,6 +156,39 @@ struct QueryBuilder {
         addText(isDecided ? "+s.study_date" : "s.study_date", match)
     }
 
+    /// Patterns with a wildcard in front, or of a column without an index: candidates come from the trigrams of the studies'
+    /// texts. A study in conflict stands there under its first patient only, so the few of them are candidates always.
+    private mutating func addStudyTrigrams(_ trigrams: [String]) {
+        touch(.study)
+        conditions.append(
+            "s.id IN (SELECT rowid FROM study_trigram WHERE study_trigram MATCH ? UNION ALL SELECT id FROM study WHERE flags <> 0)"
+        )
+        values.append(.text(Self.conjunction(trigrams)))
+    }
+
+    private static func conjunction(_ trigrams: [String]) -> String {
+        trigrams.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }.joined(separator: " AND ")
+    }
+
+    /// The patterns of a query for which `study_trigram` has candidates.
+    static func studyPatterns(in query: CatalogQuery) -> [String] {
+        guard query.level >= .study else { return [] }
+        return query.conditions.compactMap { condition in
+            switch (condition.column, condition.match) {
+            case (.patientID, .wildcard(let pattern)), (.accessionNumber, .wildcard(let pattern)):
+                isInfix(pattern) ? pattern : nil
+            case (.studyDescription, .wildcard(let pattern)), (.studyDescription, .equals(let pattern)): pattern
+            default: nil
+            }
+        }
+    }
+
+    /// Whether a query asks for nothing but contents of studies, so that walking is worth a thought. Dates are no such thing:
+    /// those of a month lie together, perhaps at the very end of the walk.
+    static func isWalkable(_ query: CatalogQuery) -> Bool {
+        query.level == .study && query.dateTimeRanges.isEmpty && query.request.isEmpty && query.conditions.isEmpty
+    }
+
     // MARK: Names
 
     /// Names of physicians: as a whole or by any component group. The beginning bounds the index of those whose first
@@ -149,8 +212,7 @@ struct QueryBuilder {
         if case .wildcard(let pattern) = match, pattern == Self.infix(in: query), !trigrams.isEmpty {
             inner.conditions.append(
                 "n.id IN (SELECT rowid FROM patient_name_trigram WHERE patient_name_trigram MATCH ?)")
-            let terms = trigrams.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }
-            inner.values.append(.text(terms.joined(separator: " AND ")))
+            inner.values.append(.text(Self.conjunction(trigrams)))
             inner.conditions.append("matches(?, n.folded)")
             inner.values.append(.text(pattern))
         } else {
@@ -159,7 +221,9 @@ struct QueryBuilder {
         var selected = "SELECT n.patient FROM patient_name n WHERE \(inner.conditions.joined(separator: " AND "))"
         values += inner.values
         if !query.fuzzyPatientWords.isEmpty {
-            let words = query.fuzzyPatientWords.map { _ in "SELECT patient FROM patient_word WHERE word >= ? AND word < ?" }
+            let words = query.fuzzyPatientWords.map { _ in
+                "SELECT patient FROM patient_word WHERE word >= ? AND word < ?"
+            }
             selected += " UNION SELECT patient FROM (\(words.joined(separator: " INTERSECT ")))"
             for word in query.fuzzyPatientWords { values += [.text(word), .text(word + "\u{10FFFF}")] }
         }
@@ -199,7 +263,7 @@ struct QueryBuilder {
         touch(.study)
         var inner = QueryBuilder(CatalogQuery(level: .study, organisation: ""))
         inner.addText("c.value", match)
-        let isAlone = conditions.isEmpty
+        let isAlone = conditions.isEmpty && !isWalking
         if isAlone { for condition in studyDates { inner.addText("c.date", condition.match) } }
         let value = inner.conditions.joined(separator: " AND ")
         conditions.append(

@@ -52,7 +52,10 @@ enum Schema {
         CREATE INDEX study_date ON study(study_date, study_time);
         CREATE INDEX study_accession ON study(accession_number) WHERE accession_number IS NOT NULL;
         CREATE INDEX study_study_id ON study(study_id) WHERE study_id IS NOT NULL;
-        CREATE INDEX study_description ON study(study_description) WHERE study_description IS NOT NULL;
+        -- Patient ID, accession number and description of each study, for patterns with a wildcard in front: candidates
+        -- only, the columns decide.
+        CREATE VIRTUAL TABLE study_trigram USING fts5(text, content='', tokenize='trigram case_sensitive 1', detail=none,
+            columnsize=0);
         CREATE INDEX study_referrer ON study(referring_physician_name_folded)
             WHERE referring_physician_name_folded IS NOT NULL;
         CREATE INDEX study_referrer_groups ON study(instr(referring_physician_name_folded, '='))
@@ -115,7 +118,7 @@ enum Schema {
             ('patient_name', 'patient_name_folded', '10000000 3 1'), ('patient_word', 'patient_word', '30000000 300 1'),
             ('study', 'study_uid', '10000000 1'), ('study', 'study_date', '10000000 3000 2'),
             ('study', 'study_accession', '10000000 2'), ('study', 'study_study_id', '10000000 20'),
-            ('study', 'study_description', '10000000 1000'), ('study', 'study_referrer', '10000000 2000'), ('study', 'study_referrer_groups', '100000 10000'),
+            ('study', 'study_referrer', '10000000 2000'), ('study', 'study_referrer_groups', '100000 10000'),
             ('study_patient', 'study_patient', '10000000 3 1'),
             ('study_patient', 'study_patient_study', '10000000 1 1'),
             ('study_content', 'study_content', '40000000 4 2 2 1'),

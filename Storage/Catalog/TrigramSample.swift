@@ -1,21 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 import Platform
 
-/// How often trigrams occur in the archive's names, from a sample of them. An infix of ten letters has eight trigrams; to
+/// How often trigrams occur in the archive's texts of one kind, from a sample of them. An infix of ten letters has eight trigrams; to
 /// intersect all of their lists costs as much as the commonest are long, while the rarest few already leave next to
 /// nothing: 0.5 ms instead of 7.6 ms at a million studies.
 final class TrigramSample: Sendable {
-    private static let names = 4096
+    package enum Kind: Sendable {
+        /// Names of patients.
+        case names
+        /// What `study_trigram` holds.
+        case studies
+
+        var highest: StaticString {
+            switch self {
+            case .names: "SELECT max(id) FROM patient_name"
+            case .studies: "SELECT max(id) FROM study"
+            }
+        }
+
+        var text: StaticString {
+            switch self {
+            case .names: "SELECT folded FROM patient_name WHERE id = ?"
+            case .studies:
+                """
+                SELECT coalesce(p.patient_id, '') || ' ' || coalesce(s.accession_number, '') || ' ' ||
+                    coalesce(s.study_description, '') FROM study s JOIN patient p ON p.id = s.patient WHERE s.id = ?
+                """
+            }
+        }
+    }
+
+    private static let samples = 4096
     /// So many of the rarest are looked up; the rest is for the matcher.
     private static let chosen = 3
 
     private struct State {
         var counts: [String: Int] = [:]
-        /// Highest id of a name when the sample was taken.
+        /// Highest id of a text when the sample was taken.
         var highest: Int64 = 0
     }
 
+    private let kind: Kind
     private let state = Monitor(State())
+
+    init(_ kind: Kind) { self.kind = kind }
 
     /// The rarest of the trigrams in the literal runs of a pattern; empty where no run has three characters.
     func rarest(of pattern: String, in database: Database) throws(CatalogError) -> [String] {
@@ -46,17 +74,15 @@ final class TrigramSample: Sendable {
             })
     }
 
-    /// Takes a new sample when there are twice as many names as at the last.
+    /// Takes a new sample when there are twice as many texts as at the last.
     private func refresh(from database: Database) throws(CatalogError) {
-        let highest = try database.statement("SELECT max(id) FROM patient_name").first([]) { $0.integer(0) } ?? 0
+        let highest = try database.statement(kind.highest).first([]) { $0.integer(0) } ?? 0
         guard highest > 2 * state.withLock({ $0.highest }) else { return }
         var counts: [String: Int] = [:]
-        let step = max(1, highest / Int64(Self.names))
+        let step = max(1, highest / Int64(Self.samples))
         for id in stride(from: Int64(1), through: highest, by: Int64.Stride(step)) {
-            let name = try database.statement("SELECT folded FROM patient_name WHERE id = ?").first([.integer(id)]) {
-                $0.text(0) ?? ""
-            }
-            for trigram in Self.trigrams(of: name?[...] ?? "") { counts[trigram, default: 0] += 1 }
+            let text = try database.statement(kind.text).first([.integer(id)]) { $0.text(0) ?? "" }
+            for trigram in Self.trigrams(of: text?[...] ?? "") { counts[trigram, default: 0] += 1 }
         }
         state.withLock { $0 = State(counts: counts, highest: highest) }
     }

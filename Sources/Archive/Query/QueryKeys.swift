@@ -112,7 +112,8 @@ package struct QueryKeys {
         for condition in query.conditions where condition.column == .patientName {
             switch condition.match {
             case .equals(let name), .wildcard(let name):
-                query.fuzzyPatientWords = NameKeys.words(ofFolded: name.replacing("*", with: " ").replacing("?", with: " "))
+                query.fuzzyPatientWords = NameKeys.words(
+                    ofFolded: name.replacing("*", with: " ").replacing("?", with: " "))
             case .anyOf, .range: continue
             }
         }

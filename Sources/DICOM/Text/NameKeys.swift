@@ -23,7 +23,8 @@ package enum NameKeys {
     /// The key of each word of a folded name (`SearchFolding`), each once.
     package static func words(ofFolded name: String) -> [String] {
         var keys: [String] = []
-        for word in name.split(whereSeparator: { !$0.isLetter && !$0.isNumber && $0 != "'" && $0 != "’" && $0 != "`" }) {
+        for word in name.split(whereSeparator: { !$0.isLetter && !$0.isNumber && $0 != "'" && $0 != "’" && $0 != "`" })
+        {
             let key = key(of: word)
             if !key.isEmpty, !keys.contains(key) { keys.append(key) }
         }

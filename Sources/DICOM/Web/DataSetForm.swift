@@ -4,6 +4,8 @@ import Platform
 /// Gives a stored header to an attribute writer in one pass over its bytes. Values outside the windows, and pixel data, are
 /// told by their address.
 package struct DataSetForm {
+    /// Of bytes that are told with the rest; longer ones by their address.
+    private static let inlineMaximum = 1024
     private var cursor: ElementCursor
     private let bulkDataPrefix: String
     private let isImplicit: Bool
@@ -61,7 +63,9 @@ package struct DataSetForm {
     private mutating func append(_ header: ElementHeader, _ window: ByteWindow, _ writer: inout some AttributeWriter) {
         guard !header.tag.isGroupLength, header.tag.group != 0xFFFE else { return }
         let vr = vr(of: header)
-        guard header.tag != .pixelData || header.depth > 0, let value = window.part(header.valueRange) else {
+        let isBulk =
+            header.tag == .pixelData && header.depth == 0 || (header.length ?? 0) > Self.inlineMaximum && vr.isBinary
+        guard !isBulk, let value = window.part(header.valueRange) else {
             return writer.append(header.tag, vr, bulkDataURI: bulkDataURI(header.tag))
         }
         if header.tag == .specificCharacterSet { return take(characterSet: value, &writer) }

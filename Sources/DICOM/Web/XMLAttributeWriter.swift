@@ -12,7 +12,8 @@ package struct XMLAttributeWriter: AttributeWriter {
     package mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
     package mutating func beginDocument() {
-        raw("<?xml version=\"1.0\" encoding=\"UTF-8\"?><NativeDicomModel xml:space=\"preserve\">")
+        raw("<?xml version=\"1.0\" encoding=\"UTF-8\"?>")
+        raw("<NativeDicomModel xmlns=\"http://dicom.nema.org/PS3.19/models/NativeDICOM\" xml:space=\"preserve\">")
     }
 
     package mutating func endDocument() { raw("</NativeDicomModel>") }
