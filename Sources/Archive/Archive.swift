@@ -131,10 +131,16 @@ package final class Archive: @unchecked Sendable {
 
     // MARK: Reading
 
+    /// Has the device bring headers that are read soon.
+    package func prefetchHeaders(_ versions: some Sequence<CatalogVersion>) {
+        log.reader.prefetchHeaders(versions.lazy.map { RecordLocation($0.location) })
+    }
+
     /// The stored record of a version that a query or a selection gave.
-    package func record(of version: CatalogVersion) throws(ArchiveError) -> StoredRecord {
+    /// - Parameter forHeader: only its header will be read.
+    package func record(of version: CatalogVersion, forHeader: Bool = false) throws(ArchiveError) -> StoredRecord {
         do throws(LogError) {
-            let record = try log.reader.record(at: RecordLocation(version.location))
+            let record = try log.reader.record(at: RecordLocation(version.location), forHeader: forHeader)
             guard record.header.blobID == BlobID(version.blobID) else {
                 throw LogError.damaged("another record stands where \(version.sopInstanceUID) was")
             }

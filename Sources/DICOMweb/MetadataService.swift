@@ -12,6 +12,8 @@ import Platform
 struct MetadataService {
     /// So much is gathered before it is written.
     private static let writeBytes = 64 << 10
+    /// Headers that the device is asked for ahead of their turn: alone, each would take as long as the device answers.
+    private static let readAhead = 64
     private let service: DICOMwebService
     private let exchange: HTTPExchange
 
@@ -38,11 +40,15 @@ struct MetadataService {
 
     private func writeJSON(_ versions: [CatalogVersion], _ headers: HTTPHeaders) throws {
         var writer = JSONAttributeWriter()
+        service.archive.prefetchHeaders(versions.prefix(2 * Self.readAhead))
         // The first one is read before the answer begins, so that it can still be another.
         try append(versions[0], to: &writer)
         try exchange.begin(HTTPResponse(contentType: Media.json, headers: headers), length: nil)
         try exchange.write("[")
-        for version in versions.dropFirst() {
+        for (index, version) in versions.enumerated().dropFirst() {
+            if index % Self.readAhead == 0 {
+                service.archive.prefetchHeaders(versions[index...].dropFirst(Self.readAhead).prefix(Self.readAhead))
+            }
             try append(version, to: &writer)
             if writer.bytes.count >= Self.writeBytes {
                 try exchange.write(writer.bytes)
@@ -69,7 +75,7 @@ struct MetadataService {
     }
 
     private func append(_ version: CatalogVersion, to writer: inout some AttributeWriter) throws {
-        let record = try service.archive.record(of: version)
+        let record = try service.archive.record(of: version, forHeader: true)
         try StoredHeader.write(
             record, bulkDataPrefix: service.url(version, exchange.request) + "/bulkdata/", to: &writer)
     }

@@ -114,17 +114,32 @@ package final class LogReader: Sendable {
 
     package init(_ directory: DataDirectory) { self.directory = directory }
 
-    /// - Parameter readsDevice: read with `direct` instead of the shared descriptor.
-    package func record(at location: RecordLocation) throws(LogError) -> StoredRecord {
+    /// - Parameter forHeader: only its header will be read, so nothing is to be read ahead.
+    package func record(at location: RecordLocation, forHeader: Bool = false) throws(LogError) -> StoredRecord {
         let segment = try segment(writer: location.writer, number: location.segment)
-        return try record(in: segment, at: location.offset)
+        return try record(in: segment, at: location.offset, headBytes: 1024, file: forHeader ? segment.scattered : nil)
     }
 
-    /// - Parameter file: where to read instead of the segment's own descriptor (past the page cache, in recovery).
-    func record(in segment: Segment, at offset: UInt64, file: FileDescriptor? = nil) throws(LogError) -> StoredRecord {
+    /// Has the device bring the beginnings of records, where their headers are, while others are worked on.
+    package func prefetchHeaders(_ locations: some Sequence<RecordLocation>) {
+        for location in locations {
+            guard let segment = try? segment(writer: location.writer, number: location.segment) else { continue }
+            let length = min(location.length, Self.prefetchedBytes)
+            posix_fadvise(segment.scattered.raw, off_t(location.offset), off_t(length), POSIX_FADV_WILLNEED)
+        }
+    }
+
+    /// Head of the record and header of its payload, for all but unusual instances.
+    private static let prefetchedBytes: UInt64 = 3 * 4096
+
+    /// - Parameters:
+    ///   - headBytes: read first; most records have header, provenance and index within them.
+    ///   - file: where to read instead of the segment's own descriptor (past the page cache, in recovery: whole pages).
+    func record(
+        in segment: Segment, at offset: UInt64, headBytes: Int = 4096, file: FileDescriptor? = nil
+    ) throws(LogError) -> StoredRecord {
         let file = file ?? segment.file
-        // Most records have header, provenance and index within the first page.
-        var bytes = try read(file, offset, count: 4096)
+        var bytes = try read(file, offset, count: headBytes)
         guard let header = bytes.withUnsafeBytes({ RecordHeader(decoding: $0, segment: segment, offset: offset) })
         else {
             throw .damaged("no record at byte \(offset) of \(file.path)")

@@ -12,6 +12,8 @@ package final class Segment: Sendable {
     package let number: UInt32
     private let secret: [UInt8]
     let file: FileDescriptor
+    private let path: String
+    private let scatteredFile = Monitor<FileDescriptor?>(nil)
     /// Where records are appended: past the page cache if the file system can do that. Only in the writer's own instance.
     private(set) nonisolated(unsafe) var output: FileDescriptor
 
@@ -25,6 +27,7 @@ package final class Segment: Sendable {
             return (file, block)
         }
         self.file = file
+        self.path = path
         output = forWriting ? Self.direct(path) ?? file : file
         guard block.starts(with: Self.magic), Array(block[80..<96]) == HeaderChecksum.compute(Array(block[0..<80])),
             Array(block[32..<48]) == directory.archiveUUID
@@ -51,6 +54,7 @@ package final class Segment: Sendable {
         block += HeaderChecksum.compute(block)
         block += [UInt8](repeating: 0, count: Self.blockBytes - block.count)
         let path = directory.segment(writer: writer, number: number)
+        self.path = path
         do {
             file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL)
             output = Self.direct(path) ?? file
@@ -59,6 +63,18 @@ package final class Segment: Sendable {
             try FileSystem.synchronizeDirectory("\(directory.path)/segments")
         } catch {
             throw .system(error)
+        }
+    }
+
+    /// For reads here and there, a page or two each: the kernel reads nothing ahead, which would be image bytes that nobody
+    /// asked for.
+    var scattered: FileDescriptor {
+        scatteredFile.withLock { known in
+            if let known { return known }
+            guard let opened = try? FileDescriptor.open(path, O_RDONLY) else { return file }
+            posix_fadvise(opened.raw, 0, 0, POSIX_FADV_RANDOM)
+            known = opened
+            return opened
         }
     }
 
