@@ -86,9 +86,22 @@ package final class StoredImage {
         guard !overflow, first <= length * 8, bits <= length * 8 - first else { throw Failure.endsEarly(frame: number) }
         let range = first / 8..<(first + bits + 7) / 8
         let start = UInt64(place.range.lowerBound)
-        var bytes = try read(start + range.lowerBound..<start + range.upperBound, readsAhead)
-        if place.isBigEndian, wordSize > 1 { bytes = bytes.withRawBytes { ByteOrder.swapped($0, wordSize: wordSize) } }
+        let bytes = try swapped(range, from: start, within: length, readsAhead)
         return first % 8 == 0 && bits % 8 == 0 ? bytes : Self.bits(bytes, from: Int(first % 8), count: Int(bits))
+    }
+
+    /// A part of the pixels in little endian. Words that it begins or ends within are read whole to be turned.
+    private func swapped(
+        _ range: Range<UInt64>, from start: UInt64, within length: UInt64, _ readsAhead: Bool
+    ) throws -> [UInt8] {
+        guard place.isBigEndian, wordSize > 1 else {
+            return try read(start + range.lowerBound..<start + range.upperBound, readsAhead)
+        }
+        let size = UInt64(wordSize)
+        let whole = range.lowerBound / size * size..<min((range.upperBound + size - 1) / size * size, length)
+        let bytes = try read(start + whole.lowerBound..<start + whole.upperBound, readsAhead)
+        let turned = bytes.withRawBytes { ByteOrder.swapped($0, wordSize: wordSize) }
+        return Array(turned.dropFirst(Int(range.lowerBound - whole.lowerBound)).prefix(range.count))
     }
 
     /// Bytes of one number in the pixel data: of a cell where it is that long, else by the VR.

@@ -83,6 +83,11 @@ package final class DICOMwebService: Sendable {
         let method = exchange.request.method
         switch method {
         case "GET", "HEAD": try get(exchange, resource)
+        // The root itself says what there is (PS3.18 section 8.9).
+        case "OPTIONS" where resource.selection == nil && (resource.tail.isEmpty || resource.tail == [""]):
+            var response = try Capabilities.response(Negotiation(exchange.request), root: rootURL(exchange.request))
+            response.headers.append("Allow", "GET, HEAD, OPTIONS")
+            exchange.respond(response)
         case "OPTIONS":
             exchange.respond(
                 HTTPResponse(status: 204, headers: HTTPHeaders([("Allow", allowedMethods(resource))])))

@@ -13,10 +13,11 @@ struct RetrieveService {
     private let service: DICOMwebService
     private let exchange: HTTPExchange
 
+    /// With the syntax in which each instance goes out.
     private enum Form {
-        case multipart(WantedSyntax)
-        case single(WantedSyntax)
-        case zip(WantedSyntax)
+        case multipart([TransferSyntax])
+        case single(TransferSyntax)
+        case zip([TransferSyntax])
         case frames
     }
 
@@ -26,12 +27,11 @@ struct RetrieveService {
     }
 
     func run(_ resource: ResourcePath) throws {
-        let form = try chooseForm(isInstance: resource.instance != nil)
         let versions = try service.versions(resource)
-        switch form {
-        case .multipart(let syntax): try sendMultipart(versions, try targets(syntax, versions))
-        case .single(let syntax): try sendSingle(versions[0], try targets(syntax, versions)[0])
-        case .zip(let syntax): try ZipService(service, exchange).send(versions, try targets(syntax, versions))
+        switch try chooseForm(versions, isInstance: resource.instance != nil) {
+        case .multipart(let targets): try sendMultipart(versions, targets)
+        case .single(let target): try sendSingle(versions[0], target)
+        case .zip(let targets): try ZipService(service, exchange).send(versions, targets)
         case .frames:
             let image = try StoredImage(service.archive.record(of: versions[0]))
             let all = (1...image.description.numberOfFrames).map(String.init).joined(separator: ",")
@@ -39,30 +39,37 @@ struct RetrieveService {
         }
     }
 
-    private func chooseForm(isInstance: Bool) throws(HTTPProblem) -> Form {
+    /// What the client likes best of what can be had.
+    private func chooseForm(_ versions: [CatalogVersion], isInstance: Bool) throws(HTTPProblem) -> Form {
         let negotiation = Negotiation(exchange.request)
         for wanted in negotiation.accepted {
-            let syntax = WantedSyntax(wanted["transfer-syntax"])
-            switch wanted.name {
-            case "*/*", "multipart/*": return .multipart(syntax)
-            case Media.multipart:
-                switch wanted["type"]?.lowercased() ?? Media.dicom {
-                case Media.dicom, "application/*", "*/*": return .multipart(syntax)
-                case let type where isInstance && (type == Media.bytes || type.hasPrefix("image/")): return .frames
-                default: continue
-                }
-            case Media.dicom where isInstance, "application/*" where isInstance: return .single(syntax)
-            // A disc is made of files as they are, unless another syntax is named.
-            case Media.zip: return .zip(syntax == .standard ? .stored : syntax)
-            default: continue
-            }
+            if let form = form(wanted, versions, isInstance: isInstance) { return form }
         }
         throw negotiation.notAcceptable(
-            ["\(Media.multipart); type=\"\(Media.dicom)\"", Media.zip] + (isInstance ? [Media.dicom] : []))
+            ["\(Media.multipart); type=\"\(Media.dicom)\"; transfer-syntax=*", Media.zip]
+                + (isInstance ? ["\(Media.dicom); transfer-syntax=*"] : []))
     }
 
-    /// The syntax in which each instance goes out.
-    private func targets(_ wanted: WantedSyntax, _ versions: [CatalogVersion]) throws(HTTPProblem) -> [TransferSyntax] {
+    private func form(_ wanted: MediaType, _ versions: [CatalogVersion], isInstance: Bool) -> Form? {
+        let syntax = WantedSyntax(wanted["transfer-syntax"])
+        switch wanted.name {
+        case "*/*", "multipart/*": return targets(syntax, versions).map { .multipart($0) }
+        case Media.multipart:
+            switch wanted["type"]?.lowercased() ?? Media.dicom {
+            case Media.dicom, "application/*", "*/*": return targets(syntax, versions).map { .multipart($0) }
+            case let type where isInstance && (type == Media.bytes || type.hasPrefix("image/")): return .frames
+            default: return nil
+            }
+        case Media.dicom where isInstance, "application/*" where isInstance:
+            return targets(syntax, versions).map { .single($0[0]) }
+        // A disc is made of files as they are, unless another syntax is named.
+        case Media.zip: return targets(syntax == .standard ? .stored : syntax, versions).map { .zip($0) }
+        default: return nil
+        }
+    }
+
+    /// The syntax in which each instance goes out; nil: one of them cannot be had so.
+    private func targets(_ wanted: WantedSyntax, _ versions: [CatalogVersion]) -> [TransferSyntax]? {
         var targets: [TransferSyntax] = []
         for version in versions {
             let stored = TransferSyntax(uid: version.transferSyntaxUID)
@@ -75,8 +82,7 @@ struct RetrieveService {
             case .named(let syntax):
                 guard stored == syntax || (!syntax.isDeflated && service.transcoder.canMake(syntax, from: stored))
                 else {
-                    throw HTTPProblem(
-                        406, "\(stored.name) cannot be made \(syntax.name) here; offered: transfer-syntax=* as stored")
+                    return nil
                 }
                 targets.append(syntax)
             }
@@ -87,23 +93,33 @@ struct RetrieveService {
     // MARK: Sending
 
     private func sendMultipart(_ versions: [CatalogVersion], _ targets: [TransferSyntax]) throws {
-        let first = try service.archive.record(of: versions[0])
-        let writer = try MultipartWriter(exchange, type: Media.dicom)
         let buffer = ReadBuffer()
+        var writer: MultipartWriter?
         for (index, version) in versions.enumerated() {
-            let record = index == 0 ? first : try service.archive.record(of: version)
+            let record = try service.archive.record(of: version)
             let target = targets[index]
             let isStored = target.uid == version.transferSyntaxUID
-            try writer.beginPart(
-                "\(Media.dicom); transfer-syntax=\(target.uid)", length: isStored ? record.header.payloadLength : nil,
-                location: service.url(version, exchange.request))
+            // The answer begins with the first bytes that are there, so that what goes wrong before is still an error.
+            func begin() throws {
+                if writer == nil { writer = try MultipartWriter(exchange, type: Media.dicom) }
+                try writer!.beginPart(
+                    "\(Media.dicom); transfer-syntax=\(target.uid)",
+                    length: isStored ? record.header.payloadLength : nil,
+                    location: service.url(version, exchange.request))
+            }
             if isStored {
+                try begin()
                 try Self.send(record, 0..<record.header.payloadLength, buffer, exchange)
-            } else {
-                try InstanceFile(service, version, record, target).forEachPiece { try exchange.write($0) }
+                continue
+            }
+            var hasBegun = false
+            try InstanceFile(service, version, record, target).forEachPiece { bytes in
+                if !hasBegun { try begin() }
+                hasBegun = true
+                try exchange.write(bytes)
             }
         }
-        try writer.finish()
+        try writer?.finish()
     }
 
     private func sendSingle(_ version: CatalogVersion, _ target: TransferSyntax) throws {

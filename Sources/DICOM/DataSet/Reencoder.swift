@@ -9,6 +9,10 @@ package struct Reencoder {
     private let targetIsBigEndian: Bool
     /// The value that is being copied, as far as it is still to come.
     private var value: (range: Range<Int>, wordSize: Int, isKept: Bool)?
+    /// Bits Allocated of the image, for its pixel data: a cell of 32 bits is one number, though its VR is OW.
+    private var bitsAllocated = 16
+    private var isAtBitsAllocated = false
+    private let sourceIsBigEndian: Bool
     private var padding: UInt8?
     /// Top-level elements to be written in place of those that are there, or where they belong; in tag order.
     private var replacements: ArraySlice<DataSet.Element>
@@ -24,6 +28,7 @@ package struct Reencoder {
         cursor = ElementCursor(transferSyntax: source, position: position)
         writer = DataSetWriter(transferSyntax: target)
         targetIsBigEndian = target.isBigEndian
+        sourceIsBigEndian = source.isBigEndian
     }
 
     /// The next window must begin here, or earlier.
@@ -70,7 +75,12 @@ package struct Reencoder {
             writer.appendHeader(header.tag, header.vr, length: UInt32(length + (length & 1)))
             padding = length & 1 == 1 ? (header.vr.isText && header.vr != .ui ? 0x20 : 0) : nil
         }
-        value = (header.valueRange, cursor.isBigEndian != targetIsBigEndian ? header.vr.wordSize : 1, isKept)
+        isAtBitsAllocated = depth == 0 && header.tag == .bitsAllocated
+        var wordSize = header.vr.wordSize
+        if depth == 0, header.tag == .pixelData, bitsAllocated == 32 || bitsAllocated == 64 {
+            wordSize = bitsAllocated / 8
+        }
+        value = (header.valueRange, cursor.isBigEndian != targetIsBigEndian ? wordSize : 1, isKept)
     }
 
     /// - Returns: whether the element of this tag was among them.
@@ -89,6 +99,9 @@ package struct Reencoder {
         var end = min(range.upperBound, max(window.end, range.lowerBound))
         // A word that is cut by the window's end waits for the next one.
         if end < range.upperBound { end -= (end - range.lowerBound) % wordSize }
+        if isAtBitsAllocated, let bytes = window.part(range), bytes.count >= 2 {
+            bitsAllocated = Int(sourceIsBigEndian ? bytes.bigEndian(at: 0, as: UInt16.self) : bytes.littleEndian(at: 0))
+        }
         if isKept, end > range.lowerBound, let bytes = window.part(range.lowerBound..<end) { append(bytes, wordSize) }
         guard end == range.upperBound else {
             value = (end..<range.upperBound, wordSize, isKept)

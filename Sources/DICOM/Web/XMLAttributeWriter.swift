@@ -6,6 +6,8 @@ package struct XMLAttributeWriter: AttributeWriter {
     package private(set) var bytes: [UInt8] = []
     /// Items written of each sequence that is open.
     private var itemCounts: [Int] = []
+    /// Private creators by group and block, of the data set and of each item that is open (PS3.5 section 7.8.1).
+    private var creators: [[UInt32: String]] = [[:]]
 
     package init() {}
 
@@ -16,7 +18,10 @@ package struct XMLAttributeWriter: AttributeWriter {
         raw("<NativeDicomModel xmlns=\"http://dicom.nema.org/PS3.19/models/NativeDICOM\" xml:space=\"preserve\">")
     }
 
-    package mutating func endDocument() { raw("</NativeDicomModel>") }
+    package mutating func endDocument() {
+        raw("</NativeDicomModel>")
+        creators = [[:]]
+    }
 
     package mutating func beginSequence(_ tag: Tag) {
         beginAttribute(tag, .sq)
@@ -26,9 +31,13 @@ package struct XMLAttributeWriter: AttributeWriter {
     package mutating func beginItem() {
         itemCounts[itemCounts.count - 1] += 1
         raw("<Item number=\"\(itemCounts[itemCounts.count - 1])\">")
+        creators.append([:])
     }
 
-    package mutating func endItem() { raw("</Item>") }
+    package mutating func endItem() {
+        raw("</Item>")
+        creators.removeLast()
+    }
 
     package mutating func endSequence() {
         itemCounts.removeLast()
@@ -38,6 +47,11 @@ package struct XMLAttributeWriter: AttributeWriter {
     private mutating func beginAttribute(_ tag: Tag, _ vr: VR) {
         raw("<DicomAttribute tag=\"\(tag.compactDescription)\" vr=\"\(vr)\"")
         if let keyword = DataDictionary.keyword(of: tag) { raw(" keyword=\"\(keyword)\"") }
+        if tag.isPrivate, let creator = creators[creators.count - 1][tag.rawValue >> 8] {
+            raw(" privateCreator=\"")
+            escape(creator)
+            raw("\"")
+        }
         raw(">")
     }
 
@@ -63,6 +77,11 @@ package struct XMLAttributeWriter: AttributeWriter {
         _ tag: Tag, _ vr: VR, _ value: UnsafeRawBufferPointer, _ characterSet: SpecificCharacterSet, isBigEndian: Bool
     ) {
         let vr = vr.isPlausible ? vr : .un
+        if tag.isPrivateCreator {
+            // Element 00xx names the creator of elements xx00 to xxFF.
+            let block = tag.rawValue & 0xFFFF_0000 | (tag.rawValue & 0xFF) << 8
+            creators[creators.count - 1][block >> 8] = characterSet.decodeValues(value, vr: .lo).first
+        }
         beginAttribute(tag, vr)
         defer { raw("</DicomAttribute>") }
         guard value.count > 0 else { return }
