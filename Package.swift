@@ -73,6 +73,7 @@ let package = Package(
         tests("CatalogTests", ["Catalog", "Platform", "CSQLite"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),
         tests("DICOMTests", ["DICOM", "Platform"]),
+        tests("HTTPTests", ["HTTP"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -51,18 +51,19 @@ package final class MultipartReader {
 
     /// Hands out the rest of the part's body.
     package func forEachPiece(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        func give(upTo end: Int) throws {
+            if end > start { try body(UnsafeRawBufferPointer(rebasing: buffer[start..<end])) }
+            start = end
+        }
         while isWithinPart {
-            if let place = find(delimiter) {
-                if place > start { try body(UnsafeRawBufferPointer(rebasing: buffer[start..<place])) }
-                start = place + delimiter.count
-                isWithinPart = false
-                return try leaveDelimiter()
+            guard let place = find(delimiter) else {
+                // What may be the beginning of a delimiter is kept back.
+                try give(upTo: max(start, end - delimiter.count + 1))
+                guard try fill() else { throw Self.endsEarly }
+                continue
             }
-            // What may be the beginning of a delimiter is kept back.
-            let sure = max(start, end - delimiter.count + 1)
-            if sure > start { try body(UnsafeRawBufferPointer(rebasing: buffer[start..<sure])) }
-            start = sure
-            guard try fill() else { throw Self.endsEarly }
+            try give(upTo: place)
+            if try !leaveDelimiter() { try give(upTo: start + delimiter.count) }
         }
     }
 
@@ -70,22 +71,35 @@ package final class MultipartReader {
         HTTPProblem(400, "The multipart body ends before its last boundary; nothing of the last part was kept")
     }
 
-    /// Behind a delimiter: two hyphens end the body, a line break begins a part.
-    private func leaveDelimiter() throws {
-        while end - start < 2 { guard try fill() else { throw Self.endsEarly } }
-        if buffer[start] == 0x2D, buffer[start + 1] == 0x2D {
-            isAtEnd = true
-            // An epilogue says nothing (RFC 2046 section 5.1.1); it is read so that the connection can go on.
-            repeat { start = end } while try fill()
-            return
-        }
+    /// At a delimiter: two hyphens behind it end the body, a line break begins a part.
+    /// - Returns: false: it only begins like one, and belongs to the body.
+    private func leaveDelimiter() throws -> Bool {
+        var length = delimiter.count
         while true {
-            if let place = find([0x0D, 0x0A]) {
-                start = place + 2
-                return
+            guard try have(length + 2) else { throw Self.endsEarly }
+            let next = (buffer[start + length], buffer[start + length + 1])
+            if next == (0x2D, 0x2D), length == delimiter.count {
+                isWithinPart = false
+                isAtEnd = true
+                // An epilogue says nothing (RFC 2046 section 5.1.1); it is read so that the connection can go on.
+                repeat { start = end } while try fill()
+                return true
             }
-            guard end - start < Self.headMaximum, try fill() else { throw Self.endsEarly }
+            if next == (0x0D, 0x0A) {
+                isWithinPart = false
+                start += length + 2
+                return true
+            }
+            // Space may stand between boundary and line break.
+            guard next.0 == 0x20 || next.0 == 0x09, length < delimiter.count + 256 else { return false }
+            length += 1
         }
+    }
+
+    /// Whether so many bytes are there, after reading more if need be.
+    private func have(_ count: Int) throws -> Bool {
+        while end - start < count { guard try fill() else { return false } }
+        return true
     }
 
     private func readHead() throws -> HTTPHeaders {
@@ -118,7 +132,7 @@ package final class MultipartReader {
     private static var headTooLong: HTTPProblem { HTTPProblem(400, "The header of a part is longer than 16 KiB") }
 
     private func starts(with bytes: ArraySlice<UInt8>) -> Bool {
-        while end - start < bytes.count { guard (try? fill()) == true else { return false } }
+        guard (try? have(bytes.count)) == true else { return false }
         return buffer[start..<start + bytes.count].elementsEqual(bytes)
     }
 
