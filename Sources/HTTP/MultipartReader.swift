@@ -115,9 +115,11 @@ package final class MultipartReader {
             bytes += place - start
             guard bytes < Self.headMaximum else { throw Self.headTooLong }
             if line.isEmpty {
-                // Left for the delimiter of an empty body; a body's bytes begin behind it.
-                start = place + 2
-                if starts(with: delimiter.dropFirst(2)) { start = place }
+                // The line break that ends the head may be the one in front of the next delimiter: of an empty body.
+                start = place
+                if try !(have(delimiter.count) && buffer[start..<start + delimiter.count].elementsEqual(delimiter)) {
+                    start += 2
+                }
                 return headers
             }
             start = place + 2
@@ -130,11 +132,6 @@ package final class MultipartReader {
     }
 
     private static var headTooLong: HTTPProblem { HTTPProblem(400, "The header of a part is longer than 16 KiB") }
-
-    private func starts(with bytes: ArraySlice<UInt8>) -> Bool {
-        guard (try? have(bytes.count)) == true else { return false }
-        return buffer[start..<start + bytes.count].elementsEqual(bytes)
-    }
 
     private func find(_ bytes: [UInt8]) -> Int? {
         guard end > start, let found = csystem_find(buffer.baseAddress! + start, end - start, bytes, bytes.count)
