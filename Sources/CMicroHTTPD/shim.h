@@ -114,8 +114,10 @@ static inline void snimok_http_for_each_header(struct MHD_Connection *connection
     MHD_get_connection_values(connection, MHD_HEADER_KIND, &snimok_http_one, &each);
 }
 
-static inline struct MHD_Response *snimok_http_response(const void *bytes, size_t count) {
-    return MHD_create_response_from_buffer(count, (void *)bytes, MHD_RESPMEM_MUST_COPY);
+/// An answer whose body stays where it is until `release` is called with `owner`.
+static inline struct MHD_Response *snimok_http_response(const void *bytes, size_t count, void (*release)(void *),
+                                                        void *owner) {
+    return MHD_create_response_from_buffer_with_free_callback_cls(count, (void *)bytes, release, owner);
 }
 
 static inline struct MHD_Response *snimok_http_response_streamed(uint64_t length, size_t block,

@@ -78,7 +78,15 @@ struct FrameService {
         // The first frame is there before the answer begins, so that it can still be an error.
         var next: [UInt8]? = try frame(image, numbers[0], syntax, readsAhead: numbers.count > 1)
         let contentType = FrameMedia.contentType(syntax)
-        let writer = try MultipartWriter(exchange, type: FrameMedia.type(of: syntax))
+        if numbers.count == 1 {
+            return exchange.respond(
+                MultipartWriter.response(type: FrameMedia.type(of: syntax), contentType: contentType, body: next!))
+        }
+        // Native frames are all as long as the first.
+        let isKnown = !syntax.isEncapsulated && !image.isEncapsulated
+        let lengths = numbers.map { _ in UInt64(next!.count) }
+        let writer = try MultipartWriter(
+            exchange, type: FrameMedia.type(of: syntax), parts: isKnown ? (contentType, lengths) : nil)
         for (index, number) in numbers.enumerated() {
             let readsAhead = index + 1 < numbers.count && numbers[index + 1] == number + 1
             let bytes = try next ?? frame(image, number, syntax, readsAhead: readsAhead)

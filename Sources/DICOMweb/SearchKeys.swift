@@ -28,7 +28,14 @@ struct SearchKeys {
                 isFuzzy = value == "true"
             case "includefield":
                 for field in value.split(separator: ",") {
-                    if field == "all" { includesAll = true } else { try builder.include(Self.path(String(field))) }
+                    if field == "all" {
+                        includesAll = true
+                    } else {
+                        let path = try Self.path(String(field))
+                        // An attribute of a level below has no one value here: OHIF asks for the modality of studies.
+                        let isBelow = (CatalogMapping.columnOfTag[path[0]]?.level).map { $0 > level } ?? false
+                        if !isBelow { builder.include(path) }
+                    }
                 }
             case "accept", "charset": continue
             default: try builder.match(Self.path(name), value)
@@ -93,11 +100,7 @@ private struct IdentifierBuilder {
         root.children[tag] = node
     }
 
-    @discardableResult
-    func include(_ path: [Tag]) -> Bool {
-        _ = node(path)
-        return true
-    }
+    func include(_ path: [Tag]) { _ = node(path) }
 
     func match(_ path: [Tag], _ value: String) throws(HTTPProblem) {
         let node = node(path)

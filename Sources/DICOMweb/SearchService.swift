@@ -49,7 +49,7 @@ struct SearchService {
                 found = try search(keys, answers, asked, reader)
             }
             let headers = self.headers(found, keys, asked)
-            guard found.total > asked.offset, asked.limit != 0 else {
+            guard !found.isEmpty(asked) else {
                 return exchange.respond(HTTPResponse(status: 204, headers: headers))
             }
             let source = RowSource(query: keys.query, reader: reader, found: found)
@@ -67,6 +67,12 @@ struct SearchService {
         var page: CatalogReader.Page?
         /// More rows than we look at came into question.
         var isCut = false
+
+        /// Whether there is nothing on the page; the total is counted up to a number only, so it may lie behind that.
+        func isEmpty(_ asked: SearchKeys) -> Bool {
+            if asked.limit == 0 { return true }
+            return page?.isEmpty ?? rows?.isEmpty ?? (total <= asked.offset)
+        }
     }
 
     private struct RowSource {

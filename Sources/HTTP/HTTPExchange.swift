@@ -8,9 +8,9 @@ import Platform
 package final class HTTPExchange: @unchecked Sendable {
     /// Bytes held in each direction: what bounds memory, and what makes a fast side wait for a slow one.
     private static let inputCapacity = 256 << 10
-    private static let outputCapacity = 512 << 10
+    private static let outputCapacity = 640 << 10
     /// What libmicrohttpd fetches at once.
-    private static let blockBytes = 128 << 10
+    private static let blockBytes = 256 << 10
     /// The body of a request that was answered early is read up to here, so that the peer sees the answer.
     private static let discardMaximum = 16 << 20
     private static let minimumBytesPerSecond: UInt64 = 1000
@@ -124,7 +124,7 @@ package final class HTTPExchange: @unchecked Sendable {
         case .none: return false
         case .whole(let whole):
             head = whole
-            response = whole.body.withUnsafeBytes { snimok_http_response($0.baseAddress, $0.count) }
+            response = Self.response(whole.body)
         case .streamed(let streamed, let length):
             head = streamed
             response = snimok_http_response_streamed(
@@ -139,6 +139,15 @@ package final class HTTPExchange: @unchecked Sendable {
         for field in head.headers.fields { MHD_add_response_header(response, field.name, field.value) }
         for field in commonHeaders { MHD_add_response_header(response, field.0, field.1) }
         return snimok_http_queue(connection, UInt32(head.status), response) != 0
+    }
+
+    /// libmicrohttpd sends from where the body stands, and keeps it alive as long.
+    private static func response(_ body: [UInt8]) -> OpaquePointer? {
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(1, body.count), alignment: 16)
+        body.withUnsafeBytes {
+            memory.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(memory), byteCount: $0.count)
+        }
+        return snimok_http_response(memory, body.count, { $0?.deallocate() }, memory)
     }
 
     private var commonHeaders: [(String, String)] {

@@ -5,30 +5,64 @@ package struct MultipartWriter {
     private let exchange: HTTPExchange
     private let boundary: String
 
-    /// - Parameter type: the media type of the parts.
-    package init(_ exchange: HTTPExchange, type: String, headers: HTTPHeaders = HTTPHeaders()) throws {
+    /// - Parameters:
+    ///   - type: the media type of the parts.
+    ///   - lengths: of all parts, if they are known, are of the content type, and have no location: the answer then has a
+    ///     length too, and clients read it faster than chunks.
+    package init(
+        _ exchange: HTTPExchange, type: String, headers: HTTPHeaders = HTTPHeaders(),
+        parts: (contentType: String, lengths: [UInt64])? = nil
+    ) throws {
         self.exchange = exchange
-        // Random, so that no content can hold it by intent.
-        boundary = "snimok-" + (0..<2).map { _ in String(UInt64.random(in: .min ... .max), radix: 36) }.joined()
+        let boundary = Self.newBoundary()
+        self.boundary = boundary
+        let length = parts.map { parts in
+            parts.lengths.reduce(UInt64(Self.end(boundary).utf8.count)) {
+                $0 + UInt64(Self.head(boundary, parts.contentType, length: $1, location: nil).utf8.count) + $1
+            }
+        }
         try exchange.begin(
             HTTPResponse(
                 contentType: "multipart/related; type=\"\(type)\"; boundary=\(boundary)", headers: headers),
-            length: nil)
+            length: length)
     }
 
-    /// Begins a part; its body follows by `write`.
-    package func beginPart(_ contentType: String, length: UInt64? = nil, location: String? = nil) throws {
+    /// A whole answer of one part.
+    package static func response(type: String, contentType: String, body: [UInt8]) -> HTTPResponse {
+        let boundary = newBoundary()
+        let head = head(boundary, contentType, length: UInt64(body.count), location: nil)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(body.count + 256)
+        bytes += head.utf8
+        bytes += body
+        bytes += end(boundary).utf8
+        return HTTPResponse(contentType: "multipart/related; type=\"\(type)\"; boundary=\(boundary)", body: bytes)
+    }
+
+    /// Random, so that no content can hold it by intent.
+    private static func newBoundary() -> String {
+        "snimok-" + (0..<2).map { _ in String(UInt64.random(in: .min ... .max), radix: 36) }.joined()
+    }
+
+    private static func head(_ boundary: String, _ contentType: String, length: UInt64?, location: String?) -> String {
         var head = "\r\n--\(boundary)\r\nContent-Type: \(contentType)\r\n"
         if let length { head += "Content-Length: \(length)\r\n" }
         if let location { head += "Content-Location: \(location)\r\n" }
-        try exchange.write(head + "\r\n")
+        return head + "\r\n"
+    }
+
+    private static func end(_ boundary: String) -> String { "\r\n--\(boundary)--\r\n" }
+
+    /// Begins a part; its body follows by `write`.
+    package func beginPart(_ contentType: String, length: UInt64? = nil, location: String? = nil) throws {
+        try exchange.write(Self.head(boundary, contentType, length: length, location: location))
     }
 
     package func write(_ bytes: UnsafeRawBufferPointer) throws { try exchange.write(bytes) }
     package func write(_ bytes: [UInt8]) throws { try exchange.write(bytes) }
 
     package func finish() throws {
-        try exchange.write("\r\n--\(boundary)--\r\n")
+        try exchange.write(Self.end(boundary))
         exchange.finish()
     }
 }

@@ -70,6 +70,8 @@ package struct CatalogQuery: Sendable {
     /// Words of a patient's name, each the beginning of one: whoever has them all matches as well as whom the condition on
     /// the name takes in.
     package var fuzzyPatientWords: [String] = []
+    /// Whether rows come with the instance whose header answers for what is no column.
+    package var needsRepresentative = true
     package var limit: Int?
     /// Rows to leave out first.
     package var offset = 0

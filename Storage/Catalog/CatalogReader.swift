@@ -91,7 +91,7 @@ package final class CatalogReader {
             offset -= skipped
             for page in stride(from: skipped, to: found.count, by: Self.pageRows) {
                 let rows = try found[page..<min(page + Self.pageRows, found.count)].compactMap { match in
-                    try row(query.level, match.id, patient: match.patient, organisation)
+                    try row(query, match.id, patient: match.patient, organisation)
                 }
                 for row in rows where try !body(row) { return }
             }
@@ -107,6 +107,9 @@ package final class CatalogReader {
         package let total: Int
         /// nil: all rows are wanted, by `find`.
         fileprivate let ids: [(id: Int64, patient: Int64?)]?
+
+        /// nil: not known before the rows are read.
+        package var isEmpty: Bool? { ids?.isEmpty }
     }
 
     /// Finds the page of a query that its offset and limit tell, and counts the rest up to `maximum`.
@@ -114,8 +117,8 @@ package final class CatalogReader {
         guard let limit = query.limit else {
             return Page(total: try ids(query, after: 0, limit: maximum).count, ids: nil)
         }
-        if QueryBuilder.isWalkable(query), let total = try denseCount(query, upTo: maximum) {
-            return Page(total: total, ids: try walk(query, limit))
+        if let total = try denseCount(query, upTo: maximum), let ids = try walk(query, limit) {
+            return Page(total: total, ids: ids)
         }
         let end = query.offset.addingReportingOverflow(limit)
         let found = try ids(query, after: 0, limit: max(maximum, end.overflow ? .max : end.partialValue))
@@ -127,47 +130,92 @@ package final class CatalogReader {
         guard let ids = page.ids else { return try find(query, body) }
         let organisation = try organisationID(query.organisation)
         for match in ids {
-            guard let row = try row(query.level, match.id, patient: match.patient, organisation) else { continue }
+            guard let row = try row(query, match.id, patient: match.patient, organisation) else { continue }
             guard try body(row) else { return }
         }
     }
 
     /// Whether so many studies match that it is best to walk through them until the page is full; the count if so.
     private func denseCount(_ query: CatalogQuery, upTo maximum: Int) throws(CatalogError) -> Int? {
-        guard let (sql, values) = QueryBuilder.contentCount(query, upTo: maximum) else {
+        switch QueryBuilder.breadth(query) {
+        case nil: return nil
+        case .all:
             return min(
                 maximum, try database.statement("SELECT studies FROM state").first([]) { Int($0.integer(0)) } ?? 0)
+        case .index:
+            let (sql, values) = QueryBuilder.indexCount(query, upTo: maximum)
+            let count = try database.statement(sql).first(values) { Int($0.integer(0)) } ?? 0
+            return count >= maximum ? count : nil
+        case .pattern(let pattern, let field):
+            let sample = field == nil ? samples.names : samples.studies
+            return try sample.matchesMore(than: maximum, pattern, field: field, in: database) ? maximum : nil
         }
-        let count = try database.statement(sql).first(values) { Int($0.integer(0)) }
-        guard let count, count >= maximum else { return nil }
-        return count
     }
 
-    private func walk(_ query: CatalogQuery, _ limit: Int) throws(CatalogError) -> [(id: Int64, patient: Int64?)] {
-        var builder = QueryBuilder(query, isWalking: true)
-        let statement = try database.statement(builder.walkingStatement(offset: query.offset, limit: limit))
-        var found: [(id: Int64, patient: Int64?)] = []
-        try statement.forEach(builder.values) { row throws(CatalogError) in
-            found.append((row.integer(0), nil))
-            return true
+    private static let walkedAtOnce: Int64 = 10_000
+    /// Studies that are looked at before another way is tried: what matches may all lie at the end.
+    private static let walkedMaximum: Int64 = 40_000
+
+    /// - Returns: nil: the page was not full within the studies that one walk looks at.
+    private func walk(_ query: CatalogQuery, _ limit: Int) throws(CatalogError) -> [(id: Int64, patient: Int64?)]? {
+        let highest = try database.statement("SELECT max(id) FROM study").first([]) { $0.integer(0) } ?? 0
+        if case .all? = QueryBuilder.breadth(query) {
+            return try found(
+                "SELECT id, NULL FROM study ORDER BY id LIMIT ? OFFSET ?",
+                [
+                    .integer(Int64(limit)), .integer(Int64(query.offset)),
+                ])
         }
-        return found
+        let wanted = query.offset + limit
+        let end = min(highest, Self.walkedMaximum)
+        var all: [(id: Int64, patient: Int64?)] = []
+        var last: Int64 = 0
+        while last < end, all.count < wanted {
+            let through = min(end, last + Self.walkedAtOnce)
+            var builder = QueryBuilder(query, isWalking: true)
+            let sql = builder.walkingStatement(behind: last, through: through, limit: wanted - all.count)
+            all += try found(sql, builder.values)
+            last = through
+        }
+        guard all.count == wanted || last == highest else { return nil }
+        return Array(all.dropFirst(query.offset))
     }
 
-    private func ids(_ query: CatalogQuery, after: Int64, limit: Int) throws(CatalogError) -> [(
+    private func found(_ sql: String, _ values: [Statement.Value]) throws(CatalogError) -> [(
         id: Int64, patient: Int64?
     )] {
-        var builder = try builder(query)
-        let statement = try database.statement(builder.statement(after: after, limit: limit))
         var found: [(id: Int64, patient: Int64?)] = []
-        try statement.forEach(builder.values) { row throws(CatalogError) in
+        try database.statement(sql).forEach(values) { row throws(CatalogError) in
             found.append((row.integer(0), row.isNull(1) ? nil : row.integer(1)))
             return true
         }
         return found
     }
 
+    /// The words of a fuzzy search with the rarest in front.
+    private func orderedWords(_ words: [String]) throws(CatalogError) -> [String] {
+        guard words.count > 1 else { return words }
+        var counted: [(word: String, count: Int64)] = []
+        for word in words {
+            let count = try database.statement(
+                "SELECT count(*) FROM (SELECT 1 FROM patient_word WHERE word >= ? AND word < ? LIMIT 5000)"
+            ).first([.text(word), .text(word + "\u{10FFFF}")]) { $0.integer(0) }
+            counted.append((word, count ?? 0))
+        }
+        return counted.sorted { ($0.count, $0.word) < ($1.count, $1.word) }.map(\.word)
+    }
+
+    private func ids(_ query: CatalogQuery, after: Int64, limit: Int) throws(CatalogError) -> [(
+        id: Int64, patient: Int64?
+    )] {
+        var builder = try builder(query)
+        let sql = builder.statement(after: after, limit: limit)
+        return try found(sql, builder.values)
+    }
+
     private func builder(_ query: CatalogQuery) throws(CatalogError) -> QueryBuilder {
+        var query = query
+        query.fuzzyPatientWords = try orderedWords(query.fuzzyPatientWords)
         var names: [String] = []
         if let pattern = QueryBuilder.infix(in: query) { names = try samples.names.rarest(of: pattern, in: database) }
         var studies: [[String]] = []
@@ -207,11 +255,11 @@ package final class CatalogReader {
         return "SELECT \(parents[level]), flags, \(counts[level]), \(columns) FROM \(table) WHERE id = ?"
     }
 
-    private func row(_ level: CatalogLevel, _ id: Int64, patient: Int64?, _ organisation: Int64) throws(CatalogError)
+    private func row(_ query: CatalogQuery, _ id: Int64, patient: Int64?, _ organisation: Int64) throws(CatalogError)
         -> CatalogRow?
     {
         var row = CatalogRow()
-        var level = level
+        var level = query.level
         var id = id
         var first: Int64?
         var isOwnLevel = true
@@ -235,7 +283,7 @@ package final class CatalogReader {
             level = CatalogLevel(rawValue: level.rawValue - 1)!
             id = level == .patient ? patient ?? parent : parent
         }
-        if let first { row.representative = try version(ofInstance: first, organisation) }
+        if let first, query.needsRepresentative { row.representative = try version(ofInstance: first, organisation) }
         return row
     }
 

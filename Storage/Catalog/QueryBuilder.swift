@@ -50,23 +50,30 @@ struct QueryBuilder {
             "SELECT \(alias).id, \(patient) FROM \(tables) WHERE \(all.joined(separator: " AND "))\(group) ORDER BY +\(alias).id LIMIT ?"
     }
 
-    /// Rows in the order of their ids, which the search follows: it ends with the last one that is wanted.
-    mutating func walkingStatement(offset: Int, limit: Int) -> String {
+    /// Rows in the order of their ids, which the search follows through a part of them.
+    mutating func walkingStatement(behind id: Int64, through last: Int64, limit: Int) -> String {
         let alias = Self.alias(query.level)
-        values += [.integer(Int64(limit)), .integer(Int64(offset))]
-        let condition = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
-        return "SELECT \(alias).id, NULL FROM \(tables)\(condition) ORDER BY \(alias).id LIMIT ? OFFSET ?"
+        values += [.integer(id), .integer(last), .integer(Int64(limit))]
+        let all = conditions + ["\(alias).id > ?", "\(alias).id <= ?"]
+        return
+            "SELECT \(alias).id, NULL FROM \(tables) WHERE \(all.joined(separator: " AND ")) ORDER BY \(alias).id LIMIT ?"
     }
 
-    /// How many studies have contents of these kinds, by their index alone; one may count twice.
-    static func contentCount(_ query: CatalogQuery, upTo maximum: Int) -> (sql: String, values: [Statement.Value])? {
-        guard let match = query.modalitiesInStudy ?? query.sopClassesInStudy else { return nil }
-        let kind = query.modalitiesInStudy == nil ? 2 : 1
+    /// How many studies have contents of these kinds, or these dates, by an index alone; one may count twice.
+    static func indexCount(_ query: CatalogQuery, upTo maximum: Int) -> (sql: String, values: [Statement.Value]) {
         var inner = QueryBuilder(CatalogQuery(level: .study, organisation: ""))
-        inner.addText("c.value", match)
+        var source = "study s WHERE "
+        if let match = query.modalitiesInStudy ?? query.sopClassesInStudy {
+            let kind = query.modalitiesInStudy == nil ? 2 : 1
+            inner.addText("c.value", match)
+            for condition in query.conditions { inner.addText("c.date", condition.match) }
+            source = "study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND "
+        } else {
+            for condition in query.conditions { inner.addText("s.study_date", condition.match) }
+        }
         let condition = inner.conditions.joined(separator: " AND ")
         return (
-            "SELECT count(*) FROM (SELECT 1 FROM study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND \(condition) LIMIT ?)",
+            "SELECT count(*) FROM (SELECT 1 FROM \(source)\(condition) LIMIT ?)",
             inner.values + [.integer(Int64(maximum))]
         )
     }
@@ -97,7 +104,8 @@ struct QueryBuilder {
 
     private mutating func add(_ condition: CatalogCondition) {
         let column = condition.column
-        touch(column.level)
+        // Walking looks at a name by its own way, without the patient's row.
+        if !(isWalking && column == .patientName) { touch(column.level) }
         let alias = Self.alias(column.level)
         switch column.kind {
         case .personName where column == .patientName: addPatientName(condition.match)
@@ -183,10 +191,32 @@ struct QueryBuilder {
         }
     }
 
-    /// Whether a query asks for nothing but contents of studies, so that walking is worth a thought. Dates are no such thing:
-    /// those of a month lie together, perhaps at the very end of the walk.
-    static func isWalkable(_ query: CatalogQuery) -> Bool {
-        query.level == .study && query.dateTimeRanges.isEmpty && query.request.isEmpty && query.conditions.isEmpty
+    /// What a query for studies asks for, if it is so little that many may match: then walking through them is worth a
+    /// thought.
+    enum Breadth {
+        case all
+        /// Contents, or dates, or both.
+        case index
+        /// One pattern of a text: in the samples of names (nil), or in that field of the studies' texts.
+        case pattern(String, field: Int?)
+    }
+
+    static func breadth(_ query: CatalogQuery) -> Breadth? {
+        guard query.level == .study, query.dateTimeRanges.isEmpty, query.request.isEmpty else { return nil }
+        let hasContent = query.modalitiesInStudy != nil || query.sopClassesInStudy != nil
+        if query.conditions.allSatisfy({ $0.column == .studyDate }) {
+            return hasContent || !query.conditions.isEmpty ? .index : .all
+        }
+        guard !hasContent, query.conditions.count == 1, case .wildcard(let pattern) = query.conditions[0].match else {
+            return nil
+        }
+        switch query.conditions[0].column {
+        case .patientName: return .pattern(pattern, field: nil)
+        case .patientID: return .pattern(pattern, field: 0)
+        case .accessionNumber: return .pattern(pattern, field: 1)
+        case .studyDescription: return .pattern(pattern, field: 2)
+        default: return nil
+        }
     }
 
     // MARK: Names
@@ -208,6 +238,9 @@ struct QueryBuilder {
     }
 
     private mutating func addPatientName(_ match: CatalogMatch) {
+        if isWalking, query.level == .study, case .wildcard(let pattern) = match {
+            return addWalkedName(pattern)
+        }
         var inner = QueryBuilder(CatalogQuery(level: .patient, organisation: ""))
         if case .wildcard(let pattern) = match, pattern == Self.infix(in: query), !trigrams.isEmpty {
             inner.conditions.append(
@@ -228,6 +261,23 @@ struct QueryBuilder {
             for word in query.fuzzyPatientWords { values += [.text(word), .text(word + "\u{10FFFF}")] }
         }
         conditions.append("p.id IN (\(selected))")
+    }
+
+    /// The same condition, asked of one study after the other.
+    private mutating func addWalkedName(_ pattern: String) {
+        let patients = "SELECT 1 FROM study_patient k JOIN"
+        var condition =
+            "EXISTS (\(patients) patient_name n ON n.patient = k.patient WHERE k.study = s.id AND matches(?, n.folded))"
+        values.append(.text(pattern))
+        if !query.fuzzyPatientWords.isEmpty {
+            let words = query.fuzzyPatientWords.map { _ in
+                "EXISTS (SELECT 1 FROM patient_word w WHERE w.patient = k.patient AND w.word >= ? AND w.word < ?)"
+            }
+            condition +=
+                " OR EXISTS (SELECT 1 FROM study_patient k WHERE k.study = s.id AND \(words.joined(separator: " AND ")))"
+            for word in query.fuzzyPatientWords { values += [.text(word), .text(word + "\u{10FFFF}")] }
+        }
+        conditions.append("(\(condition))")
     }
 
     /// The infix pattern of a patient's name that a query has, if it has one.

@@ -37,6 +37,7 @@ enum Schema {
         -- Every form under which a patient is found: each name seen, and each component group of it.
         CREATE TABLE patient_name(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, folded TEXT NOT NULL) STRICT;
         CREATE UNIQUE INDEX patient_name_folded ON patient_name(folded, patient);
+        CREATE INDEX patient_name_patient ON patient_name(patient);
         CREATE VIRTUAL TABLE patient_name_trigram USING fts5(
             folded, content='patient_name', content_rowid='id', tokenize='trigram case_sensitive 1', detail=none,
             columnsize=0);
@@ -44,6 +45,7 @@ enum Schema {
         -- The words of these names in the one spelling that all have in common, for fuzzy matching.
         CREATE TABLE patient_word(word TEXT NOT NULL, patient INTEGER NOT NULL, PRIMARY KEY(word, patient)) STRICT,
             WITHOUT ROWID;
+        CREATE INDEX patient_word_patient ON patient_word(patient, word);
 
         CREATE TABLE study(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, \(columns(.study)),
             series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, first_instance INTEGER,
@@ -115,7 +117,8 @@ enum Schema {
         DELETE FROM sqlite_stat1;
         INSERT INTO sqlite_stat1 VALUES
             ('patient', 'patient_key', '10000000 2 1 1'), ('patient', 'patient_birth_date', '10000000 300'),
-            ('patient_name', 'patient_name_folded', '10000000 3 1'), ('patient_word', 'patient_word', '30000000 300 1'),
+            ('patient_name', 'patient_name_folded', '10000000 3 1'), ('patient_name', 'patient_name_patient', '10000000 2'),
+            ('patient_word', 'patient_word_patient', '30000000 3 1'), ('patient_word', 'patient_word', '30000000 300 1'),
             ('study', 'study_uid', '10000000 1'), ('study', 'study_date', '10000000 3000 2'),
             ('study', 'study_accession', '10000000 2'), ('study', 'study_study_id', '10000000 20'),
             ('study', 'study_referrer', '10000000 2000'), ('study', 'study_referrer_groups', '100000 10000'),

@@ -23,7 +23,7 @@ final class TrigramSample: Sendable {
             case .names: "SELECT folded FROM patient_name WHERE id = ?"
             case .studies:
                 """
-                SELECT coalesce(p.patient_id, '') || ' ' || coalesce(s.accession_number, '') || ' ' ||
+                SELECT coalesce(p.patient_id, '') || char(10) || coalesce(s.accession_number, '') || char(10) ||
                     coalesce(s.study_description, '') FROM study s JOIN patient p ON p.id = s.patient WHERE s.id = ?
                 """
             }
@@ -33,9 +33,13 @@ final class TrigramSample: Sendable {
     private static let samples = 4096
     /// So many of the rarest are looked up; the rest is for the matcher.
     private static let chosen = 3
+    /// Of a sample, more than chance brings about.
+    private static let certain = 100
 
     private struct State {
         var counts: [String: Int] = [:]
+        /// The sample itself, each text in its fields.
+        var texts: [[String]] = []
         /// Highest id of a text when the sample was taken.
         var highest: Int64 = 0
     }
@@ -54,6 +58,27 @@ final class TrigramSample: Sendable {
             trigrams.map { (text: $0, count: state.counts[$0] ?? 0) }
                 .sorted { ($0.count, $0.text) < ($1.count, $1.text) }
                 .prefix(Self.chosen).map(\.text)
+        }
+    }
+
+    /// Whether a pattern certainly matches more than `number` texts: twice as many by a sample in which it matches so often
+    /// that chance is out of the question.
+    /// - Parameter field: of the texts of studies, which of their three parts; nil: the only one.
+    func matchesMore(than number: Int, _ pattern: String, field: Int?, in database: Database) throws(CatalogError)
+        -> Bool
+    {
+        try refresh(from: database)
+        let trigrams = Self.trigrams(pattern)
+        return state.withLock { state in
+            // No text has the pattern that has not its rarest trigram, whichever of its fields that is in.
+            let rarest = trigrams.map { state.counts[$0] ?? 0 }.min() ?? Int.max
+            guard rarest >= Self.certain, !state.texts.isEmpty else { return false }
+            let matching = state.texts.count { fields in
+                let field = field ?? 0
+                return field < fields.count && WildcardMatcher.matches(pattern, fields[field])
+            }
+            return matching >= Self.certain
+                && Int64(matching) * state.highest / Int64(state.texts.count) >= 2 * Int64(number)
         }
     }
 
@@ -79,11 +104,13 @@ final class TrigramSample: Sendable {
         let highest = try database.statement(kind.highest).first([]) { $0.integer(0) } ?? 0
         guard highest > 2 * state.withLock({ $0.highest }) else { return }
         var counts: [String: Int] = [:]
+        var texts: [[String]] = []
         let step = max(1, highest / Int64(Self.samples))
         for id in stride(from: Int64(1), through: highest, by: Int64.Stride(step)) {
             let text = try database.statement(kind.text).first([.integer(id)]) { $0.text(0) ?? "" }
+            texts.append((text ?? "").split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
             for trigram in Self.trigrams(of: text?[...] ?? "") { counts[trigram, default: 0] += 1 }
         }
-        state.withLock { $0 = State(counts: counts, highest: highest) }
+        state.withLock { $0 = State(counts: counts, texts: texts, highest: highest) }
     }
 }

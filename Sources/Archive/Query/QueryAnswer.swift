@@ -54,10 +54,7 @@ package struct QueryAnswer {
     private func fields(_ row: CatalogRow) -> [Field] {
         var header: StoredValues?
         return keys.returnKeys.compactMap { key in
-            guard ![.specificCharacterSet, .queryRetrieveLevel, .retrieveAETitle, .retrieveURL].contains(key.tag),
-                !key.tag.isGroupLength
-            else { return nil }
-            return field(key, row, &header)
+            QueryKeys.isAnsweredByItself(key.tag) ? nil : field(key, row, &header)
         }
     }
 
@@ -90,6 +87,19 @@ package struct QueryAnswer {
             return Field(tag: key.tag, vr: vr, value: key.items == nil ? .bytes([]) : .items([]))
         }
         return header!.field(stored, wanted: key)
+    }
+
+    /// Whether an attribute is answered without a look at a stored header.
+    static func isInCatalog(_ tag: Tag, _ level: CatalogLevel) -> Bool {
+        switch tag {
+        case .instanceAvailability, .numberOfPatientRelatedStudies, .numberOfPatientRelatedSeries,
+            .numberOfPatientRelatedInstances:
+            true
+        case .modalitiesInStudy, .sopClassesInStudy, .numberOfStudyRelatedSeries, .numberOfStudyRelatedInstances:
+            level >= .study
+        case .numberOfSeriesRelatedInstances: level >= .series
+        default: (CatalogMapping.columnOfTag[tag]?.level).map { $0 <= level } ?? false
+        }
     }
 
     private func catalogText(_ tag: Tag, _ row: CatalogRow) -> String? {

@@ -55,7 +55,15 @@ package struct QueryKeys {
         let decoder = QueryValueDecoder(
             characterSet: characterSetOverride ?? characterSet ?? .ascii, isBigEndian: identifier.isBigEndian)
         for element in identifier.elements { take(element, decoder) }
+        query.needsRepresentative =
+            !headerConditions.isEmpty
+            || returnKeys.contains { !Self.isAnsweredByItself($0.tag) && !QueryAnswer.isInCatalog($0.tag, level) }
         if combinesDateTime { combineDateTimes() }
+    }
+
+    /// Attributes that an answer has whether they are asked for or not, and those that none has.
+    static func isAnsweredByItself(_ tag: Tag) -> Bool {
+        [.specificCharacterSet, .queryRetrieveLevel, .retrieveAETitle, .retrieveURL].contains(tag) || tag.isGroupLength
     }
 
     package static func level(_ identifier: DataSet, _ root: Root) throws(Failure) -> CatalogLevel {
