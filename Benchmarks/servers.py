@@ -23,6 +23,7 @@ class Server:
         self.directory = Path(directory)
         self.process = None
         self.dicom_port = 0
+        self.http_port = 0
 
     def __enter__(self):
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -113,8 +114,8 @@ class Snimok(Server):
             self.binary, "serve", "--config", configuration, "--data", self.data or self.directory / "data",
             "--dicom-port", 0, "--http-port", 0])
         ready = self.wait_for("ready", lambda: re.search(
-            r"ready dicom=\S+:(\d+)", self.log_file.read_text(errors="replace")))
-        self.dicom_port = int(ready[1])
+            r"ready dicom=\S+:(\d+) http=\S+:(\d+)", self.log_file.read_text(errors="replace")))
+        self.dicom_port, self.http_port = int(ready[1]), int(ready[2])
 
     def instances(self):
         """Instances stored, as C-FIND counts them."""
@@ -132,6 +133,7 @@ class Orthanc(Server):
     ae_title = "ORTHANC"
     environment = {}
     destination = 0
+    settings = {}
 
     def is_slow(self, no_delay):
         return not no_delay
@@ -144,7 +146,8 @@ class Orthanc(Server):
             "DicomAet": self.ae_title, "DicomPort": self.dicom_port, "HttpPort": self.http_port,
             "AuthenticationEnabled": False, "DicomAlwaysAllowEcho": True, "DicomAlwaysAllowStore": True,
             "DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowMove": True,
-            "DicomModalities": {"storescp": ["STORESCP", "127.0.0.1", self.destination]} if self.destination else {}}))
+            "DicomModalities": {"storescp": ["STORESCP", "127.0.0.1", self.destination]} if self.destination else {},
+            **self.settings}))
         (self.directory / "data").mkdir()
         environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
         program = shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -168,6 +171,35 @@ class OrthancNoDelay(Orthanc):
 
     name = "Orthanc, TCP_NODELAY=1"
     environment = {"TCP_NODELAY": "1"}
+
+
+class OrthancWeb(Orthanc):
+    """With Debian's DICOMweb plugin, as installed."""
+
+    settings = {"Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"]}
+
+
+class Nginx(Server):
+    """Gives files from a folder: what HTTP alone costs here."""
+
+    name = "nginx, files"
+
+    def __init__(self, directory, folder):
+        super().__init__(directory)
+        self.folder = folder
+
+    def start(self):
+        self.http_port = free_port()
+        configuration = self.directory / "nginx.conf"
+        configuration.write_text(f"""
+            daemon off; worker_processes 2; user root; pid {self.directory}/pid; error_log stderr;
+            events {{ }}
+            http {{
+                access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;
+                server {{ listen 127.0.0.1:{self.http_port}; root {self.folder}; }}
+            }}""")
+        self.launch(["/usr/sbin/nginx", "-p", self.directory, "-c", configuration])
+        self.wait_for("HTTP", lambda: accepts(self.http_port))
 
 
 class NullAcceptor(Server):

@@ -51,7 +51,11 @@ package final class StoredImage {
             let place = try StoredHeader.locate(record, AttributePath([], tag))
         else { throw Failure.noImage }
         self.place = place
-        inflated = transferSyntax.isDeflated ? try StoredValue.inflated(record) : nil
+        let bytes = (description.frameBits / 8 + 1).multipliedReportingOverflow(by: UInt64(description.numberOfFrames))
+        let wanted =
+            place.range.lowerBound
+            + Int(clamping: bytes.overflow ? UInt64(Int32.max) : min(bytes.partialValue, UInt64(Int32.max)))
+        inflated = transferSyntax.isDeflated ? try StoredValue.inflated(record, atMost: wanted) : nil
     }
 
     package var isEncapsulated: Bool { place.isEncapsulated }

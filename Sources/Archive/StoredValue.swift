@@ -6,7 +6,7 @@ import Platform
 /// Values that cannot be given out as the bytes of the payload.
 package enum StoredValue {
     /// What a Deflated data set may inflate to in memory.
-    private static let inflatedMaximum = 1 << 30
+    private static let inflatedMaximum = 256 << 20
     /// Of what is around pixel data, in memory.
     private static let headerMaximum = 256 << 20
 
@@ -15,7 +15,7 @@ package enum StoredValue {
         let range = place.range
         let bytes: [UInt8]
         if TransferSyntax(uid: record.provenance[.transferSyntaxUID]).isDeflated {
-            let all = try inflated(record)
+            let all = try inflated(record, atMost: range.upperBound)
             guard range.upperBound <= all.count else { throw LogError.damaged("a value beyond the inflated data set") }
             bytes = Array(all[range])
         } else {
@@ -25,18 +25,20 @@ package enum StoredValue {
         return bytes.withRawBytes { ByteOrder.swapped($0, wordSize: place.vr.wordSize) }
     }
 
-    /// The whole of a Deflated data set.
-    package static func inflated(_ record: StoredRecord) throws(LogError) -> [UInt8] {
+    /// A Deflated data set, as far as it is wanted. What lies behind is inflated and dropped, for its end must be sound.
+    static func inflated(_ record: StoredRecord, atMost maximum: Int) throws -> [UInt8] {
         var bytes: [UInt8] = []
-        let inflater = Inflater(maximumBytes: inflatedMaximum)
-        func damaged(_ error: DataSetError) -> LogError { .damaged("blob \(record.header.blobID): \(error)") }
+        let inflater = Inflater(maximumBytes: 4 << 30)
         try record.forEachPiece(
             in: record.dataSetOffset..<record.header.payloadLength,
             { piece throws(LogError) in
                 do throws(DataSetError) {
-                    try inflater.inflate(piece) { part throws(DataSetError) in bytes.append(contentsOf: part) }
-                } catch { throw damaged(error) }
+                    try inflater.inflate(piece) { part throws(DataSetError) in
+                        if bytes.count < min(maximum, inflatedMaximum) { bytes.append(contentsOf: part) }
+                    }
+                } catch { throw .damaged("blob \(record.header.blobID): \(error)") }
             }, onError: { $0 })
+        guard bytes.count < inflatedMaximum else { throw StoredImage.Failure.tooLarge }
         return bytes
     }
 
@@ -64,7 +66,7 @@ package enum StoredValue {
     /// A part of the data set, inflated where it is Deflated; what lies beyond its end is left out.
     private static func dataSet(_ record: StoredRecord, _ range: Range<Int>) throws -> [UInt8] {
         if TransferSyntax(uid: record.provenance[.transferSyntaxUID]).isDeflated {
-            let all = try inflated(record)
+            let all = try inflated(record, atMost: range.upperBound)
             return Array(all[range.clamped(to: 0..<all.count)])
         }
         let range = range.clamped(to: 0..<Int(record.header.payloadLength))

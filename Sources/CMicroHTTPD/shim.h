@@ -60,7 +60,8 @@ static inline struct MHD_Daemon *snimok_http_start(const struct snimok_http_opti
         {MHD_OPTION_CONNECTION_LIMIT, options->connections, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, options->timeout_seconds, NULL},
-        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, 65536, NULL},
+        // Of address space: what a connection does not need it does not touch.
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, 262144, NULL},
         {MHD_OPTION_THREAD_POOL_SIZE, options->threads, NULL},
         {MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
@@ -94,6 +95,7 @@ static inline const struct sockaddr *snimok_http_peer(struct MHD_Connection *con
     return info == NULL ? NULL : info->client_addr;
 }
 
+/// `value` is NULL where a field holds a NUL, which none may (RFC 9110 section 5.5).
 typedef void (*snimok_http_header)(void *context, const char *name, const char *value);
 struct snimok_http_each {
     snimok_http_header body;
@@ -101,17 +103,18 @@ struct snimok_http_each {
 };
 
 static inline enum MHD_Result snimok_http_one(void *context, enum MHD_ValueKind kind, const char *name,
-                                              const char *value) {
+                                              size_t name_length, const char *value, size_t length) {
     (void)kind;
     struct snimok_http_each *each = context;
-    each->body(each->context, name, value == NULL ? "" : value);
+    if (value == NULL) value = "";
+    each->body(each->context, name, strlen(name) == name_length && strlen(value) == length ? value : NULL);
     return MHD_YES;
 }
 
 static inline void snimok_http_for_each_header(struct MHD_Connection *connection, snimok_http_header body,
                                                void *context) {
     struct snimok_http_each each = {body, context};
-    MHD_get_connection_values(connection, MHD_HEADER_KIND, &snimok_http_one, &each);
+    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, &snimok_http_one, &each);
 }
 
 /// An answer whose body stays where it is until `release` is called with `owner`.

@@ -11,6 +11,8 @@ import Platform
 struct MetadataStore {
     private static let metadataMaximum = 32 << 20
     private static let bulkPartsMaximum = 10_000
+    /// Of JSON: three levels for each of 64 sequences, and those around and within.
+    private static let nestingMaximum = 64 * 3 + 4
     private let service: DICOMwebService
     private let batch: StoreBatch
 
@@ -49,9 +51,11 @@ struct MetadataStore {
             }
             bytes.append(contentsOf: piece)
         }
-        // The library's parser is recursive and stops at 512 levels; ours of the data set stops at 64.
+        guard JSONValue.isNested(atMost: Self.nestingMaximum, bytes) else {
+            throw HTTPProblem(400, "The metadata is nested too deep: sequences go 64 deep at most")
+        }
         guard let json = try? JSONDecoder().decode(JSONValue.self, from: Data(bytes)) else {
-            throw HTTPProblem(400, "The metadata is no JSON, or nested too deep")
+            throw HTTPProblem(400, "The metadata is no JSON")
         }
         if case .array(let objects) = json { return objects }
         return [json]

@@ -54,7 +54,9 @@ struct UploadCheck {
             bytes += piece[..<count]
             guard bytes.count <= Self.bodyMaximum else { throw HTTPProblem(413, "The list is longer than 4 MiB") }
         }
-        guard let json = try? JSONDecoder().decode(JSONValue.self, from: Data(bytes)) else {
+        guard JSONValue.isNested(atMost: 8, bytes),
+            let json = try? JSONDecoder().decode(JSONValue.self, from: Data(bytes))
+        else {
             throw HTTPProblem(400, "The body is no JSON")
         }
         return json

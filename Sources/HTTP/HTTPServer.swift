@@ -103,15 +103,21 @@ package final class HTTPServer: @unchecked Sendable {
 
     /// Checks what libmicrohttpd leaves to us, and reads the head of a request.
     func request(_ connection: OpaquePointer, _ method: String, _ target: String) throws -> HTTPRequest {
-        var headers = HTTPHeaders()
-        withUnsafeMutablePointer(to: &headers) { pointer in
+        var read = (headers: HTTPHeaders(), isSound: true)
+        withUnsafeMutablePointer(to: &read) { pointer in
             snimok_http_for_each_header(
                 connection,
                 { context, name, value in
-                    context!.assumingMemoryBound(to: HTTPHeaders.self).pointee.append(
-                        String(cString: name!), String(cString: value!))
+                    let read = context!.assumingMemoryBound(to: (headers: HTTPHeaders, isSound: Bool).self)
+                    guard let value else {
+                        read.pointee.isSound = false
+                        return
+                    }
+                    read.pointee.headers.append(String(cString: name!), String(cString: value))
                 }, pointer)
         }
+        guard read.isSound else { throw HTTPProblem(400, "A header field holds a NUL") }
+        let headers = read.headers
         // RFC 9112 section 6.3: a message with both may be an attempt to smuggle another one in.
         let lengths = headers.all("Content-Length")
         if !lengths.isEmpty, headers["Transfer-Encoding"] != nil || Set(lengths).count > 1 {

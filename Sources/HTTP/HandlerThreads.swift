@@ -28,7 +28,7 @@ final class HandlerThreads: Sendable {
             return (true, true)
         }
         if decision.needsThread {
-            do { try SystemThread(name: "http-request", stackBytes: 512 << 10) { [self] in loop() }.detach() } catch {
+            do { try SystemThread(name: "http-request", stackBytes: 1 << 20) { [self] in loop() }.detach() } catch {
                 // Those that run already will come to it.
                 state.update { $0.threads -= 1 }
                 Log.warning("no thread for a request", ["why": "\(error)"])

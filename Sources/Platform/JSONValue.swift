@@ -42,6 +42,35 @@ package enum JSONValue: Codable, Sendable {
         }
     }
 
+    /// Whether brackets and braces are nested no deeper than that. The library's parser and this type's are recursive: what
+    /// comes from outside is looked at before it reaches them.
+    package static func isNested(atMost depth: Int, _ text: [UInt8]) -> Bool {
+        var level = 0
+        var isString = false
+        var isEscaped = false
+        for byte in text {
+            if isEscaped {
+                isEscaped = false
+            } else if isString {
+                if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    isString = false
+                }
+            } else {
+                switch byte {
+                case UInt8(ascii: "\""): isString = true
+                case UInt8(ascii: "["), UInt8(ascii: "{"):
+                    level += 1
+                    if level > depth { return false }
+                case UInt8(ascii: "]"), UInt8(ascii: "}"): level -= 1
+                default: continue
+                }
+            }
+        }
+        return true
+    }
+
     package subscript(key: String) -> JSONValue? {
         get {
             guard case .object(let members) = self else { return nil }

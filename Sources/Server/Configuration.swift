@@ -36,6 +36,8 @@ package struct Configuration: Codable, Sendable {
         package var connectionsPerAddressMaximum: UInt32 = 1000
         /// Requests that are worked on at once; more wait.
         package var requestsMaximum = 256
+        /// Of a connection on which nothing moves.
+        package var idleTimeoutSeconds: UInt32 = 30
         /// Origins whose pages may read answers, such as "https://viewer.hospital.example".
         package var corsOrigins: [String] = []
         /// PEM files; empty: HTTP without TLS.
@@ -209,6 +211,18 @@ extension Configuration {
         guard (1...256).contains(storage.largeObjectMiB), (1...1_048_576).contains(storage.segmentMiB) else {
             throw ConfigurationError("storage.largeObjectMiB must be 1 to 256 and storage.segmentMiB 1 to 1048576")
         }
+        guard http.connectionsMaximum > 0, http.connectionsPerAddressMaximum > 0, http.requestsMaximum > 0,
+            http.idleTimeoutSeconds > 0
+        else { throw ConfigurationError("limits of http must be above 0") }
+        guard imaging.workers >= 0, imaging.memoryMiB >= 64, imaging.cpuSeconds > 0, imaging.wallSeconds > 0 else {
+            throw ConfigurationError("imaging.memoryMiB must be 64 or more, imaging.cpuSeconds and wallSeconds above 0")
+        }
+        guard dicomweb.root.split(separator: "/").count > 0 else {
+            throw ConfigurationError("dicomweb.root must be a path such as /dicom-web")
+        }
+        guard http.tlsCertificate.isEmpty == http.tlsKey.isEmpty else {
+            throw ConfigurationError("http.tlsCertificate and http.tlsKey belong together")
+        }
         guard dicom.associationsMaximum > 0, dicom.associationsPerPeerMaximum > 0, dicom.asynchronousOperations > 0
         else {
             throw ConfigurationError("limits of dicom must be above 0")
@@ -289,6 +303,7 @@ extension Configuration {
         settings.connectionsMaximum = http.connectionsMaximum
         settings.connectionsPerAddressMaximum = http.connectionsPerAddressMaximum
         settings.requestsMaximum = http.requestsMaximum
+        settings.timeoutSeconds = http.idleTimeoutSeconds
         settings.allowedOrigins = http.corsOrigins
         guard !http.tlsCertificate.isEmpty else { return settings }
         settings.tls = (

@@ -207,12 +207,29 @@ class Archive:
         deadline = time.monotonic() + timeout
         while True:
             now = self.resources()
-            # Pooled threads and open segment files may come to stay; sockets may not.
-            if (now["sockets"] <= self.idle["sockets"] and now["threads"] <= self.idle["threads"] + 64
+            # Pooled threads and open segment files may come to stay, and a socket of each codec worker; others may not.
+            if (now["sockets"] <= self.idle["sockets"] + self.codec_workers() and now["threads"] <= self.idle["threads"] + 64
                     and now["descriptors"] <= self.idle["descriptors"] + 48):
                 return
             assert time.monotonic() < deadline, f"leaked: {self.idle} when ready, {now} now:\n" + self.log_text(20)
             time.sleep(0.1)
+
+    def codec_workers(self):
+        """Decoder processes of the server that run."""
+        children = set()
+        for task in Path(f"/proc/{self.server_pid()}/task").iterdir():
+            try:
+                children.update((task / "children").read_text().split())
+            except OSError:
+                pass
+        return sum(self._is_worker(child) for child in children)
+
+    @staticmethod
+    def _is_worker(pid):
+        try:
+            return b"codec-worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
 
     def partial_files(self):
         return sorted(self.data.rglob("*.part"))
