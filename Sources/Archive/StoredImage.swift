@@ -69,6 +69,19 @@ package final class StoredImage {
     /// Everything behind the pixel data, likewise.
     package func trailer() throws -> [UInt8] { try StoredValue.trailerBehindPixels(record, place) }
 
+    /// Checks that all frames are there, before the first of them goes out.
+    package func checkFrames() throws {
+        let count = description.numberOfFrames
+        if isEncapsulated {
+            guard count <= record.index.frames.count else { throw Failure.framesUnknown }
+            return
+        }
+        let bits = description.frameBits.multipliedReportingOverflow(by: UInt64(count))
+        guard !bits.overflow, bits.partialValue <= UInt64(place.range.count) * 8 else {
+            throw Failure.endsEarly(frame: count)
+        }
+    }
+
     /// Reads a frame.
     /// - Parameters:
     ///   - number: from 1.

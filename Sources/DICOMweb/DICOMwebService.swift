@@ -39,10 +39,9 @@ package final class DICOMwebService: Sendable {
     /// The root as clients see it, for URLs in answers. Relative to the server where it does not say its name.
     func rootURL(_ request: HTTPRequest) -> String {
         let path = "/" + settings.root.joined(separator: "/")
-        guard let host = request.headers["Host"], !host.isEmpty,
-            host.utf8.allSatisfy({
-                ($0 >= 0x30 && $0 <= 0x5D) || ($0 >= 0x61 && $0 <= 0x7A) || $0 == 0x2D || $0 == 0x2E
-            })
+        // A name, an address or one in brackets, and a port: nothing else gets into answers.
+        guard let host = request.headers["Host"], !host.isEmpty, host.utf8.count <= 260,
+            host.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".-:[]".contains($0)) })
         else { return path }
         let scheme = request.headers["X-Forwarded-Proto"] == "https" ? "https" : "http"
         return "\(scheme)://\(host)\(path)"

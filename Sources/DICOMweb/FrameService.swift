@@ -45,7 +45,9 @@ struct FrameService {
     static func numbers(_ list: String) throws(HTTPProblem) -> [Int] {
         var numbers: [Int] = []
         for part in list.split(separator: ",", omittingEmptySubsequences: false) {
-            guard let number = Int(part), number >= 1, number <= Int32.max else {
+            guard part.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(part), number >= 1,
+                number <= Int32.max
+            else {
                 throw HTTPProblem(400, "\"\(part.prefix(40))\" is no frame number; frames are counted from 1")
             }
             numbers.append(number)

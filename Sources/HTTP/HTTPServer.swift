@@ -118,6 +118,9 @@ package final class HTTPServer: @unchecked Sendable {
         }
         guard read.isSound else { throw HTTPProblem(400, "A header field holds a NUL") }
         let headers = read.headers
+        guard headers.fields.reduce(0, { $0 + $1.name.utf8.count + $1.value.utf8.count }) <= 32_768 else {
+            throw HTTPProblem(431, "The request's header fields are longer than 32 KiB")
+        }
         // RFC 9112 section 6.3: a message with both may be an attempt to smuggle another one in.
         let lengths = headers.all("Content-Length")
         if !lengths.isEmpty, headers["Transfer-Encoding"] != nil || Set(lengths).count > 1 {

@@ -35,6 +35,7 @@ package struct InstanceTranscoder {
     }
 
     private func write(_ image: StoredImage, _ body: (UnsafeRawBufferPointer, Bool) throws -> Void) throws {
+        try image.checkFrames()
         let first = try transcoder.transcode(image.frame(1), image.description, from: source, to: target)
         try send(try image.renderingHeader(replacing: replacements(image, first.image, first.bytes.count)), body)
         var head = DataSetWriter(transferSyntax: .explicitVRLittleEndian)
