@@ -95,6 +95,11 @@ static inline const struct sockaddr *snimok_http_peer(struct MHD_Connection *con
     return info == NULL ? NULL : info->client_addr;
 }
 
+static inline int snimok_http_descriptor(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info == NULL ? -1 : info->connect_fd;
+}
+
 /// `value` is NULL where a field holds a NUL, which none may (RFC 9110 section 5.5).
 typedef void (*snimok_http_header)(void *context, const char *name, const char *value);
 struct snimok_http_each {

@@ -66,7 +66,7 @@ struct BulkDataService {
         if isStoredAsIs {
             let writer = try MultipartWriter(exchange, type: Media.bytes)
             try writer.beginPart(Media.bytes, length: UInt64(range.count))
-            try RetrieveService.send(record, range, ReadBuffer(), exchange)
+            try record.sendPieces(in: range, buffer: ReadBuffer()) { try exchange.write($0) }
             return try writer.finish()
         }
         let bytes = try StoredValue.littleEndian(record, place)

@@ -32,7 +32,7 @@ struct RangedResponse {
             _ = try record.read(wanted.lowerBound..<min(wanted.upperBound, wanted.lowerBound + 65_536), into: buffer)
         }
         try exchange.begin(head(range, of: UInt64(whole.count), body: []), length: UInt64(range.count))
-        try RetrieveService.send(record, wanted, buffer, exchange)
+        try record.sendPieces(in: wanted, buffer: buffer) { try exchange.write($0) }
         exchange.finish()
     }
 
@@ -48,7 +48,7 @@ struct RangedResponse {
             if wanted.overlaps(start..<end) {
                 let part = wanted.clamped(to: start..<end)
                 let first = fragment.lowerBound + (part.lowerBound - start)
-                try RetrieveService.send(record, first..<first + UInt64(part.count), buffer, exchange)
+                try record.sendPieces(in: first..<first + UInt64(part.count), buffer: buffer) { try exchange.write($0) }
             }
             start += UInt64(fragment.count)
         }

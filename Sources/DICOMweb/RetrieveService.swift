@@ -109,7 +109,7 @@ struct RetrieveService {
             }
             if isStored {
                 try begin()
-                try Self.send(record, 0..<record.header.payloadLength, buffer, exchange)
+                try record.sendPieces(in: 0..<record.header.payloadLength, buffer: buffer) { try exchange.write($0) }
                 continue
             }
             var hasBegun = false
@@ -137,18 +137,6 @@ struct RetrieveService {
             try exchange.write(bytes)
         }
         exchange.finish()
-    }
-
-    static func send(
-        _ record: StoredRecord, _ range: Range<UInt64>, _ buffer: ReadBuffer, _ exchange: HTTPExchange
-    ) throws {
-        do {
-            try record.forEachPiece(
-                in: range, buffer: buffer,
-                { (bytes) throws(AnyFailure) in
-                    do { try exchange.write(bytes) } catch { throw AnyFailure(error: error) }
-                }, onError: { AnyFailure(error: $0) })
-        } catch { throw error.error }
     }
 }
 
@@ -189,6 +177,3 @@ struct InstanceFile {
         }
     }
 }
-
-/// Any error, where a typed one is wanted.
-struct AnyFailure: Error { let error: any Error }

@@ -47,23 +47,6 @@ struct ZipService {
         if target.uid != version.transferSyntaxUID {
             return try InstanceFile(service, version, record, target).forEachPiece { try zip.write($0) }
         }
-        var failure: (any Error)?
-        record.forEachPieceUntilFailure(buffer: buffer, &failure) { try zip.write($0) }
-        if let failure { throw failure }
-    }
-}
-
-extension StoredRecord {
-    /// The payload in pieces, where the body may throw anything.
-    fileprivate func forEachPieceUntilFailure(
-        buffer: ReadBuffer, _ failure: inout (any Error)?, _ body: (UnsafeRawBufferPointer) throws -> Void
-    ) {
-        do {
-            try forEachPiece(
-                in: 0..<header.payloadLength, buffer: buffer,
-                { (bytes) throws(AnyFailure) in
-                    do { try body(bytes) } catch { throw AnyFailure(error: error) }
-                }, onError: { AnyFailure(error: $0) })
-        } catch { failure = error.error }
+        try record.sendPieces(in: 0..<record.header.payloadLength, buffer: buffer) { try zip.write($0) }
     }
 }

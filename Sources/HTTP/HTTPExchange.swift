@@ -209,9 +209,25 @@ package final class HTTPExchange: @unchecked Sendable {
                 if state.inputEnded { return 0 }
                 return state.isOver || state.outputEnded != nil || isTooSlow(state) ? .some(nil) : nil
             }
-            guard let given else { continue }
+            guard let given else {
+                closeIfPeerIsGone()
+                continue
+            }
             guard let given else { throw HTTPPeerGone() }
             return given
+        }
+    }
+
+    /// libmicrohttpd's epoll can miss that a peer hung up in the middle of its request, so whoever waits for more looks too.
+    private func closeIfPeerIsGone() {
+        state.withLock { state in
+            // Until `end` was called the descriptor is this connection's.
+            guard !state.isOver, !state.isSuspended, let connection = state.connection else { return }
+            let descriptor = snimok_http_descriptor(connection)
+            var byte: UInt8 = 0
+            if recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) == 0 {
+                shutdown(descriptor, Int32(SHUT_RDWR))
+            }
         }
     }
 

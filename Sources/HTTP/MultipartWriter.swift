@@ -39,9 +39,10 @@ package struct MultipartWriter {
         return HTTPResponse(contentType: "multipart/related; type=\"\(type)\"; boundary=\(boundary)", body: bytes)
     }
 
-    /// Random, so that no content can hold it by intent.
+    /// Random, so that no content can hold it by intent; always as long, so that HEAD tells the length of GET.
     private static func newBoundary() -> String {
-        "snimok-" + (0..<2).map { _ in String(UInt64.random(in: .min ... .max), radix: 36) }.joined()
+        let digits = (0..<2).map { _ in String(UInt64.random(in: .min ... .max), radix: 36) }.joined()
+        return "snimok-" + String(repeating: "0", count: 26 - digits.count) + digits
     }
 
     private static func head(_ boundary: String, _ contentType: String, length: UInt64?, location: String?) -> String {

@@ -60,6 +60,28 @@ package struct StoredRecord: Sendable {
         }
     }
 
+    /// The same for a body that may throw anything.
+    package func sendPieces(
+        in range: Range<UInt64>, buffer: ReadBuffer, _ body: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        var failure: (any Error)?
+        struct Stopped: Error {}
+        do throws(Stopped) {
+            try forEachPiece(
+                in: range, buffer: buffer,
+                { (bytes) throws(Stopped) in
+                    do { try body(bytes) } catch {
+                        failure = error
+                        throw Stopped()
+                    }
+                },
+                onError: {
+                    failure = $0
+                    return Stopped()
+                })
+        } catch { throw failure! }
+    }
+
     /// The header: everything outside large values, as pieces with their offset in the payload.
     package func readHeader() throws(LogError) -> [(offset: Int, bytes: [UInt8])] {
         var pieces: [(offset: Int, bytes: [UInt8])] = []
