@@ -27,7 +27,7 @@ package final class Archive: @unchecked Sendable {
     package let metrics: ArchiveMetrics
     let committer: Committer
     let buffers: BufferPool
-    private let log: BlobLog
+    let log: BlobLog
     private let settings: Settings
     private let checkpointer: CatalogCheckpointer
     private let space = Monitor(Space())

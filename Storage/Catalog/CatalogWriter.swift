@@ -6,7 +6,7 @@ import Platform
 /// The one writer of the catalog: applies events in the order of their sequence numbers, a batch a transaction. What it
 /// writes depends on the events alone, so that a rebuild gives the same tables.
 package final class CatalogWriter {
-    private var database: Database
+    private(set) var database: Database
     private let nameWords: @Sendable (String) -> [String]
     private var cache = CatalogCache()
     /// Counts of the running transaction, written once at its end.
@@ -131,6 +131,7 @@ package final class CatalogWriter {
             .first([.blob(sighting.blobID)]) { ($0.integer(0), $0.integer(1), $0.integer(2)) }
         // The record that it refers to may be damaged beyond reading; then there is nothing to see again.
         guard let (version, instance, length) = found else { return }
+        try add(caller: sighting.source, of: sighting.blobID)
         pending.totals.sightings += 1
         pending.totals.savedBytes += length
         try addSource(instance, organisation, sighting.sequence, version)
@@ -150,7 +151,7 @@ package final class CatalogWriter {
     }
 
     private func add(_ event: CatalogInstance) throws(CatalogError) {
-        if try heal(event) { return }
+        if try heal(event) { return try add(caller: event.source, of: event.blobID) }
         let organisation = try organisationID(event.source.organisation)
         let series = try series(event)
         let isFaulty = event.flags & 1 != 0
@@ -257,7 +258,7 @@ package final class CatalogWriter {
         ])
     }
 
-    private func organisationID(_ name: String) throws(CatalogError) -> Int64 {
+    func organisationID(_ name: String) throws(CatalogError) -> Int64 {
         if let id = cache.organisations[name] { return id }
         try database.statement("INSERT INTO organisation(name) VALUES(?) ON CONFLICT DO NOTHING").run([.text(name)])
         let id = try database.statement("SELECT id FROM organisation WHERE name = ?").first([.text(name)]) {
