@@ -27,7 +27,8 @@ extension CatalogReader {
         var own: [CatalogVersion] = []
         for version in try versions(sopInstanceUID: sopInstanceUID) {
             let isFirst = version.callingAETitle == aeTitle && version.organisation == organisation
-            if try isFirst || hasSentAgain(version.blobID, aeTitle, organisation) { own.append(version) }
+            let isOwn = isFirst ? true : try hasSentAgain(version.blobID, aeTitle, organisation)
+            if isOwn { own.append(version) }
         }
         return own
     }
