@@ -46,15 +46,16 @@ package final class BlobLog {
     /// refers to move to `large`, and what is left goes to quarantine, never to deletion.
     package func settleIncoming(isReferenced: (BlobID, UInt64) -> Bool) throws(LogError) {
         let incoming = directory.incoming
-        let names = try wrappingSystemErrors { () throws(SystemError) in try FileSystem.entries(incoming) }
+        let volume = directory.volume
+        let names = try wrappingSystemErrors { () throws(SystemError) in try volume.entries(incoming) }
         for name in names {
             let path = "\(incoming)/\(name)"
             if name.hasSuffix(".part") {
-                unlink(path)
+                try? volume.unlink(path)
             } else if let (blobID, number) = Self.parse(name), isReferenced(blobID, number) {
-                rename(path, "\(directory.large)/\(name)")
+                try? volume.rename(path, to: "\(directory.large)/\(name)")
             } else {
-                let bytes = (try? FileDescriptor.open(path, O_RDONLY).size()) ?? 0
+                let bytes = (try? volume.open(path, O_RDONLY).size()) ?? 0
                 quarantine.keep(
                     fileAt: path, bytes: bytes,
                     reason: "large object without a record (stopped before it was acknowledged)")

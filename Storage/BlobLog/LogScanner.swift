@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CSystem
 import Glibc
 import Platform
 
@@ -48,7 +47,7 @@ struct LogScanner {
             do throws(LogError) { segment = try reader.segment(writer: writer, number: number) } catch {
                 guard error.isDamage else { throw error }
                 let size =
-                    (try? FileDescriptor.open(directory.segment(writer: writer, number: number), O_RDONLY).size())
+                    (try? directory.volume.open(directory.segment(writer: writer, number: number), O_RDONLY).size())
                 try gap(LogScan.Gap(segment: number, range: 0..<(size ?? 0)))
                 continue
             }

@@ -81,7 +81,8 @@ struct Recovery {
             let segment = try Segment(directory, writer: writer, number: record.location.segment, forWriting: true)
             try wrappingSystemErrors { () throws(SystemError) in
                 try segment.file.synchronizeData()
-                try DirectFile(path).compare(with: segment.file, record.location.offset, record.location.length)
+                let direct = try DirectFile(directory.volume, path)
+                try direct.compare(with: segment.file, record.location.offset, record.location.length)
             }
             try record.verifyIfStored()
             return true
@@ -96,7 +97,7 @@ struct Recovery {
     private func keep(_ record: StoredRecord) {
         let location = record.location
         let path = directory.segment(writer: writer, number: location.segment)
-        guard location.length <= 1 << 30, let file = try? FileDescriptor.open(path, O_RDONLY) else { return }
+        guard location.length <= 1 << 30, let file = try? directory.volume.open(path, O_RDONLY) else { return }
         var bytes = [UInt8](repeating: 0, count: Int(location.length))
         _ = try? bytes.withMutableRawBytes { buffer throws(SystemError) in
             try file.read(into: buffer, at: location.offset)
@@ -108,9 +109,9 @@ struct Recovery {
 
     private func cut(to end: LogPosition) throws(LogError) -> UInt64 {
         let path = directory.segment(writer: writer, number: end.segment)
-        guard FileSystem.exists(path) else { return 0 }
+        guard directory.volume.exists(path) else { return 0 }
         return try wrappingSystemErrors { () throws(SystemError) in
-            let file = try FileDescriptor.open(path, O_RDWR)
+            let file = try directory.volume.open(path, O_RDWR)
             let size = try file.size()
             var cut: UInt64 = 0
             if size > end.endOffset {
@@ -130,12 +131,12 @@ struct Recovery {
         for number in try Segment.numbers(directory, writer: writer).reversed() where number > last {
             let path = directory.segment(writer: writer, number: number)
             let size = try wrappingSystemErrors { () throws(SystemError) in
-                try FileDescriptor.open(path, O_RDONLY).size()
+                try directory.volume.open(path, O_RDONLY).size()
             }
             if size > UInt64(Segment.blockBytes) { _ = try reader.segment(writer: writer, number: number) }
             try wrappingSystemErrors { () throws(SystemError) in
-                try retryingInterrupts("unlink", path) { unlink(path) }
-                try FileSystem.synchronizeDirectory("\(directory.path)/segments")
+                try directory.volume.unlink(path)
+                try directory.volume.synchronizeDirectory("\(directory.path)/segments")
             }
             reader.forget(writer: writer, number: number)
         }
@@ -151,19 +152,19 @@ extension StoredRecord {
 
 /// Reads past the page cache.
 private struct DirectFile {
-    let file: FileDescriptor
+    let file: any VolumeFile
 
-    init(_ path: String) throws(SystemError) {
+    init(_ volume: any Volume, _ path: String) throws(SystemError) {
         // Some file systems (tmpfs) have no device to read from; there the cache is the truth.
-        if let direct = try? FileDescriptor.open(path, O_RDONLY | csystem_o_direct()) {
+        if let direct = try? volume.open(path, O_RDONLY | csystem_o_direct()) {
             file = direct
         } else {
-            file = try FileDescriptor.open(path, O_RDONLY)
+            file = try volume.open(path, O_RDONLY)
         }
     }
 
     /// Throws unless both files hold the same bytes in this range.
-    func compare(with cached: FileDescriptor, _ offset: UInt64, _ length: UInt64) throws(SystemError) {
+    func compare(with cached: any VolumeFile, _ offset: UInt64, _ length: UInt64) throws(SystemError) {
         let size = 1 << 20
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size * 2, alignment: 4096)
         defer { memory.deallocate() }
