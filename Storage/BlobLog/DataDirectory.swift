@@ -49,6 +49,8 @@ package final class DataDirectory: Sendable {
     package var manifestKey: String { "\(path)/manifest.key" }
 
     package var catalog: String { "\(path)/catalog.db" }
+    /// What does not follow from the log; see module `Control`.
+    package var control: String { "\(path)/control.db" }
     package var quarantine: String { "\(path)/quarantine" }
     package var importSocket: String { "\(path)/import.socket" }
 
