@@ -40,12 +40,18 @@ let package = Package(
         module("DICOM", ["Platform", "CZlib"]),
         module("DICOMNetwork", []),
         module("BlobLog", ["Platform", "CSystem", "CSodium", "CXXHash"], path: "Storage/BlobLog"),
-        module("Catalog", ["Platform", "CSQLite"], path: "Storage/Catalog"),
+        module("Database", ["CSQLite"], path: "Storage/Database"),
+        module("Catalog", ["Platform", "Database"], path: "Storage/Catalog"),
+        module("Control", ["Platform", "Database"], path: "Storage/Control"),
         module("Transport", ["Platform", "DICOMNetwork", "CSystem"]),
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
         module(
-            "DIMSE", ["Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog"]),
+            "DIMSE",
+            [
+                "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog", "Control",
+                "Database",
+            ]),
         module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
         module(
             "DICOMweb", ["Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash", "CZlib"]),
@@ -54,7 +60,7 @@ let package = Package(
             [
                 "Platform", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE", "DICOMweb",
                 "BlobLog",
-                "Catalog",
+                "Catalog", "Control", "Database",
             ]),
         .executableTarget(name: "snimok", dependencies: ["Server"], swiftSettings: strict),
 
@@ -70,7 +76,8 @@ let package = Package(
             path: "Tools/snimok-limits", swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform"]),
-        tests("CatalogTests", ["Catalog", "Platform", "CSQLite"]),
+        tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),
+        tests("ControlTests", ["Control", "Database"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),
         tests("DICOMTests", ["DICOM", "Platform"]),
         tests("HTTPTests", ["HTTP"]),

@@ -29,6 +29,7 @@ package final class BlobLog {
         let start = Clock.monotonicNanoseconds()
         let recovery = Recovery(directory: directory, reader: reader, writer: Self.writerID, quarantine: quarantine)
         var (end, report) = try recovery.run(from: position, replay: replay)
+        report.missing = try Manifest.check(directory, reached: position == .start ? 0 : position.segment)
         report.nanoseconds = Clock.monotonicNanoseconds() - start
         let writer = try LogWriter(directory, writer: Self.writerID, segmentBytes: segmentBytes, end: end)
         return (writer, report)

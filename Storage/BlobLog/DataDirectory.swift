@@ -46,7 +46,13 @@ package final class DataDirectory: Sendable {
     package var incoming: String { "\(path)/incoming" }
     package var large: String { "\(path)/large" }
 
+    package var manifest: String { "\(path)/manifest.json" }
+    /// The secret that signs manifests; nobody but the archive's own user reads it.
+    package var manifestKey: String { "\(path)/manifest.key" }
+
     package var catalog: String { "\(path)/catalog.db" }
+    /// What does not follow from the log; see module `Control`.
+    package var control: String { "\(path)/control.db" }
     package var quarantine: String { "\(path)/quarantine" }
     package var importSocket: String { "\(path)/import.socket" }
 

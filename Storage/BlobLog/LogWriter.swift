@@ -118,6 +118,10 @@ package final class LogWriter {
         }
         let created = try Segment(creatingIn: directory, writer: writer, number: segmentNumber)
         segment = created
+        // A list that lacks the newest segment is only less than it could be: no reason to refuse what can be stored.
+        do throws(LogError) { try Manifest.update(directory) } catch {
+            Log.error("the manifest cannot be written", ["why": "\(error)"])
+        }
         return created
     }
 

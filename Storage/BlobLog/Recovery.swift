@@ -10,6 +10,8 @@ package struct RecoveryReport: Sendable {
     package var cutBytes: UInt64 = 0
     /// Damage before the last batch: places without a readable record.
     package var gaps: [LogScan.Gap] = []
+    /// Segments that the manifest lists and that are not there, or not whole.
+    package var missing: [Manifest.Entry] = []
     package var nanoseconds: UInt64 = 0
 }
 
@@ -54,6 +56,13 @@ struct Recovery {
         // A last batch that is bad was not finished, or was and has gone bad since, if the catalog was lost or is being
         // made anew; nobody can tell. So it leaves the log, but not the archive.
         for record in batch[good...] { keep(record) }
+        // What was compacted is sealed: the log goes on behind it.
+        if let sealed = try Segment.live(directory).last(where: { $0.generation != writer })?.number,
+            sealed >= end.segment
+        {
+            end.segment = sealed + 1
+            end.endOffset = UInt64(Segment.blockBytes)
+        }
         // What the last batch left damaged is cut; all else stays as it is.
         report.gaps = gaps.filter { ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset) }
         // Numbers that were durable once are not given away again, though their records may be unreadable.
@@ -69,6 +78,11 @@ struct Recovery {
         var expected = sequence
         if let first = batch.first { expected = max(expected, first.header.durableSequence) }
         for (index, record) in batch.enumerated() {
+            // A compaction wrote and verified the whole segment before it was there, and left out what was dead.
+            if record.location.writer != writer {
+                expected = record.header.sequence
+                continue
+            }
             expected += 1
             guard record.header.sequence == expected, try isOnDevice(record) else { return index }
         }
@@ -126,8 +140,8 @@ struct Recovery {
     /// Removes segments that were begun behind the end: they hold nothing that counts, unless their block is damaged. It
     /// was synced before the first record, so behind a bad one there may be all that was acknowledged since.
     private func removeSegments(behind end: LogPosition) throws(LogError) {
-        // Before the first record, the first segment itself may be unfinished.
-        let last = end == .start ? 0 : end.segment
+        // Before its first record, the end's own segment may be unfinished.
+        let last = end.endOffset == UInt64(Segment.blockBytes) ? end.segment - 1 : end.segment
         for number in try Segment.numbers(directory, writer: writer).reversed() where number > last {
             let path = directory.segment(writer: writer, number: number)
             let size = try wrappingSystemErrors { () throws(SystemError) in

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 import Platform
 
 /// A read-only connection with the catalog's questions. One thread at a time; `CatalogReaders` lends them.

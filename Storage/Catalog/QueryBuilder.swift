@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 
 /// Makes the SQL that finds the row ids of a query. Only names of our own columns become part of its text; every value is
 /// bound.

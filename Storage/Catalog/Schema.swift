@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
