@@ -29,6 +29,7 @@ package final class BlobLog {
         let start = Clock.monotonicNanoseconds()
         let recovery = Recovery(directory: directory, reader: reader, writer: Self.writerID, quarantine: quarantine)
         var (end, report) = try recovery.run(from: position, replay: replay)
+        report.missing = try Manifest.check(directory, reached: position == .start ? 0 : position.segment)
         report.nanoseconds = Clock.monotonicNanoseconds() - start
         let writer = try LogWriter(directory, writer: Self.writerID, segmentBytes: segmentBytes, end: end)
         return (writer, report)
@@ -46,15 +47,16 @@ package final class BlobLog {
     /// refers to move to `large`, and what is left goes to quarantine, never to deletion.
     package func settleIncoming(isReferenced: (BlobID, UInt64) -> Bool) throws(LogError) {
         let incoming = directory.incoming
-        let names = try wrappingSystemErrors { () throws(SystemError) in try FileSystem.entries(incoming) }
+        let volume = directory.volume
+        let names = try wrappingSystemErrors { () throws(SystemError) in try volume.entries(incoming) }
         for name in names {
             let path = "\(incoming)/\(name)"
             if name.hasSuffix(".part") {
-                unlink(path)
+                try? volume.unlink(path)
             } else if let (blobID, number) = Self.parse(name), isReferenced(blobID, number) {
-                rename(path, "\(directory.large)/\(name)")
+                try? volume.rename(path, to: "\(directory.large)/\(name)")
             } else {
-                let bytes = (try? FileDescriptor.open(path, O_RDONLY).size()) ?? 0
+                let bytes = (try? volume.open(path, O_RDONLY).size()) ?? 0
                 quarantine.keep(
                     fileAt: path, bytes: bytes,
                     reason: "large object without a record (stopped before it was acknowledged)")

@@ -68,19 +68,21 @@ private struct DeviceFile {
     private static let pageBytes: UInt64 = 4096
     private static let pieceBytes: UInt64 = 1 << 20
 
-    let file: FileDescriptor
+    let file: any VolumeFile
     private let isDirect: Bool
 
     /// Opens the same file again, whatever its name has become meanwhile.
-    init(_ open: FileDescriptor) {
-        let raw = csystem_open("/proc/self/fd/\(open.raw)", O_RDONLY | csystem_o_direct(), 0)
-        if raw >= 0 {
-            (file, isDirect) = (FileDescriptor(adopting: raw, path: open.path), true)
-            return
+    init(_ open: any VolumeFile) {
+        if let descriptor = open as? FileDescriptor {
+            let raw = csystem_open("/proc/self/fd/\(descriptor.raw)", O_RDONLY | csystem_o_direct(), 0)
+            if raw >= 0 {
+                (file, isDirect) = (FileDescriptor(adopting: raw, path: open.path), true)
+                return
+            }
         }
         // A file system without direct reading: at least no page stays that the device does not have to give again.
         (file, isDirect) = (open, false)
-        posix_fadvise(open.raw, 0, 0, POSIX_FADV_DONTNEED)
+        open.advise(POSIX_FADV_DONTNEED, 0..<0)
     }
 
     func forEachPiece(
@@ -108,8 +110,9 @@ private struct DeviceFile {
     private func read(_ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SystemError) -> Int {
         var done = 0
         while done < buffer.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
             let count = try retryingInterrupts("pread", file.path) {
-                pread(file.raw, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + off_t(done))
+                file.readOnce(into: rest, at: offset + UInt64(done))
             }
             done += count
             // Direct reading ends within a page only where the file does, and cannot go on from there.

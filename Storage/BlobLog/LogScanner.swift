@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CSystem
 import Glibc
 import Platform
 
@@ -32,10 +31,11 @@ package struct LogScan {
     }
 }
 
-/// Walks through segments record by record, finding its feet again behind damage on the next 4 KiB boundary.
+/// Walks through the live segments record by record, finding its feet again behind damage on the next 4 KiB boundary.
 struct LogScanner {
     let directory: DataDirectory
     let reader: LogReader
+    /// Whose offsets positions count in: what was compacted since has others.
     let writer: UInt32
 
     /// Calls `body` for each record from `position` on; gaps are told as they are passed.
@@ -43,17 +43,35 @@ struct LogScanner {
         from position: LogPosition, _ body: (StoredRecord) throws(LogError) -> Void,
         gap: (LogScan.Gap) throws(LogError) -> Void
     ) throws(LogError) {
-        for number in try Segment.numbers(directory, writer: writer) where number >= position.segment {
+        for name in try Segment.live(directory) where name.number >= position.segment {
             let segment: Segment
-            do throws(LogError) { segment = try reader.segment(writer: writer, number: number) } catch {
+            do throws(LogError) { segment = try open(name) } catch {
                 guard error.isDamage else { throw error }
-                let size =
-                    (try? FileDescriptor.open(directory.segment(writer: writer, number: number), O_RDONLY).size())
-                try gap(LogScan.Gap(segment: number, range: 0..<(size ?? 0)))
+                let size = try? Segment.bytes(directory, generation: name.generation, number: name.number)
+                try gap(LogScan.Gap(segment: name.number, range: 0..<(size ?? 0)))
                 continue
             }
-            let start = number == position.segment ? position.endOffset : UInt64(Segment.blockBytes)
-            try scan(segment, from: start, body, gap: gap)
+            let isWithin = name.number == position.segment
+            guard isWithin, segment.writer != writer else {
+                let start = isWithin ? position.endOffset : UInt64(Segment.blockBytes)
+                try scan(segment, from: start, body, gap: gap)
+                continue
+            }
+            try scan(segment, from: UInt64(Segment.blockBytes)) { record throws(LogError) in
+                if record.header.sequence > position.sequence { try body(record) }
+            } gap: { found throws(LogError) in
+                try gap(found)
+            }
+        }
+    }
+
+    /// Opens a segment in the generation that it has now: compaction may have gone on since the listing.
+    private func open(_ name: SegmentName) throws(LogError) -> Segment {
+        do throws(LogError) { return try reader.segment(writer: name.generation, number: name.number) } catch {
+            guard case .system(let system) = error, system.code == ENOENT,
+                let now = try Segment.live(directory).first(where: { $0.number == name.number }), now != name
+            else { throw error }
+            return try reader.segment(writer: now.generation, number: now.number)
         }
     }
 

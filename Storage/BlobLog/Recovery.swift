@@ -10,6 +10,8 @@ package struct RecoveryReport: Sendable {
     package var cutBytes: UInt64 = 0
     /// Damage before the last batch: places without a readable record.
     package var gaps: [LogScan.Gap] = []
+    /// Segments that the manifest lists and that are not there, or not whole.
+    package var missing: [Manifest.Entry] = []
     package var nanoseconds: UInt64 = 0
 }
 
@@ -54,6 +56,13 @@ struct Recovery {
         // A last batch that is bad was not finished, or was and has gone bad since, if the catalog was lost or is being
         // made anew; nobody can tell. So it leaves the log, but not the archive.
         for record in batch[good...] { keep(record) }
+        // What was compacted is sealed: the log goes on behind it.
+        if let sealed = try Segment.live(directory).last(where: { $0.generation != writer })?.number,
+            sealed >= end.segment
+        {
+            end.segment = sealed + 1
+            end.endOffset = UInt64(Segment.blockBytes)
+        }
         // What the last batch left damaged is cut; all else stays as it is.
         report.gaps = gaps.filter { ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset) }
         // Numbers that were durable once are not given away again, though their records may be unreadable.
@@ -69,6 +78,11 @@ struct Recovery {
         var expected = sequence
         if let first = batch.first { expected = max(expected, first.header.durableSequence) }
         for (index, record) in batch.enumerated() {
+            // A compaction wrote and verified the whole segment before it was there, and left out what was dead.
+            if record.location.writer != writer {
+                expected = record.header.sequence
+                continue
+            }
             expected += 1
             guard record.header.sequence == expected, try isOnDevice(record) else { return index }
         }
@@ -81,7 +95,8 @@ struct Recovery {
             let segment = try Segment(directory, writer: writer, number: record.location.segment, forWriting: true)
             try wrappingSystemErrors { () throws(SystemError) in
                 try segment.file.synchronizeData()
-                try DirectFile(path).compare(with: segment.file, record.location.offset, record.location.length)
+                let direct = try DirectFile(directory.volume, path)
+                try direct.compare(with: segment.file, record.location.offset, record.location.length)
             }
             try record.verifyIfStored()
             return true
@@ -96,7 +111,7 @@ struct Recovery {
     private func keep(_ record: StoredRecord) {
         let location = record.location
         let path = directory.segment(writer: writer, number: location.segment)
-        guard location.length <= 1 << 30, let file = try? FileDescriptor.open(path, O_RDONLY) else { return }
+        guard location.length <= 1 << 30, let file = try? directory.volume.open(path, O_RDONLY) else { return }
         var bytes = [UInt8](repeating: 0, count: Int(location.length))
         _ = try? bytes.withMutableRawBytes { buffer throws(SystemError) in
             try file.read(into: buffer, at: location.offset)
@@ -108,9 +123,9 @@ struct Recovery {
 
     private func cut(to end: LogPosition) throws(LogError) -> UInt64 {
         let path = directory.segment(writer: writer, number: end.segment)
-        guard FileSystem.exists(path) else { return 0 }
+        guard directory.volume.exists(path) else { return 0 }
         return try wrappingSystemErrors { () throws(SystemError) in
-            let file = try FileDescriptor.open(path, O_RDWR)
+            let file = try directory.volume.open(path, O_RDWR)
             let size = try file.size()
             var cut: UInt64 = 0
             if size > end.endOffset {
@@ -125,17 +140,17 @@ struct Recovery {
     /// Removes segments that were begun behind the end: they hold nothing that counts, unless their block is damaged. It
     /// was synced before the first record, so behind a bad one there may be all that was acknowledged since.
     private func removeSegments(behind end: LogPosition) throws(LogError) {
-        // Before the first record, the first segment itself may be unfinished.
-        let last = end == .start ? 0 : end.segment
+        // Before its first record, the end's own segment may be unfinished.
+        let last = end.endOffset == UInt64(Segment.blockBytes) ? end.segment - 1 : end.segment
         for number in try Segment.numbers(directory, writer: writer).reversed() where number > last {
             let path = directory.segment(writer: writer, number: number)
             let size = try wrappingSystemErrors { () throws(SystemError) in
-                try FileDescriptor.open(path, O_RDONLY).size()
+                try directory.volume.open(path, O_RDONLY).size()
             }
             if size > UInt64(Segment.blockBytes) { _ = try reader.segment(writer: writer, number: number) }
             try wrappingSystemErrors { () throws(SystemError) in
-                try retryingInterrupts("unlink", path) { unlink(path) }
-                try FileSystem.synchronizeDirectory("\(directory.path)/segments")
+                try directory.volume.unlink(path)
+                try directory.volume.synchronizeDirectory("\(directory.path)/segments")
             }
             reader.forget(writer: writer, number: number)
         }
@@ -151,19 +166,19 @@ extension StoredRecord {
 
 /// Reads past the page cache.
 private struct DirectFile {
-    let file: FileDescriptor
+    let file: any VolumeFile
 
-    init(_ path: String) throws(SystemError) {
+    init(_ volume: any Volume, _ path: String) throws(SystemError) {
         // Some file systems (tmpfs) have no device to read from; there the cache is the truth.
-        if let direct = try? FileDescriptor.open(path, O_RDONLY | csystem_o_direct()) {
+        if let direct = try? volume.open(path, O_RDONLY | csystem_o_direct()) {
             file = direct
         } else {
-            file = try FileDescriptor.open(path, O_RDONLY)
+            file = try volume.open(path, O_RDONLY)
         }
     }
 
     /// Throws unless both files hold the same bytes in this range.
-    func compare(with cached: FileDescriptor, _ offset: UInt64, _ length: UInt64) throws(SystemError) {
+    func compare(with cached: any VolumeFile, _ offset: UInt64, _ length: UInt64) throws(SystemError) {
         let size = 1 << 20
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size * 2, alignment: 4096)
         defer { memory.deallocate() }

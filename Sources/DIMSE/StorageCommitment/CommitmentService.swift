@@ -255,7 +255,8 @@ package final class CommitmentService: Sendable {
 
     /// A request that cannot be read now, or is finished.
     private func settle(missing id: Int64) {
-        let isFinished = (try? control.pendingCommitment(id)).map { $0 == nil } ?? false
+        var isFinished = false
+        if case .success(nil) = Result(catching: { try control.pendingCommitment(id) }) { isFinished = true }
         let later = Clock.deadline(seconds: Self.pauseSeconds)
         work.update { work in
             if isFinished { work.items[id] = nil } else { work.items[id]?.step = .tell(at: later) }
