@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import Catalog
 import DICOM
 import DICOMweb
 import DIMSE
@@ -92,6 +93,14 @@ package struct Configuration: Codable, Sendable {
         package var organisation: String?
         package var issuer: String?
         package var characterSet: String?
+        /// Reasons of rejection notes whose instances it is shown all the same: "quality", "patientSafety", "worklist",
+        /// "retention".
+        package var seesRejected: [String]?
+
+        static let reasons: [String: HiddenReasons] = [
+            "quality": .rejectedForQuality, "patientSafety": .rejectedForPatientSafety,
+            "worklist": .incorrectWorklistEntry, "retention": .retentionExpired,
+        ]
     }
 
     package var data = "./snimok-data"
@@ -201,6 +210,10 @@ extension Configuration {
             if let set = peer.characterSet, !set.isEmpty, SpecificCharacterSet(override: set) == nil {
                 throw ConfigurationError("peer \(peer.aeTitle): unknown character set \"\(set)\"")
             }
+            for reason in peer.seesRejected ?? [] where PeerSection.reasons[reason] == nil {
+                throw ConfigurationError(
+                    "peer \(peer.aeTitle): \"\(reason)\" is no reason; quality, patientSafety, worklist, retention are")
+            }
             for address in peer.addresses ?? [] where AddressRange(address) == nil {
                 throw ConfigurationError("peer \(peer.aeTitle): \"\(address)\" is no address range such as 10.1.0.0/16")
             }
@@ -286,7 +299,10 @@ extension Configuration {
                 aeTitle: peer.aeTitle, addresses: (peer.addresses ?? []).compactMap(AddressRange.init), host: peer.host,
                 port: peer.port.map { UInt16($0) }, organisation: peer.organisation ?? organisation,
                 issuer: peer.issuer ?? issuer,
-                characterSet: peer.characterSet ?? "")
+                characterSet: peer.characterSet ?? "",
+                shownReasons: (peer.seesRejected ?? []).reduce(into: []) {
+                    $0.formUnion(PeerSection.reasons[$1] ?? [])
+                })
         }
         settings.limits = limits
         settings.asynchronousOperations = dicom.asynchronousOperations
