@@ -54,8 +54,16 @@ struct Recovery {
         // A last batch that is bad was not finished, or was and has gone bad since, if the catalog was lost or is being
         // made anew; nobody can tell. So it leaves the log, but not the archive.
         for record in batch[good...] { keep(record) }
-        // What the last batch left damaged is cut; all else stays as it is.
-        report.gaps = gaps.filter { ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset) }
+        // What the last batch left damaged is cut, and a first segment without a block is made anew; all else stays.
+        report.gaps = gaps.filter {
+            end != .start && ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset) }
+        // A power cut leaves wrong bytes. Where the device gives none, it is the device, and what stands there may be all
+        // that was acknowledged last.
+        if let gap = gaps.first(where: {
+            $0.isUnreadable && ($0.segment, $0.range.upperBound) > (end.segment, end.endOffset)
+        }) {
+            throw .unreadableEnd("bytes \(gap.range) of \(directory.segment(writer: writer, number: gap.segment))")
+        }
         // Numbers that were durable once are not given away again, though their records may be unreadable.
         end.sequence = max(end.sequence, batch.first?.header.durableSequence ?? 0)
         try removeSegments(behind: end)
@@ -79,14 +87,16 @@ struct Recovery {
         do throws(LogError) {
             let path = directory.segment(writer: writer, number: record.location.segment)
             let segment = try Segment(directory, writer: writer, number: record.location.segment, forWriting: true)
-            try wrappingSystemErrors { () throws(SystemError) in
+            let isSame = try wrappingSystemErrors { () throws(SystemError) in
                 try segment.file.synchronizeData()
                 let direct = try DirectFile(directory.volume, path)
-                try direct.compare(with: segment.file, record.location.offset, record.location.length)
+                return try direct.isSame(as: segment.file, record.location.offset, record.location.length)
             }
+            guard isSame else { throw .damaged("the device has other bytes than the page cache") }
             try record.verifyIfStored()
             return true
         } catch {
+            if error.isUnreadable { throw .unreadableEnd("\(error)") }
             guard error.isDamage else { throw error }
             Log.warning(
                 "record of the last batch not adopted", ["sequence": "\(record.header.sequence)", "why": "\(error)"])
@@ -110,6 +120,8 @@ struct Recovery {
     private func cut(to end: LogPosition) throws(LogError) -> UInt64 {
         let path = directory.segment(writer: writer, number: end.segment)
         guard directory.volume.exists(path) else { return 0 }
+        // Throws if the segment's block is damaged: then its records were not found, and are not what is cut.
+        _ = try reader.segment(writer: writer, number: end.segment)
         return try wrappingSystemErrors { () throws(SystemError) in
             let file = try directory.volume.open(path, O_RDWR)
             let size = try file.size()
@@ -163,8 +175,8 @@ private struct DirectFile {
         }
     }
 
-    /// Throws unless both files hold the same bytes in this range.
-    func compare(with cached: any VolumeFile, _ offset: UInt64, _ length: UInt64) throws(SystemError) {
+    /// Whether both files hold the same bytes in this range.
+    func isSame(as cached: any VolumeFile, _ offset: UInt64, _ length: UInt64) throws(SystemError) -> Bool {
         let size = 1 << 20
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size * 2, alignment: 4096)
         defer { memory.deallocate() }
@@ -178,9 +190,10 @@ private struct DirectFile {
             let fromCache = try cached.read(
                 into: UnsafeMutableRawBufferPointer(rebasing: right[..<part]), at: offset + done)
             guard fromDevice == part, fromCache == part, memcmp(left.baseAddress!, right.baseAddress!, part) == 0 else {
-                throw SystemError("compare with the device", file.path, code: EIO)
+                return false
             }
             done += UInt64(part)
         }
+        return true
     }
 }

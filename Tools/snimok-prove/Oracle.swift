@@ -56,12 +56,24 @@ struct Oracle {
     mutating func check(replayed: [StoredRecord], from position: LogPosition, _ session: Session) throws(Violation) {
         var expected = kept[(kept.firstIndex { $0.sequence > position.sequence } ?? kept.count)...]
         var last = position.sequence
+        /// A record that the device would not read is not replayed, but told of.
+        func checkIsMissed(_ kept: Kept) throws(Violation) {
+            let location = kept.location
+            let isTold = session.report.gaps.contains {
+                $0.isUnreadable && $0.segment == location.segment
+                    && ($0.range.contains(location.offset) || $0.range.upperBound > location.offset + location.length)
+            }
+            guard isTold else { throw Violation("record \(kept.sequence) is lost") }
+        }
         for record in replayed {
             let sequence = record.header.sequence
             guard sequence > last else { throw Violation("record \(sequence) is replayed behind record \(last)") }
             last = sequence
-            if let next = expected.first, next.sequence <= sequence {
-                guard next.sequence == sequence else { throw Violation("record \(next.sequence) is lost") }
+            while let next = expected.first, next.sequence < sequence {
+                try checkIsMissed(next)
+                expected = expected.dropFirst()
+            }
+            if let next = expected.first, next.sequence == sequence {
                 expected = expected.dropFirst()
                 try check(record, is: next.submission)
                 guard record.location == next.location else { throw Violation("record \(sequence) has moved") }
@@ -73,7 +85,7 @@ struct Oracle {
                     sequence: sequence, segment: record.location.segment,
                     endOffset: record.location.offset + record.location.length))
         }
-        if let lost = expected.first { throw Violation("record \(lost.sequence) is lost") }
+        for lost in expected { try checkIsMissed(lost) }
     }
 
     /// Takes over a record that nobody was promised, but that was once submitted.
