@@ -30,6 +30,9 @@ package final class DataDirectory: Sendable {
         lock = locking ? try Self.lock(path, volume) : nil
         archiveUUID = try Self.identity(path, volume, mayCreate: locking)
         try wrappingSystemErrors { () throws(SystemError) in
+            // The format file may be from a start that stopped before its name was durable; folders that outlive it would
+            // be taken for somebody else's.
+            try volume.synchronizeDirectory(path)
             for folder in ["segments", "large", "incoming", "quarantine"] {
                 try volume.createDirectories("\(path)/\(folder)")
             }

@@ -22,8 +22,8 @@ struct Recovery {
 
     /// Replays every good record behind `position` in order, cuts an unfinished last batch, and returns the end.
     ///
-    /// The last batch is held back until all of it was read from the device and verified: after a failed write-back the
-    /// page cache shows pages that never reached the disk.
+    /// The last batch is held back until all of it was read from the device, or written to it again, and verified: after
+    /// a failed write-back the page cache shows pages that never reached the disk.
     func run(
         from position: LogPosition, replay: (StoredRecord) throws(LogError) -> Void
     ) throws(LogError) -> (end: LogPosition, report: RecoveryReport) {
@@ -88,9 +88,8 @@ struct Recovery {
             let path = directory.segment(writer: writer, number: record.location.segment)
             let segment = try Segment(directory, writer: writer, number: record.location.segment, forWriting: true)
             let isSame = try wrappingSystemErrors { () throws(SystemError) in
-                try segment.file.synchronizeData()
-                let direct = try DirectFile(directory.volume, path)
-                return try direct.isSame(as: segment.file, record.location.offset, record.location.length)
+                try DeviceCheck(directory.volume, path, cached: segment.file).passes(
+                    record.location.offset..<record.location.offset + record.location.length)
             }
             guard isSame else { throw .damaged("the device has other bytes than the page cache") }
             try record.verifyIfStored()
@@ -162,38 +161,40 @@ extension StoredRecord {
     }
 }
 
-/// Reads past the page cache.
-private struct DirectFile {
-    let file: any VolumeFile
+/// Makes sure that the device has what the page cache shows.
+private struct DeviceCheck {
+    private static let pieceBytes: UInt64 = 1 << 20
+    private let cached: any VolumeFile
+    /// Reads past the page cache; nil: the file system has no such reads.
+    private let direct: (any VolumeFile)?
 
-    init(_ volume: any Volume, _ path: String) throws(SystemError) {
-        // Some file systems (tmpfs) have no device to read from; there the cache is the truth.
-        if let direct = try? volume.open(path, O_RDONLY | csystem_o_direct()) {
-            file = direct
-        } else {
-            file = try volume.open(path, O_RDONLY)
-        }
+    init(_ volume: any Volume, _ path: String, cached: any VolumeFile) {
+        self.cached = cached
+        direct = try? volume.open(path, O_RDONLY | csystem_o_direct())
     }
 
-    /// Whether both files hold the same bytes in this range.
-    func isSame(as cached: any VolumeFile, _ offset: UInt64, _ length: UInt64) throws(SystemError) -> Bool {
-        let size = 1 << 20
+    /// Syncs, then compares both; where that cannot be, the range is written once more, since a sync that succeeds says
+    /// nothing about pages that an earlier one has failed to write.
+    /// - Returns: false: the device has other bytes, or the file is shorter.
+    func passes(_ range: Range<UInt64>) throws(SystemError) -> Bool {
+        let size = Int(Self.pieceBytes)
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size * 2, alignment: 4096)
         defer { memory.deallocate() }
-        let left = UnsafeMutableRawBufferPointer(rebasing: memory[..<size])
-        let right = UnsafeMutableRawBufferPointer(rebasing: memory[size...])
-        var done: UInt64 = 0
-        while done < length {
-            let part = Int(min(UInt64(size), length - done))
-            let fromDevice = try file.read(
-                into: UnsafeMutableRawBufferPointer(rebasing: left[..<part]), at: offset + done)
-            let fromCache = try cached.read(
-                into: UnsafeMutableRawBufferPointer(rebasing: right[..<part]), at: offset + done)
-            guard fromDevice == part, fromCache == part, memcmp(left.baseAddress!, right.baseAddress!, part) == 0 else {
-                return false
+        if direct != nil { try cached.synchronizeData() }
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: Int(Self.pieceBytes)) {
+            let count = Int(min(Self.pieceBytes, range.upperBound - start))
+            let left = UnsafeMutableRawBufferPointer(rebasing: memory[..<count])
+            let right = UnsafeMutableRawBufferPointer(rebasing: memory[size..<size + count])
+            guard try cached.read(into: left, at: start) == count else { return false }
+            if let direct {
+                guard try direct.read(into: right, at: start) == count,
+                    memcmp(left.baseAddress!, right.baseAddress!, count) == 0
+                else { return false }
+            } else {
+                try cached.write(UnsafeRawBufferPointer(left), at: start)
             }
-            done += UInt64(part)
         }
+        if direct == nil { try cached.synchronizeData() }
         return true
     }
 }
