@@ -85,6 +85,14 @@ package struct Configuration: Codable, Sendable {
         package var resultLimit = 0
     }
 
+    package struct CommitmentSection: Codable, Sendable {
+        /// Whether storage commitment is offered.
+        package var enabled = true
+        /// Until a result that could not be told is told again; doubled with each attempt, up to an hour.
+        package var retrySeconds = 60.0
+        package var giveUpHours = 72.0
+    }
+
     package struct PeerSection: Codable, Sendable {
         package var aeTitle: String
         package var addresses: [String]?
@@ -116,6 +124,7 @@ package struct Configuration: Codable, Sendable {
     /// What must be kept, and for how long.
     package var retention: [RetentionRule] = []
     package var query = QuerySection()
+    package var commitment = CommitmentSection()
     package var peers: [PeerSection] = []
 
     package init() {}
@@ -259,6 +268,9 @@ extension Configuration {
         else {
             throw ConfigurationError("timeouts must be above 0; minimumBytesPerSecond and resultLimit not below")
         }
+        guard (0.1...1e6).contains(commitment.retrySeconds), (0...1e5).contains(commitment.giveUpHours) else {
+            throw ConfigurationError("commitment.retrySeconds must be 0.1 or more, commitment.giveUpHours not below 0")
+        }
         // Until the operator says who may call, nobody outside this machine may.
         if !Self.isLoopback(dicom.bind), peers.isEmpty {
             throw ConfigurationError(
@@ -307,6 +319,9 @@ extension Configuration {
         settings.limits = limits
         settings.asynchronousOperations = dicom.asynchronousOperations
         settings.queryResultLimit = query.resultLimit == 0 ? nil : query.resultLimit
+        settings.commitment.isEnabled = commitment.enabled
+        settings.commitment.retrySeconds = commitment.retrySeconds
+        settings.commitment.giveUpSeconds = commitment.giveUpHours * 3600
         return settings
     }
 
