@@ -28,6 +28,7 @@ package enum CommandLineTool {
         ("export", "write stored instances as DICOM files", ExportCommand.run),
         ("verify", "check what is stored", VerifyCommand.run),
         ("rebuild", "make the catalog anew from the log", RebuildCommand.run),
+        ("backup", "copy the archive into another directory, only what is new", BackupCommand.run),
         ("stats", "say what is stored", StatsCommand.run),
         ("check-config", "check a configuration file", CheckConfigurationCommand.run),
     ]
