@@ -71,6 +71,12 @@ package struct Configuration: Codable, Sendable {
         package var largeObjectMiB = 4
         package var freeSpaceFloorMiB: UInt64 = 1024
         package var quarantineMiB: UInt64 = 1024
+        /// How long a deletion may be taken back.
+        package var deletionGraceDays = 30.0
+        /// At which space is given back; 0: not by itself.
+        package var compactionMegabytesPerSecond: UInt64 = 50
+        /// How much of a segment must be garbage for that.
+        package var compactionGarbagePercent: UInt64 = 20
     }
 
     package struct QuerySection: Codable, Sendable {
@@ -98,6 +104,8 @@ package struct Configuration: Codable, Sendable {
     package var web = WebSection()
     package var imaging = ImagingSection()
     package var storage = StorageSection()
+    /// What must be kept, and for how long.
+    package var retention: [RetentionRule] = []
     package var query = QuerySection()
     package var peers: [PeerSection] = []
 
@@ -211,6 +219,12 @@ extension Configuration {
         guard (1...256).contains(storage.largeObjectMiB), (1...1_048_576).contains(storage.segmentMiB) else {
             throw ConfigurationError("storage.largeObjectMiB must be 1 to 256 and storage.segmentMiB 1 to 1048576")
         }
+        guard storage.deletionGraceDays >= 0, storage.deletionGraceDays < 36_500,
+            storage.compactionGarbagePercent <= 100, retention.allSatisfy({ $0.years > 0 && $0.years < 1000 })
+        else {
+            throw ConfigurationError(
+                "storage.deletionGraceDays must not be below 0, compactionGarbagePercent 0 to 100, years of retention above 0")
+        }
         guard http.connectionsMaximum > 0, http.connectionsPerAddressMaximum > 0, http.requestsMaximum > 0,
             http.idleTimeoutSeconds > 0
         else { throw ConfigurationError("limits of http must be above 0") }
@@ -253,6 +267,10 @@ extension Configuration {
         settings.largeObjectBytes = storage.largeObjectMiB << 20
         settings.freeSpaceFloorBytes = storage.freeSpaceFloorMiB << 20
         settings.quarantineBytes = storage.quarantineMiB << 20
+        settings.deletionGraceSeconds = storage.deletionGraceDays * 86_400
+        settings.compactionBytesPerSecond = storage.compactionMegabytesPerSecond * 1_000_000
+        settings.compactionGarbagePercent = storage.compactionGarbagePercent
+        settings.retention = retention
         return settings
     }
 

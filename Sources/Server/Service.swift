@@ -17,6 +17,7 @@ package final class Service {
     private let http: HTTPServer?
     private let metrics: Metrics
     private let codecs: CodecPool
+    private let control: ControlSocket
     package let directory: DataDirectory
 
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
@@ -41,7 +42,10 @@ package final class Service {
         }
         acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
         http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
+        control = try ControlSocket(
+            path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
         registerGauges()
+        try control.run()
         try acceptor.run()
     }
 
@@ -50,6 +54,7 @@ package final class Service {
 
     /// Lets running messages end, commits what waits, and closes everything.
     package func stop() {
+        control.stop()
         http?.stop()
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }
         codecs.stop()

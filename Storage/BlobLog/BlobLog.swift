@@ -43,6 +43,12 @@ package final class BlobLog {
         try scanner.scan(from: .start, body, gap: gap)
     }
 
+    /// Segments of which a higher generation exists, oldest first.
+    package func supersededSegments() throws(LogError) -> [(generation: UInt32, number: UInt32)] {
+        let live = Set(try Segment.live(directory))
+        return try Segment.all(directory).filter { !live.contains($0) }.map { ($0.generation, $0.number) }
+    }
+
     /// Puts the files of `incoming` where they belong after a stop: unfinished ones are removed, those that the log
     /// refers to move to `large`, and what is left goes to quarantine, never to deletion.
     package func settleIncoming(isReferenced: (BlobID, UInt64) -> Bool) throws(LogError) {

@@ -55,6 +55,8 @@ package final class DataDirectory: Sendable {
     package var control: String { "\(path)/control.db" }
     package var quarantine: String { "\(path)/quarantine" }
     package var importSocket: String { "\(path)/import.socket" }
+    /// Where `snimok delete` and its like reach the running server.
+    package var controlSocket: String { "\(path)/control.socket" }
 
     private static func lock(_ path: String, _ volume: any Volume) throws(LogError) -> any VolumeFile {
         let file = try wrappingSystemErrors { () throws(SystemError) in

@@ -58,7 +58,7 @@ package final class Control: Sendable {
     }
 
     private static func synchronize(_ directory: String) throws(DatabaseError) {
-        do { try FileSystem.synchronizeDirectory(directory) } catch {
+        do { try SystemVolume().synchronizeDirectory(directory) } catch {
             throw DatabaseError(kind: .other, message: "\(error)")
         }
     }
