@@ -8,9 +8,9 @@ package struct StoredRecord: Sendable {
     package let location: RecordLocation
     package let provenance: Provenance
     package let index: PayloadIndex
-    fileprivate let file: any VolumeFile
+    let file: any VolumeFile
     /// Where the payload begins in `file`.
-    fileprivate let payloadStart: UInt64
+    let payloadStart: UInt64
 
     package var dataSetOffset: UInt64 { header.payloadLength - header.dataSetLength }
 

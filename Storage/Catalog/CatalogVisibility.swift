@@ -21,15 +21,19 @@ package struct CatalogTombstone: Equatable, Sendable {
     /// `.study`, `.series` or `.instance`.
     package var level: CatalogLevel
     package var uid: String
+    /// That it hides, as they were counted then.
+    package var instances: Int
 
     package init(
-        sequence: UInt64, receivedAtNanoseconds: Int64, source: CatalogSource, level: CatalogLevel, uid: String
+        sequence: UInt64, receivedAtNanoseconds: Int64, source: CatalogSource, level: CatalogLevel, uid: String,
+        instances: Int
     ) {
         self.sequence = sequence
         self.receivedAtNanoseconds = receivedAtNanoseconds
         self.source = source
         self.level = level
         self.uid = uid
+        self.instances = instances
     }
 }
 
@@ -55,7 +59,6 @@ extension CatalogWriter {
         try database.statement(Self.burials[tombstone.level.rawValue]).run([
             .integer(Int64(tombstone.sequence)), .text(tombstone.uid),
         ])
-        let count = database.changes
         try database.statement(
             """
             INSERT INTO tombstone(sequence, level, uid, received_at, organisation, calling_ae_title, instances)
@@ -64,7 +67,7 @@ extension CatalogWriter {
         ).run([
             .integer(Int64(tombstone.sequence)), .integer(Int64(tombstone.level.rawValue)), .text(tombstone.uid),
             .integer(tombstone.receivedAtNanoseconds), .integer(organisation), .text(tombstone.source.callingAETitle),
-            .integer(Int64(count)),
+            .integer(Int64(tombstone.instances)),
         ])
         let cause = Int64(tombstone.sequence)
         let notes = try notes(among: cause)

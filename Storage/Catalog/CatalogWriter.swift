@@ -142,6 +142,7 @@ package final class CatalogWriter {
             .first([.blob(sighting.blobID)]) { ($0.integer(0), $0.integer(1), $0.integer(2)) }
         // The record that it refers to may be damaged beyond reading; then there is nothing to see again.
         guard let (version, instance, length) = found else { return }
+        try add(caller: sighting.source, of: sighting.blobID)
         pending.totals.sightings += 1
         pending.totals.savedBytes += length
         try addSource(instance, organisation, sighting.sequence, version)
@@ -164,7 +165,7 @@ package final class CatalogWriter {
     }
 
     private func add(_ event: CatalogInstance) throws(CatalogError) {
-        if try heal(event) { return }
+        if try heal(event) { return try add(caller: event.source, of: event.blobID) }
         let organisation = try organisationID(event.source.organisation)
         let series = try series(event)
         let isFaulty = event.flags & 1 != 0

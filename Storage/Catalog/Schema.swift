@@ -103,6 +103,9 @@ enum Schema {
             length INTEGER NOT NULL, data_set_length INTEGER NOT NULL, sop_class_uid TEXT NOT NULL, transfer_syntax TEXT NOT NULL,
             organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL, flags INTEGER NOT NULL) STRICT;
         CREATE UNIQUE INDEX version_blob ON version(blob);
+        -- Who else sent a content: storage commitment is for what the asker itself sent.
+        CREATE TABLE version_caller(blob BLOB NOT NULL, organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL,
+            PRIMARY KEY(blob, organisation, calling_ae_title)) STRICT, WITHOUT ROWID;
         -- By the first sighting of each version from each organisation: who gets which.
         CREATE TABLE version_source(instance INTEGER NOT NULL, organisation INTEGER NOT NULL, sequence INTEGER NOT NULL,
             version INTEGER NOT NULL, PRIMARY KEY(instance, organisation, sequence)) STRICT, WITHOUT ROWID;

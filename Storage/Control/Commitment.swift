@@ -60,6 +60,7 @@ package struct CommitmentRequest: Equatable, Sendable {
 package struct PendingCommitment: Equatable, Sendable {
     package let id: Int64
     package let aeTitle: String
+    package let calledAETitle: String
     package let state: CommitmentState
     package let receivedAtNanoseconds: Int64
     /// Attempts at telling the result that have failed.

@@ -115,13 +115,13 @@ extension Control {
 
     // MARK: Rows
 
-    private static let pendingColumns = "id, ae_title, state, received_at, attempts, next_attempt"
+    private static let pendingColumns = "id, ae_title, called_ae_title, state, received_at, attempts, next_attempt"
 
     private static func pending(_ row: Statement) -> PendingCommitment {
         PendingCommitment(
-            id: row.integer(0), aeTitle: row.text(1) ?? "", state: CommitmentState(rawValue: row.integer(2)) ?? .accepted,
-            receivedAtNanoseconds: row.integer(3), attempts: Int(row.integer(4)),
-            nextAttemptNanoseconds: row.integer(5))
+            id: row.integer(0), aeTitle: row.text(1) ?? "", calledAETitle: row.text(2) ?? "",
+            state: CommitmentState(rawValue: row.integer(3)) ?? .accepted, receivedAtNanoseconds: row.integer(4),
+            attempts: Int(row.integer(5)), nextAttemptNanoseconds: row.integer(6))
     }
 
     /// Pending requests of the same asker under the same transaction UID.

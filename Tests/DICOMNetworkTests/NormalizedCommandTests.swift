@@ -11,7 +11,7 @@ struct NormalizedCommandTests {
     func actionRequest() throws {
         let expected = wire(
             """
-            00 00 00 00 04 00 00 00 6C 00 00 00                   -- group length 108
+            00 00 00 00 04 00 00 00 62 00 00 00                   -- group length 98
             00 00 03 00 14 00 00 00 '1.2.840.10008.1.20.1'        -- requested SOP class UID
             00 00 00 01 02 00 00 00 30 01                         -- N-ACTION-RQ
             00 00 10 01 02 00 00 00 07 00                         -- message ID 7
@@ -33,7 +33,7 @@ struct NormalizedCommandTests {
             messageID: 7, sopClassUID: Self.commitment, sopInstanceUID: Self.wellKnown, actionTypeID: 1)
         let expected = wire(
             """
-            00 00 00 00 04 00 00 00 76 00 00 00                   -- group length 118
+            00 00 00 00 04 00 00 00 6C 00 00 00                   -- group length 108
             00 00 02 00 14 00 00 00 '1.2.840.10008.1.20.1'        -- affected SOP class UID
             00 00 00 01 02 00 00 00 30 81                         -- N-ACTION-RSP
             00 00 20 01 02 00 00 00 07 00                         -- responds to 7
@@ -61,7 +61,7 @@ struct NormalizedCommandTests {
     func eventRequest() throws {
         let expected = wire(
             """
-            00 00 00 00 04 00 00 00 6C 00 00 00                   -- group length 108
+            00 00 00 00 04 00 00 00 62 00 00 00                   -- group length 98
             00 00 02 00 14 00 00 00 '1.2.840.10008.1.20.1'        -- affected SOP class UID
             00 00 00 01 02 00 00 00 00 01                         -- N-EVENT-REPORT-RQ
             00 00 10 01 02 00 00 00 03 00                         -- message ID 3
@@ -81,7 +81,7 @@ struct NormalizedCommandTests {
             messageID: 3, sopClassUID: Self.commitment, sopInstanceUID: Self.wellKnown, eventTypeID: 1)
         let expected = wire(
             """
-            00 00 00 00 04 00 00 00 76 00 00 00                   -- group length 118
+            00 00 00 00 04 00 00 00 6C 00 00 00                   -- group length 108
             00 00 02 00 14 00 00 00 '1.2.840.10008.1.20.1'        -- affected SOP class UID
             00 00 00 01 02 00 00 00 00 81                         -- N-EVENT-REPORT-RSP
             00 00 20 01 02 00 00 00 03 00                         -- responds to 3

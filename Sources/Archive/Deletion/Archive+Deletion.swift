@@ -24,6 +24,7 @@ extension Archive {
         try checkRetention(scope)
         var provenance = source.provenance
         provenance[.target] = target.description
+        provenance[.annotationValue] = "\(scope.instances)"
         let sequence = try append(.tombstone, provenance)
         Log.info(
             "deleted",

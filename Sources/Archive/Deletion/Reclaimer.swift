@@ -150,7 +150,7 @@ package final class Reclaimer: Sendable {
             }
             guard isWritten else { return 0 }
         } catch { throw .log(error) }
-        let freed = try Self.finish(compaction, number, generation) { body throws(ArchiveError) in
+        let freed = try Self.finish(compaction, archive.log, number, generation) { body throws(ArchiveError) in
             try self.archive.committer.exclusively { _, catalog throws(ArchiveError) in try body(catalog) }
         }
         Log.info("segment compacted", ["segment": "\(number)", "generation": "\(generation + 1)", "freed": "\(freed)"])
@@ -160,7 +160,7 @@ package final class Reclaimer: Sendable {
 
     /// Tells the catalog the new places, then removes the old file.
     private static func finish(
-        _ compaction: SegmentCompaction, _ number: UInt32, _ generation: UInt32,
+        _ compaction: SegmentCompaction, _ log: BlobLog, _ number: UInt32, _ generation: UInt32,
         _ withCatalog: ((CatalogWriter) throws(ArchiveError) -> Void) throws(ArchiveError) -> Void
     ) throws(ArchiveError) -> UInt64 {
         let moves: [SegmentCompaction.Move]
@@ -180,7 +180,10 @@ package final class Reclaimer: Sendable {
                 throw .catalog(error)
             }
         }
-        do { return try compaction.removeOld() } catch { throw .log(error) }
+        do {
+            try Manifest.update(log.directory)
+            return try compaction.removeOld()
+        } catch { throw .log(error) }
     }
 
     /// Ends compactions that a stop interrupted behind their rename. Before anything else uses log and catalog.
@@ -189,7 +192,7 @@ package final class Reclaimer: Sendable {
         do { leftovers = try log.supersededSegments() } catch { throw .log(error) }
         for (generation, number) in leftovers {
             let compaction = SegmentCompaction(log, number: number, generation: generation)
-            _ = try finish(compaction, number, generation) { body throws(ArchiveError) in try body(catalog) }
+            _ = try finish(compaction, log, number, generation) { body throws(ArchiveError) in try body(catalog) }
             Log.info("compaction finished that was interrupted", ["segment": "\(number)"])
         }
     }

@@ -26,7 +26,8 @@ enum ControlRecord {
             return .tombstone(
                 CatalogTombstone(
                     sequence: sequence, receivedAtNanoseconds: header.receivedAtNanoseconds,
-                    source: CatalogEntries.source(provenance), level: level, uid: uid))
+                    source: CatalogEntries.source(provenance), level: level, uid: uid,
+                    instances: Int(provenance[.annotationValue]) ?? 0))
         }
         switch (Annotation(rawValue: provenance[.annotationName]), UInt64(target)) {
         case (.undelete, let tombstone?): return .undelete(sequence: sequence, tombstone: tombstone)
