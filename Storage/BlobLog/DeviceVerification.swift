@@ -109,7 +109,6 @@ private struct DeviceFile {
     private func read(_ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SystemError) -> Int {
         var done = 0
         while done < buffer.count {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
             let count = try retryingInterrupts("pread", file.path) {
                 file.readOnce(
                     into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]), at: offset + UInt64(done))

@@ -20,6 +20,14 @@ package struct SegmentName: Hashable, Sendable {
         else { return nil }
         self.init(generation: generation, number: number)
     }
+
+    package var fileName: String {
+        func digits(_ number: UInt32) -> String {
+            let text = String(number, radix: 16)
+            return String(repeating: "0", count: 8 - text.count) + text
+        }
+        return "\(digits(generation))-\(digits(number)).seg"
+    }
 }
 
 extension Segment {

@@ -36,7 +36,7 @@ package enum LogError: Error, CustomStringConvertible {
 
     /// Whether the bytes on the device are wrong or unreadable; anything else (no descriptors, no memory) says nothing
     /// about them.
-    var isDamage: Bool {
+    package var isDamage: Bool {
         if case .damaged = self { return true }
         return isUnreadable
     }

@@ -78,7 +78,7 @@ struct LogScanner {
         }
     }
 
-    private func scan(
+    func scan(
         _ segment: Segment, from start: UInt64, _ body: (StoredRecord) throws(LogError) -> Void,
         gap: (LogScan.Gap) throws(LogError) -> Void
     ) throws(LogError) {

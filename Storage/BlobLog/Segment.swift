@@ -19,8 +19,11 @@ package final class Segment: Sendable {
     private(set) nonisolated(unsafe) var output: any VolumeFile
 
     /// Opens an existing segment and checks its block.
-    init(_ directory: DataDirectory, writer: UInt32, number: UInt32, forWriting: Bool = false) throws(LogError) {
-        let path = directory.segment(writer: writer, number: number)
+    /// - Parameter copy: where it stands, if not in the directory.
+    init(
+        _ directory: DataDirectory, writer: UInt32, number: UInt32, forWriting: Bool = false, copy: String? = nil
+    ) throws(LogError) {
+        let path = copy ?? directory.segment(writer: writer, number: number)
         let (file, block) = try wrappingSystemErrors { () throws(SystemError) in
             let file = try directory.volume.open(path, forWriting ? O_RDWR : O_RDONLY)
             var block = [UInt8](repeating: 0, count: 96)

@@ -32,6 +32,8 @@ package enum CommandLineTool {
         ("deletions", "list deletions", DeletionsCommand.run),
         ("compact", "give back the space of what is deleted for good", CompactCommand.run),
         ("rebuild", "make the catalog anew from the log", RebuildCommand.run),
+        ("history", "say everything that the log holds about an instance", HistoryCommand.run),
+        ("backup", "copy the archive into another directory, only what is new", BackupCommand.run),
         ("stats", "say what is stored", StatsCommand.run),
         ("check-config", "check a configuration file", CheckConfigurationCommand.run),
     ]
