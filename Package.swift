@@ -58,7 +58,7 @@ let package = Package(
         module(
             "Server",
             [
-                "Platform", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE", "DICOMweb",
+                "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE", "DICOMweb",
                 "BlobLog",
                 "Catalog", "Control", "Database",
             ]),
@@ -74,6 +74,9 @@ let package = Package(
             name: "snimok-limits",
             dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "BlobLog", "CSystem"],
             path: "Tools/snimok-limits", swiftSettings: strict),
+        .executableTarget(
+            name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem"], path: "Tools/snimok-prove",
+            swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),

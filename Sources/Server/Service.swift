@@ -18,6 +18,7 @@ package final class Service {
     private let http: HTTPServer?
     private let metrics: Metrics
     private let codecs: CodecPool
+    private let control: ControlSocket
     /// nil: not offered.
     private let commitment: CommitmentService?
     package let directory: DataDirectory
@@ -49,7 +50,10 @@ package final class Service {
         }
         acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
         http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
+        control = try ControlSocket(
+            path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
         registerGauges()
+        try control.run()
         try commitment?.run()
         try acceptor.run()
     }
@@ -59,6 +63,7 @@ package final class Service {
 
     /// Lets running messages end, commits what waits, and closes everything.
     package func stop() {
+        control.stop()
         http?.stop()
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }
         commitment?.stop(withinSeconds: 10)

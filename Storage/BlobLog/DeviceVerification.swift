@@ -73,12 +73,11 @@ private struct DeviceFile {
 
     /// Opens the same file again, whatever its name has become meanwhile.
     init(_ open: any VolumeFile) {
-        if let descriptor = open as? FileDescriptor {
-            let raw = csystem_open("/proc/self/fd/\(descriptor.raw)", O_RDONLY | csystem_o_direct(), 0)
-            if raw >= 0 {
-                (file, isDirect) = (FileDescriptor(adopting: raw, path: open.path), true)
-                return
-            }
+        if let open = open as? FileDescriptor,
+            let direct = try? FileDescriptor.open("/proc/self/fd/\(open.raw)", O_RDONLY | csystem_o_direct())
+        {
+            (file, isDirect) = (direct, true)
+            return
         }
         // A file system without direct reading: at least no page stays that the device does not have to give again.
         (file, isDirect) = (open, false)
@@ -110,9 +109,9 @@ private struct DeviceFile {
     private func read(_ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SystemError) -> Int {
         var done = 0
         while done < buffer.count {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
             let count = try retryingInterrupts("pread", file.path) {
-                file.readOnce(into: rest, at: offset + UInt64(done))
+                file.readOnce(
+                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]), at: offset + UInt64(done))
             }
             done += count
             // Direct reading ends within a page only where the file does, and cannot go on from there.

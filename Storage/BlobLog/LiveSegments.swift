@@ -20,6 +20,14 @@ package struct SegmentName: Hashable, Sendable {
         else { return nil }
         self.init(generation: generation, number: number)
     }
+
+    package var fileName: String {
+        func digits(_ number: UInt32) -> String {
+            let text = String(number, radix: 16)
+            return String(repeating: "0", count: 8 - text.count) + text
+        }
+        return "\(digits(generation))-\(digits(number)).seg"
+    }
 }
 
 extension Segment {
@@ -29,14 +37,18 @@ extension Segment {
     package static func live(_ directory: DataDirectory) throws(LogError) -> [SegmentName] {
         var live: [SegmentName] = []
         for _ in 0..<listingsMaximum {
-            let names = try wrappingSystemErrors { () throws(SystemError) in
-                try directory.volume.entries("\(directory.path)/segments")
-            }
-            live = highest(names.compactMap(SegmentName.init(fileName:)))
+            live = highest(try all(directory))
             // A listing during a compaction may show neither the old file nor the new one; then a number is left out.
             if live.indices.allSatisfy({ Int(live[$0].number) == $0 + 1 }) { break }
         }
         return live
+    }
+
+    /// Every generation that is there.
+    static func all(_ directory: DataDirectory) throws(LogError) -> [SegmentName] {
+        try wrappingSystemErrors { () throws(SystemError) in
+            try directory.volume.entries("\(directory.path)/segments").compactMap(SegmentName.init(fileName:))
+        }
     }
 
     private static func highest(_ names: [SegmentName]) -> [SegmentName] {

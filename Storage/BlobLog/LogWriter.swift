@@ -12,6 +12,7 @@ package final class LogWriter {
     private var endOffset: UInt64
     private var durableSequence: UInt64
     private var failure: LogError?
+    private var isSealed = false
     private let staging = StagingMemory()
 
     init(_ directory: DataDirectory, writer: UInt32, segmentBytes: UInt64, end: LogPosition) throws(LogError) {
@@ -109,8 +110,12 @@ package final class LogWriter {
         }
     }
 
+    /// The next record begins a new segment, so that this one can be compacted.
+    package func seal() { isSealed = endOffset > UInt64(Segment.blockBytes) }
+
     private func openSegment() throws(LogError) -> Segment {
-        if let segment, endOffset < segmentBytes { return segment }
+        if let segment, endOffset < segmentBytes, !isSealed { return segment }
+        isSealed = false
         if segment != nil {
             segmentNumber += 1
             segment = nil

@@ -19,8 +19,11 @@ package final class Segment: Sendable {
     private(set) nonisolated(unsafe) var output: any VolumeFile
 
     /// Opens an existing segment and checks its block.
-    init(_ directory: DataDirectory, writer: UInt32, number: UInt32, forWriting: Bool = false) throws(LogError) {
-        let path = directory.segment(writer: writer, number: number)
+    /// - Parameter copy: where it stands, if not in the directory.
+    init(
+        _ directory: DataDirectory, writer: UInt32, number: UInt32, forWriting: Bool = false, copy: String? = nil
+    ) throws(LogError) {
+        let path = copy ?? directory.segment(writer: writer, number: number)
         let (file, block) = try wrappingSystemErrors { () throws(SystemError) in
             let file = try directory.volume.open(path, forWriting ? O_RDWR : O_RDONLY)
             var block = [UInt8](repeating: 0, count: 96)
@@ -40,7 +43,10 @@ package final class Segment: Sendable {
     }
 
     /// Creates a segment under its final name and makes block and name durable before anybody counts on it.
-    init(creatingIn directory: DataDirectory, writer: UInt32, number: UInt32) throws(LogError) {
+    /// - Parameter suffix: of the file's name, while it is not to be taken for a segment.
+    init(
+        creatingIn directory: DataDirectory, writer: UInt32, number: UInt32, suffix: String = ""
+    ) throws(LogError) {
         self.writer = writer
         self.number = number
         var secret = [UInt8](repeating: 0, count: 32)
@@ -55,7 +61,7 @@ package final class Segment: Sendable {
         block += directory.archiveUUID + secret
         block += HeaderChecksum.compute(block)
         block += [UInt8](repeating: 0, count: Self.blockBytes - block.count)
-        let path = directory.segment(writer: writer, number: number)
+        let path = directory.segment(writer: writer, number: number) + suffix
         self.path = path
         volume = directory.volume
         do {
@@ -83,6 +89,15 @@ package final class Segment: Sendable {
 
     private static func direct(_ volume: any Volume, _ path: String) -> (any VolumeFile)? {
         try? volume.open(path, O_WRONLY | csystem_o_direct())
+    }
+
+    /// Writes whole pages that lie at a page of memory.
+    func append(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(SystemError) {
+        do { try output.write(bytes, at: offset) } catch {
+            guard error.code == EINVAL else { throw error }
+            writeThroughCache()
+            try file.write(bytes, at: offset)
+        }
     }
 
     /// Appends through the page cache from now on.

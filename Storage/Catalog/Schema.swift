@@ -110,6 +110,27 @@ enum Schema {
         CREATE TABLE version_source(instance INTEGER NOT NULL, organisation INTEGER NOT NULL, sequence INTEGER NOT NULL,
             version INTEGER NOT NULL, PRIMARY KEY(instance, organisation, sequence)) STRICT, WITHOUT ROWID;
 
+        -- What is deleted or rejected. Of an instance: one row for each cause, which is the sequence number of a tombstone, or
+        -- the negative id of a rejection note's instance. Of what is above: rows while nothing in it is seen by all, one for each
+        -- set of reasons that hides an instance in it (and then as cause, too).
+        CREATE TABLE hidden(level INTEGER NOT NULL, id INTEGER NOT NULL, cause INTEGER NOT NULL, reasons INTEGER NOT NULL,
+            PRIMARY KEY(level, id, cause)) STRICT, WITHOUT ROWID;
+        CREATE INDEX hidden_cause ON hidden(cause) WHERE level = 3;
+        -- state 0: may be taken back, 1: was taken back, 2: for good.
+        CREATE TABLE tombstone(sequence INTEGER PRIMARY KEY, level INTEGER NOT NULL, uid TEXT NOT NULL,
+            received_at INTEGER NOT NULL, organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL,
+            instances INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0) STRICT;
+        CREATE INDEX tombstone_pending ON tombstone(received_at) WHERE state = 0;
+        -- What rejection notes name, also before it has come.
+        CREATE TABLE rejection(note INTEGER NOT NULL, uid TEXT NOT NULL, reasons INTEGER NOT NULL,
+            PRIMARY KEY(note, uid)) STRICT, WITHOUT ROWID;
+        CREATE INDEX rejection_uid ON rejection(uid);
+        -- Rules in force, as the log's annotations say.
+        CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+        -- Records that nobody refers to any more, until their segment is compacted.
+        CREATE TABLE garbage(writer INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
+            length INTEGER NOT NULL, blob BLOB NOT NULL, PRIMARY KEY(writer, segment, offset)) STRICT, WITHOUT ROWID;
+
         CREATE INDEX study_flags ON study(flags) WHERE flags <> 0;
         CREATE INDEX series_flags ON series(flags) WHERE flags <> 0;
         CREATE INDEX instance_flags ON instance(flags) WHERE flags <> 0;
@@ -137,6 +158,8 @@ enum Schema {
             ('series_request', 'series_request_step', '20000000 3'),
             ('series_request', 'series_request_accession', '20000000 3'),
             ('instance', 'instance_uid', '2000000000 1 1'), ('instance', 'instance_series', '2000000000 100'),
+            ('hidden', 'hidden', '1000000 300000 1 1'), ('hidden', 'hidden_cause', '1000000 1000'),
+            ('rejection', 'rejection', '100000 100 1'), ('rejection', 'rejection_uid', '100000 1'),
             ('version', 'version_blob', '2000000000 1'), ('version_source', 'version_source', '2000000000 1 1 1');
         ANALYZE sqlite_schema;
         """

@@ -256,7 +256,9 @@ package final class CommitmentService: Sendable {
     /// A request that cannot be read now, or is finished.
     private func settle(missing id: Int64) {
         var isFinished = false
-        if case .success(nil) = Result(catching: { try control.pendingCommitment(id) }) { isFinished = true }
+        do { isFinished = try control.pendingCommitment(id) == nil } catch {
+            Log.warning("pending commitment cannot be read", ["why": "\(error)"])
+        }
         let later = Clock.deadline(seconds: Self.pauseSeconds)
         work.update { work in
             if isFinished { work.items[id] = nil } else { work.items[id]?.step = .tell(at: later) }
