@@ -74,6 +74,8 @@ package struct Configuration: Codable, Sendable {
         package var quarantineMiB: UInt64 = 1024
         /// How long a deletion may be taken back.
         package var deletionGraceDays = 30.0
+        /// The file that knows of deletions for good; empty: beside the data directory.
+        package var deletionRegister = ""
         /// At which space is given back; 0: not by itself.
         package var compactionMegabytesPerSecond: UInt64 = 50
         /// How much of a segment must be garbage for that.
@@ -296,6 +298,7 @@ extension Configuration {
         settings.compactionBytesPerSecond = storage.compactionMegabytesPerSecond * 1_000_000
         settings.compactionGarbagePercent = storage.compactionGarbagePercent
         settings.retention = retention
+        settings.deletionRegister = storage.deletionRegister
         return settings
     }
 
