@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
 import Control
-import Database
 import DICOMNetwork
+import Database
 import Glibc
 import Platform
 
