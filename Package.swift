@@ -72,7 +72,7 @@ let package = Package(
             name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem"], path: "Tools/snimok-prove",
             swiftSettings: strict),
 
-        tests("BlobLogTests", ["BlobLog", "Platform"]),
+        tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
         tests("CatalogTests", ["Catalog", "Platform", "CSQLite"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),
         tests("DICOMTests", ["DICOM", "Platform"]),

@@ -227,9 +227,9 @@ MUTANTS = [
 
 
 def scratch(folder):
-    """A copy of the tree with what was built in it, in a place that the build does not know."""
+    """A copy of the tree, without what was built in it: that is bound to its place."""
     target = Path(folder) / "tree"
-    for name in ("Package.swift", "Sources", "Storage", "Tools", "Tests", ".build"):
+    for name in ("Package.swift", "Sources", "Storage", "Tools", "Tests"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, target / name, symlinks=True)

@@ -32,7 +32,8 @@ final class Session {
             replay(record)
         }
         try log.settleIncoming { blobID, number in
-            large.contains(number) || oracle.kept.contains { $0.sequence <= position.sequence && $0.refers(to: blobID, number) }
+            large.contains(number)
+                || oracle.kept.contains { $0.sequence <= position.sequence && $0.refers(to: blobID, number) }
         }
     }
 
