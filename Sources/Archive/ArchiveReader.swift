@@ -14,9 +14,9 @@ package final class ArchiveReader {
         package var damaged = 0
     }
 
-    private let directory: DataDirectory
-    private let log: BlobLog
-    private let readers: CatalogReaders
+    let directory: DataDirectory
+    let log: BlobLog
+    let readers: CatalogReaders
 
     package init(_ path: String) throws(ArchiveError) {
         guard FileSystem.exists("\(path)/format") else { throw .log(.notAnArchive(path)) }

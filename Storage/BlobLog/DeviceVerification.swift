@@ -9,6 +9,12 @@ extension LogReader {
         let segment = try segment(writer: location.writer, number: location.segment)
         return try record(in: segment, at: location.offset, file: DeviceFile(segment.file).file)
     }
+
+    /// Has the page cache give up what it holds of a record, so that whoever reads it next sees what the device has.
+    package func forgetCached(_ location: RecordLocation) {
+        guard let segment = try? segment(writer: location.writer, number: location.segment) else { return }
+        segment.file.advise(POSIX_FADV_DONTNEED, location.offset..<location.offset + location.length)
+    }
 }
 
 extension StoredRecord {
@@ -28,7 +34,7 @@ extension StoredRecord {
         try check.finish()
     }
 
-    /// Has the page cache give up what it holds of the payload, so that whoever reads it next sees what the device has.
+    /// The same for the payload, which may be in a file of its own.
     package func forgetCached() {
         file.advise(POSIX_FADV_DONTNEED, payloadStart..<payloadStart + header.payloadLength)
     }

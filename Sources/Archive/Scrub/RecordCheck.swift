@@ -31,6 +31,7 @@ struct RecordCheck: Sendable {
         } catch {
             guard error.isDamage else { throw error }
             // What the cache still has is not what is stored.
+            reader.forgetCached(record.location)
             record.forgetCached()
             return "\(error)"
         }
@@ -46,18 +47,31 @@ struct RecordCheck: Sendable {
         } catch { throw Archive.wrap(error) }
         var lost: [(version: CatalogVersion, why: String)] = []
         for version in versions {
-            if let why = try unreadable(version) { lost.append((version, why)) }
+            if let why = try fault(of: version, isFull: false) { lost.append((version, why)) }
         }
         return lost
     }
 
-    private func unreadable(_ version: CatalogVersion) throws(ArchiveError) -> String? {
+    /// What is wrong with a version where it stands now; nil: nothing.
+    /// - Parameter isFull: read its content too.
+    func fault(of version: CatalogVersion, isFull: Bool) throws(ArchiveError) -> String? {
+        let now: CatalogLocation?
+        do { now = try readers.withReader { try $0.location(ofBlob: version.blobID) }?.0 } catch {
+            throw Archive.wrap(error)
+        }
+        // Deleted for good meanwhile.
+        guard let now else { return nil }
+        let location = RecordLocation(now)
         do throws(LogError) {
-            let record = try reader.recordFromDevice(at: RecordLocation(version.location))
-            return record.header.blobID == BlobID(version.blobID) ? nil : "another record stands in its place"
+            let record = try reader.recordFromDevice(at: location)
+            guard record.header.blobID == BlobID(version.blobID) else { return "another record stands in its place" }
+            if isFull { try record.verifyFromDevice() }
+            return nil
         } catch {
             if case .system(let system) = error, system.code == ENOENT { return "its segment is missing" }
             guard error.isDamage else { throw .log(error) }
+            reader.forgetCached(location)
+            try? reader.record(at: location).forgetCached()
             return "\(error)"
         }
     }
