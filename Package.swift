@@ -74,6 +74,9 @@ let package = Package(
             name: "snimok-limits",
             dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "BlobLog", "CSystem"],
             path: "Tools/snimok-limits", swiftSettings: strict),
+        .executableTarget(
+            name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem"], path: "Tools/snimok-prove",
+            swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),

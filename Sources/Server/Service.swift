@@ -2,6 +2,7 @@
 import Archive
 import BlobLog
 import Catalog
+import Control
 import DICOMweb
 import DIMSE
 import Glibc
@@ -19,6 +20,8 @@ package final class Service {
     private let codecs: CodecPool
     private let control: ControlSocket
     private let scrubber: Scrubber
+    /// nil: not offered.
+    private let commitment: CommitmentService?
     package let directory: DataDirectory
 
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
@@ -36,7 +39,12 @@ package final class Service {
             ])
         codecs = CodecPool(configuration.codecSettings, metrics: metrics)
         let transcoder = Transcoder(codecs)
-        let server = DIMSEServer(archive, transcoder, settings: configuration.serviceSettings, metrics: metrics)
+        let settings = configuration.serviceSettings
+        commitment =
+            listens && settings.commitment.isEnabled
+            ? CommitmentService(archive, try Control(path: directory.control), settings: settings, metrics: metrics)
+            : nil
+        let server = DIMSEServer(archive, transcoder, settings: settings, metrics: metrics, commitment: commitment)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
         if listens {
             endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0)
@@ -49,6 +57,7 @@ package final class Service {
         registerGauges()
         if listens { try scrubber.run() }
         try control.run()
+        try commitment?.run()
         try acceptor.run()
     }
 
@@ -61,6 +70,7 @@ package final class Service {
         control.stop()
         http?.stop()
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }
+        commitment?.stop(withinSeconds: 10)
         codecs.stop()
         archive.close()
     }

@@ -11,6 +11,8 @@ package final class BlobLog {
     package let reader: LogReader
     package let quarantine: Quarantine
     private let segmentBytes: UInt64
+    /// Whether recovery passed places without a readable record.
+    private var hasGaps = false
 
     package init(
         _ directory: DataDirectory, segmentBytes: UInt64 = 1 << 30, quarantineBytes: UInt64 = 1 << 30
@@ -30,6 +32,7 @@ package final class BlobLog {
         let recovery = Recovery(directory: directory, reader: reader, writer: Self.writerID, quarantine: quarantine)
         var (end, report) = try recovery.run(from: position, replay: replay)
         report.missing = try Manifest.check(directory, reached: position == .start ? 0 : position.segment)
+        hasGaps = !report.gaps.isEmpty
         report.nanoseconds = Clock.monotonicNanoseconds() - start
         let writer = try LogWriter(directory, writer: Self.writerID, segmentBytes: segmentBytes, end: end)
         return (writer, report)
@@ -50,7 +53,8 @@ package final class BlobLog {
     }
 
     /// Puts the files of `incoming` where they belong after a stop: unfinished ones are removed, those that the log
-    /// refers to move to `large`, and what is left goes to quarantine, never to deletion.
+    /// refers to move to `large`, and what is left goes to quarantine, never to deletion. Where recovery could not read
+    /// every record, one of those may refer to a file that is left, so that goes to `large` too.
     package func settleIncoming(isReferenced: (BlobID, UInt64) -> Bool) throws(LogError) {
         let incoming = directory.incoming
         let volume = directory.volume
@@ -59,7 +63,7 @@ package final class BlobLog {
             let path = "\(incoming)/\(name)"
             if name.hasSuffix(".part") {
                 try? volume.unlink(path)
-            } else if let (blobID, number) = Self.parse(name), isReferenced(blobID, number) {
+            } else if let (blobID, number) = Self.parse(name), hasGaps || isReferenced(blobID, number) {
                 try? volume.rename(path, to: "\(directory.large)/\(name)")
             } else {
                 let bytes = (try? volume.open(path, O_RDONLY).size()) ?? 0

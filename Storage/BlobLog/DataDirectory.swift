@@ -30,6 +30,9 @@ package final class DataDirectory: Sendable {
         lock = locking ? try Self.lock(path, volume) : nil
         archiveUUID = try Self.identity(path, volume, mayCreate: locking)
         try wrappingSystemErrors { () throws(SystemError) in
+            // The format file may be from a start that stopped before its name was durable; folders that outlive it would
+            // be taken for somebody else's.
+            try volume.synchronizeDirectory(path)
             for folder in ["segments", "large", "incoming", "quarantine"] {
                 try volume.createDirectories("\(path)/\(folder)")
             }
@@ -80,10 +83,24 @@ package final class DataDirectory: Sendable {
         guard mayCreate, others.allSatisfy({ $0 == "lock" || $0 == "format.new" || $0 == "lost+found" }) else {
             throw .notAnArchive(path)
         }
+        try wrappingSystemErrors { () throws(SystemError) in try makeNameDurable(path, volume) }
         let uuid = UUID()
         let text = "{\"format\":\(format),\"archive\":\"\(uuid.uuidString)\"}\n"
         try wrappingSystemErrors { () throws(SystemError) in try volume.replace(file, with: Array(text.utf8)) }
         return withUnsafeBytes(of: uuid.uuid) { Array($0) }
+    }
+
+    /// Makes the names of the directory and those above it durable, before the file that says that there is an archive: a
+    /// start that stopped earlier may have made them.
+    private static func makeNameDurable(_ path: String, _ volume: any Volume) throws(SystemError) {
+        var path = path
+        while path != "/", path != "." {
+            path = FileSystem.parent(of: path)
+            do { try volume.synchronizeDirectory(path) } catch {
+                // Nobody makes names in a directory that is closed to him.
+                guard error.code == EACCES else { throw error }
+            }
+        }
     }
 
     private func hexadecimal(_ number: UInt64, _ width: Int) -> String {

@@ -27,7 +27,9 @@ package struct LogScan {
 
     package struct Gap: Equatable, Sendable {
         package let segment: UInt32
-        package let range: Range<UInt64>
+        package internal(set) var range: Range<UInt64>
+        /// For some of it the device gave no bytes at all, so that nobody knows what stands there.
+        package internal(set) var isUnreadable = false
     }
 }
 
@@ -47,8 +49,9 @@ struct LogScanner {
             let segment: Segment
             do throws(LogError) { segment = try open(name) } catch {
                 guard error.isDamage else { throw error }
-                let size = try? Segment.bytes(directory, generation: name.generation, number: name.number)
-                try gap(LogScan.Gap(segment: name.number, range: 0..<(size ?? 0)))
+                // Compacted meanwhile: nothing of it is left under this name.
+                let size = try Segment.bytes(directory, generation: name.generation, number: name.number) ?? 0
+                try gap(LogScan.Gap(segment: name.number, range: 0..<size, isUnreadable: error.isUnreadable))
                 continue
             }
             let isWithin = name.number == position.segment
@@ -81,29 +84,35 @@ struct LogScanner {
     ) throws(LogError) {
         let size = try wrappingSystemErrors { () throws(SystemError) in try segment.file.size() }
         var offset = start
-        var gapStart: UInt64?
+        var missing = LogScan.Gap(segment: segment.number, range: start..<start)
+        func endGap() throws(LogError) {
+            if !missing.range.isEmpty { try gap(missing) }
+        }
         while offset < size {
-            guard let record = try goodRecord(segment, offset) else {
-                gapStart = gapStart ?? offset
+            guard let record = try goodRecord(segment, offset, &missing.isUnreadable) else {
                 offset += RecordHeader.alignment
+                missing.range = missing.range.lowerBound..<offset
                 continue
             }
-            if let from = gapStart { try gap(LogScan.Gap(segment: segment.number, range: from..<offset)) }
-            gapStart = nil
+            try endGap()
             try body(record)
             offset += record.header.recordLength
+            missing = LogScan.Gap(segment: segment.number, range: offset..<offset)
         }
-        if let from = gapStart { try gap(LogScan.Gap(segment: segment.number, range: from..<offset)) }
+        try endGap()
     }
 
     /// Nil: no record that can be read stands there.
-    private func goodRecord(_ segment: Segment, _ offset: UInt64) throws(LogError) -> StoredRecord? {
+    private func goodRecord(
+        _ segment: Segment, _ offset: UInt64, _ isUnreadable: inout Bool
+    ) throws(LogError) -> StoredRecord? {
         do throws(LogError) {
             let record = try reader.record(in: segment, at: offset)
             return record.header.recordLength > 0 ? record : nil
         } catch {
             // Only damage is a gap: recovery cuts what stands behind the last good record.
             guard error.isDamage else { throw error }
+            if error.isUnreadable { isUnreadable = true }
             return nil
         }
     }

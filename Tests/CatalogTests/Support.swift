@@ -114,6 +114,13 @@ extension CatalogEvent {
         case .sighting(var sighting):
             sighting.sequence = sequence
             return .sighting(sighting)
+        case .tombstone(var tombstone):
+            tombstone.sequence = sequence
+            return .tombstone(tombstone)
+        case .undelete(_, let tombstone): return .undelete(sequence: sequence, tombstone: tombstone)
+        case .purge(_, let tombstone): return .purge(sequence: sequence, tombstone: tombstone)
+        case .damaged(_, let blobID): return .damaged(sequence: sequence, blobID: blobID)
+        case .setting(_, let name, let value): return .setting(sequence: sequence, name: name, value: value)
         case .other: return .other(sequence: sequence)
         }
     }

@@ -17,9 +17,9 @@ from harness.archive import Archive, configuration
 from harness.clients import STUDY_GET, extended, get, identifier
 from harness.samples import ROOT_UID, encode, tiny
 from harness.tools import free_port
+from proof import SEED, record
 
 KILLS = int(os.environ.get("SNIMOK_KILLS", "20"))
-SEED = int(os.environ.get("SNIMOK_SEED", str(int(time.time()))))
 SENDERS = 8
 SERIES_SIZE = 500
 
@@ -150,6 +150,7 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed_under_load(tmp_p
     finally:
         archive.kill()
     unacknowledged = sum(map(len, seen)) - stored
+    record("kills", kills=KILLS, whileStarting=broken_starts, acknowledged=stored, lost=0)
     with capsys.disabled():
         print(f"\nkilled {KILLS} times under load of {SENDERS} associations and {broken_starts} times during start "
               f"(SNIMOK_SEED={SEED}): {stored} acknowledged instances, all there and right; {unacknowledged} stored "

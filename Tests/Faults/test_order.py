@@ -1,4 +1,5 @@
-"""The order of system calls: write < fdatasync < answer, for every instance; a new segment's directory is synced first.
+"""The order of system calls: write < fdatasync < catalog < answer, for every instance; what is new in a directory is synced
+there first, be it a segment, a large object or the archive's folders themselves.
 
 The server runs under strace, and its trace is judged. Each instance is recognised by its SOP Instance UID, which stands
 in the bytes written and again in the C-STORE response.
@@ -10,14 +11,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness import wire
+from harness import web, wire
 from harness.archive import Archive, configuration
 from harness.clients import find, identifier
 from harness.samples import ROOT_UID, tiny
 from harness.tools import program
 
 CALLS = ("openat,creat,write,writev,pwrite64,pwritev,pwritev2,fdatasync,fsync,sync_file_range,rename,renameat,"
-         "renameat2,sendto,sendmsg,link,linkat")
+         "renameat2,sendto,sendmsg,link,linkat,mkdir,mkdirat")
 WRITES = {"write", "writev", "pwrite64", "pwritev", "pwritev2"}
 SENDS = WRITES | {"sendto", "sendmsg"}
 SYNCS = {"fsync", "fdatasync"}
@@ -100,8 +101,16 @@ def judge(archive, calls, instances):
                        f"{answer.begun}, and no fdatasync of {write.path} between them")
         created = [call for call in calls if call.name == "openat" and "O_CREAT" in call.text
                    and f"<{write.path}>" in call.text.rsplit("= ", 1)[-1]]
+        catalog = str(archive.data / "catalog.db")
+        assert any(call.name in WRITES and call.path.startswith(catalog) and call.begun > syncs[0].ended
+                   and call.ended < answer.begun for call in calls), (
+            f"{instance.sop_instance} was answered before the catalog had it")
         if created:
             folder = write.path.rsplit("/", 1)[0]
+            block = next(call for call in calls if call.name in WRITES and call.path == write.path)
+            assert any(call.name in SYNCS and call.path == write.path and block.ended < call.begun
+                       and call.ended < write.begun and call.succeeded for call in calls), (
+                f"the block of {write.path} was not synced before its first record")
             assert any(call.name in SYNCS and call.path == folder and call.begun > created[0].ended
                        and call.ended < answer.begun and call.succeeded for call in calls), (
                 f"{write.path} was created, but {folder} was not synced before {instance.sop_instance} was answered")
@@ -160,6 +169,38 @@ def test_a_new_segment_is_in_its_synced_directory_before_its_first_answer(tmp_pa
 
     archive, calls = traced(tmp_path, work, storage={"segmentMiB": 1})
     assert len(judge(archive, calls, instances)) >= 3, "the segments did not change, so nothing was shown"
+
+
+def test_the_order_holds_for_stow(tmp_path):
+    instances = [sample(number) for number in range(1, 4)]
+
+    def work(archive):
+        for instance in instances:
+            assert web.stow(archive, [instance]).status == 200
+
+    archive, calls = traced(tmp_path, work)
+    judge(archive, calls, instances)
+
+
+def test_the_folders_of_a_new_archive_are_synced_before_its_first_answer(tmp_path):
+    def work(archive):
+        with wire.Requestor(archive, [(wire.CT, (wire.EXPLICIT,))]) as requestor:
+            assert requestor.store(sample(1))[wire.STATUS] == wire.SUCCESS
+
+    archive, calls = traced(tmp_path, work)
+    answer = next(call for call in calls if call.name in SENDS and not call.path.startswith("/")
+                  and sample(1).sop_instance in call.text)
+    # Pictures that can be made again are left out.
+    made = {re.search(r'"([^"]*)"', call.text)[1]: call for call in calls
+            if call.name.startswith("mkdir") and call.succeeded and not call.text.count("/previews")}
+    assert {str(archive.data), *(str(archive.data / name) for name in ("segments", "large", "incoming"))} <= set(made)
+    missing = []
+    for path, call in made.items():
+        parent = path.rstrip("/").rsplit("/", 1)[0]
+        if not any(other.name in SYNCS and other.path == parent and call.ended < other.begun
+                   and other.ended < answer.begun and other.succeeded for other in calls):
+            missing.append(path)
+    assert not missing, f"made, and not synced in the folder above before the first answer: {missing}"
 
 
 def test_a_large_object_is_synced_renamed_and_referenced_before_its_answer(tmp_path):

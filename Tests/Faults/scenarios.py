@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations that are interrupted or made to fail at each of their system calls, and what must hold afterwards.
+
+A further operation is a further entry of SCENARIOS: what the archive holds before (`prepare`), what is done (`act`), or
+the subcommand that is run without a server (`command`). What has been promised is kept in `Promises`, and `check` holds
+the archive to it.
+"""
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from urllib.error import URLError
+
+from harness import web, wire
+from harness.archive import Archive, configuration
+from harness.samples import ROOT_UID, tiny
+
+STUDY = f"{ROOT_UID}.77"
+BROKEN = (OSError, EOFError, URLError, wire.Closed, wire.Aborted, wire.Rejected)
+
+
+def small(number):
+    """One block of the log."""
+    return tiny(f"{STUDY}.1.{number}", STUDY, f"{STUDY}.1", size=1000)
+
+
+def blocks(number):
+    """Many blocks; the payload begins at one of its own."""
+    return tiny(f"{STUDY}.2.{number}", STUDY, f"{STUDY}.2", size=130_000)
+
+
+def large(number):
+    """Longer than the 1 MiB that the scenarios set as the limit of what goes into the log itself."""
+    made = tiny(f"{STUDY}.3.{number}", STUDY, f"{STUDY}.3", size=120_000)
+    made.data += b"\xe1\x7f\x10\x00OB\0\0" + (3 << 20).to_bytes(4, "little") + bytes(3 << 20)
+    return made
+
+
+class Promises:
+    """What the archive has acknowledged: instances that must be there, and instances that must not."""
+
+    def __init__(self, stored=()):
+        self.stored = {instance.sop_instance: instance for instance in stored}
+        self.gone = {}
+        # Under way: there or not, but whole.
+        self.open = {}
+        self.statuses = []
+
+    def copy(self):
+        other = Promises(self.stored.values())
+        other.gone = dict(self.gone)
+        return other
+
+    def store(self, archive, *instances):
+        """Stores over one association; remembers what was acknowledged."""
+        for instance in instances:
+            if instance.sop_instance not in self.stored:
+                self.open[instance.sop_instance] = instance
+        with wire.Requestor(archive, [(wire.CT, (wire.EXPLICIT,))]) as requestor:
+            for instance in instances:
+                status = requestor.store(instance)[wire.STATUS]
+                self.statuses.append(status)
+                if status == wire.SUCCESS:
+                    self.confirm(instance)
+
+    def confirm(self, instance):
+        self.open.pop(instance.sop_instance, None)
+        self.stored[instance.sop_instance] = instance
+
+    def delete(self, instances, how):
+        """Deletes by `how()`, which returns when the deletion is acknowledged."""
+        for instance in instances:
+            self.open[instance.sop_instance] = self.stored.pop(instance.sop_instance)
+        how()
+        for instance in instances:
+            self.gone[instance.sop_instance] = self.open.pop(instance.sop_instance)
+
+
+def store(*instances):
+    return lambda archive, promises: promises.store(archive, *instances)
+
+
+def together(*instances):
+    """Each over an association of its own, at the same time: one batch, or a few."""
+    def act(archive, promises):
+        with ThreadPoolExecutor(len(instances)) as threads:
+            for done in [threads.submit(promises.store, archive, instance) for instance in instances]:
+                done.result()
+    return act
+
+
+def stow(*instances):
+    def act(archive, promises):
+        promises.open.update({instance.sop_instance: instance for instance in instances})
+        reply = web.stow(archive, instances)
+        told = reply.media == web.JSON
+        confirmed = web.stored(reply) if told else []
+        reasons = [reason for _, reason in web.failed(reply)] if told else [reply.status]
+        promises.statuses += [wire.SUCCESS] * len(confirmed) + reasons
+        for instance in instances:
+            if instance.sop_instance in confirmed:
+                promises.confirm(instance)
+    return act
+
+
+@dataclass
+class Scenario:
+    name: str
+    # Stored before, in an archive whose copy is used each time.
+    prepare: list = field(default_factory=list)
+    act: Callable | None = None
+    # Instead of `act`: a subcommand of snimok without a server, and the instances that it stores: (archive) -> words.
+    command: Callable | None = None
+    stores: list = field(default_factory=list)
+    config: dict = field(default_factory=lambda: {"largeObjectMiB": 1})
+    # Whether it belongs to the store path, whose every call must stand errors (test_errors.py).
+    is_store: bool = True
+    # Something else that must hold afterwards: (archive, promises).
+    check: Callable | None = None
+
+    def template(self, directory):
+        """The archive that the scenario begins with, stopped."""
+        archive = Archive(directory, configuration(storage=self.config)).start()
+        promises = Promises()
+        try:
+            if self.prepare:
+                promises.store(archive, *self.prepare)
+            assert set(promises.statuses) <= {wire.SUCCESS}
+            archive.stop()
+        finally:
+            archive.kill()
+        return archive, promises
+
+
+def imported(archive):
+    folder = archive.directory / "files"
+    for number, instance in enumerate([small(40), blocks(41), large(42)]):
+        if not (folder / f"{number}.dcm").exists():
+            instance.write(folder / f"{number}.dcm")
+    return ["import", folder, "--config", archive.config_file]
+
+
+SCENARIOS = [
+    Scenario("the first instance of an archive", act=store(small(1))),
+    Scenario("an instance of many blocks", [small(1)], store(blocks(2))),
+    Scenario("a large object", [small(1)], store(large(3))),
+    Scenario("an instance that begins a new segment", [blocks(number) for number in range(10, 19)], store(blocks(19)),
+             config={"segmentMiB": 1, "largeObjectMiB": 1}),
+    Scenario("the same instance again", [small(1), blocks(2)], store(small(1))),
+    Scenario("three associations at a time", [small(1)], together(small(21), blocks(22), small(23))),
+    Scenario("one association, one behind the other", [small(1)], store(small(24), blocks(25), small(26))),
+    Scenario("STOW-RS of two instances", [small(1)], stow(small(31), blocks(32))),
+    Scenario("import without a server", [small(1)], command=imported, stores=[small(40), blocks(41), large(42)],
+             is_store=False),
+    Scenario("rebuild of the catalog", [small(1), blocks(2), large(3)], command=lambda archive: ["rebuild"], is_store=False),
+]
+
+
+# What must hold
+
+def fetched(archive, instance):
+    """An instance's data set as the archive serves it."""
+    reply = web.get(archive, web.path_of(instance), accept=web.related(web.DICOM, transfer_syntax="*"))
+    return web.read_part10(reply.part().body).data
+
+
+def listed(archive, study=STUDY):
+    reply = web.get(archive, f"studies/{study}/instances")
+    return [] if reply.status == 404 else [web.value(row, "00080018") for row in reply.rows()]
+
+
+def check_promises(archive, promises):
+    """What was acknowledged is there with its bytes, what is listed is whole, nothing else is listed."""
+    found = listed(archive)
+    assert len(found) == len(set(found)), "an instance is listed twice"
+    lost = set(promises.stored) - set(found)
+    assert not lost, f"acknowledged and lost: {sorted(lost)}"
+    assert not set(found) & set(promises.gone), f"deleted and back: {sorted(set(found) & set(promises.gone))}"
+    known = {**promises.stored, **promises.open}
+    assert set(found) <= set(known), f"never sent: {sorted(set(found) - set(known))}"
+    for uid in found:
+        assert fetched(archive, known[uid]) == known[uid].data, f"{uid} has other bytes"
+
+
+def check_recovered(archive, promises, scenario=None):
+    """After a start: the promises hold, the archive verifies, and it takes again what it had not acknowledged."""
+    check_promises(archive, promises)
+    verified = archive.verify("--full", check=None)
+    assert verified.returncode == 0, f"verify: {verified.returncode}\n{verified.stdout[-1500:]}{verified.stderr[-1500:]}"
+    again = list(promises.open.values())
+    if again:
+        promises.store(archive, *again)
+        assert not promises.open, f"not taken again: {promises.statuses}"
+    check_promises(archive, promises)
+    if scenario is not None and scenario.check:
+        scenario.check(archive, promises)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EIO, ENOSPC, EINTR and short writes at each call of the store path that touches the data directory.
+
+Whatever call fails: success is only said of what is there after the next start. After EIO storing stops, /readyz and the
+log say why, and reading goes on; after ENOSPC storing goes on by itself; EINTR and short writes are nothing to speak of.
+A sample by seed without SNIMOK_FULL=1; SNIMOK_ERRORS is its size.
+"""
+import errno
+import shutil
+import time
+from collections import Counter
+
+import pytest
+
+from harness import wire
+from harness.archive import configuration
+from proof import FULL, SEED, amount, chooser, record
+from scenarios import BROKEN, SCENARIOS, check_promises, check_recovered, small
+from tracing import TracedArchive, check_can_trace
+
+SAMPLE = amount("SNIMOK_ERRORS", 64)
+WRITES = {"write", "writev", "pwrite64", "pwritev", "pwritev2"}
+SYNCS = {"fsync", "fdatasync"}
+NAMES = {"rename", "renameat", "renameat2", "unlink", "mkdir", "link"}
+CHANGES = WRITES | SYNCS | NAMES | {"creat", "ftruncate", "fallocate"}
+CALLS = sorted(CHANGES | {"open", "openat", "pread64", "read", "statfs", "fstat", "sync_file_range"})
+# What can meet each fault; None: every call.
+CHANCES = {"EIO": None, "ENOSPC": CHANGES, "EINTR": None, "short": WRITES}
+STORING = [scenario for scenario in SCENARIOS if scenario.is_store]
+SHOWN = 40 if FULL else 3
+FAILED, NO_ROOM = 0x0110, 0xA700
+
+
+class Case:
+    def __init__(self, scenario, directory):
+        self.scenario, self.directory = scenario, directory
+        self.template, self.prepared = scenario.template(directory / "template")
+
+    def run(self, at=None, fault=None):
+        """Does the operation while call number `at` meets `fault`, and judges what follows; the call, if it was reached."""
+        directory = self.directory / "run"
+        shutil.rmtree(directory, ignore_errors=True)
+        archive = TracedArchive(directory, configuration(storage=self.scenario.config))
+        shutil.copytree(self.template.data, archive.data, ignore=shutil.ignore_patterns("*.socket"))
+        promises = self.prepared.copy()
+        plan = dict(at=at, calls=CALLS, under=str(archive.data), record=at is None)
+        if fault is not None:
+            plan |= dict(fault="short") if fault == "short" else dict(fault="error", code=getattr(errno, fault))
+        counted = None
+        try:
+            archive.start(timeout=30)
+            before = len(archive.log)
+            archive.traced.arm(**plan)
+            try:
+                self.scenario.act(archive, promises)
+            except BROKEN:
+                promises.statuses.append(None)
+            counted = archive.traced.disarm()
+            assert archive.process.poll() is None, "the server ended"
+            if counted["fired"]:
+                self._judge(archive, promises, fault, counted["fired"], before)
+            archive.kill()
+            archive.untraced()
+            archive.start(timeout=30)
+            check_recovered(archive, promises, self.scenario)
+        except AssertionError as error:
+            raise AssertionError(f"{self.scenario.name}, {fault} at call {at} {counted and counted['fired']} "
+                                 f"(SNIMOK_SEED={SEED}): {error}\n" + archive.log_text(20)) from error
+        finally:
+            archive.kill()
+            archive.traced.close()
+        return counted
+
+    def _judge(self, archive, promises, fault, call, before):
+        """What the server that met the fault does from there on."""
+        name, path = call
+        refused = [status for status in promises.statuses if status != wire.SUCCESS]
+        # Reading goes on in any case.
+        check_promises(archive, promises)
+        code, reason = archive.http("/readyz")
+        if not refused:
+            assert code == 200, f"all was stored, but /readyz says {code} {reason}"
+        if fault in ("EINTR", "short"):
+            assert not refused, f"refused with {[status and f'{status:04X}' for status in refused]}"
+        elif fault == "ENOSPC" and refused and name in CHANGES:
+            assert set(refused) <= {NO_ROOM, 507}, [status and f"{status:04X}" for status in refused]
+            assert code == 200, f"{code} {reason}"
+        elif refused and name in CHANGES:
+            assert set(refused) <= {FAILED, 503, None}, [status and f"{status:04X}" for status in refused]
+            assert code == 503 and len(reason.split()) > 3, f"/readyz says {code} {reason!r} after a failed {name} of {path}"
+            archive.wait_for_log("storing stops", since=before)
+        probe = small(900)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                promises.store(archive, probe)
+            except BROKEN:
+                promises.statuses.append(None)
+            # What is known about free space stays known for a moment.
+            if promises.statuses[-1] != NO_ROOM or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        if code == 200:
+            assert promises.statuses[-1] == wire.SUCCESS, f"ready, and refuses with {promises.statuses[-1]}"
+        else:
+            assert promises.statuses[-1] == FAILED, f"{promises.statuses[-1]} after storing stopped"
+
+
+def sample(scenario, calls):
+    """(call, fault): all that can be, or some by seed, of each kind of call one before there are two."""
+    possible = [(number, fault, name, path) for number, (name, path) in enumerate(calls, 1) for fault in CHANCES
+                if CHANCES[fault] is None or name in CHANCES[fault]]
+    if FULL:
+        return [case[:2] for case in possible]
+    chosen = chooser(scenario.name)
+    chosen.shuffle(possible)
+    turns, met = [], Counter()
+    for number, fault, name, path in possible:
+        kind = (fault, name, path.rsplit("/", 1)[-1].split("-")[0])
+        turns.append((met[kind], name not in CHANGES, len(turns), number, fault))
+        met[kind] += 1
+    return [turn[3:] for turn in sorted(turns)[:max(1, round(SAMPLE / len(STORING)))]]
+
+
+@pytest.mark.limit(7200 if FULL else 300)
+@pytest.mark.parametrize("scenario", STORING, ids=lambda scenario: scenario.name.replace(" ", "-"))
+def test_no_error_is_answered_with_success_for_what_is_not_there(scenario, tmp_path, capsys):
+    check_can_trace()
+    case = Case(scenario, tmp_path)
+    injected, failures = Counter(), []
+    for at, fault in sample(scenario, case.run()["seen"]):
+        try:
+            fired = case.run(at, fault)["fired"]
+            injected.update([fault] if fired else [])
+        except AssertionError as error:
+            failures.append(str(error))
+    record("errors", scenario=scenario.name, injected=injected.total(), failed=len(failures), **injected)
+    with capsys.disabled():
+        print(f"\n{scenario.name}: {injected.total()} faults{'' if FULL else ' by seed'} (SNIMOK_SEED={SEED}): "
+              + ", ".join(f"{name} {count}" for name, count in sorted(injected.items())))
+    assert not failures, f"{len(failures)} faults went wrong, e.g.\n\n" + "\n\n".join(failures[:SHOWN])
+    assert injected
