@@ -40,21 +40,27 @@ let package = Package(
         module("DICOM", ["Platform", "CZlib"]),
         module("DICOMNetwork", []),
         module("BlobLog", ["Platform", "CSystem", "CSodium", "CXXHash"], path: "Storage/BlobLog"),
-        module("Catalog", ["Platform", "CSQLite"], path: "Storage/Catalog"),
+        module("Database", ["CSQLite"], path: "Storage/Database"),
+        module("Catalog", ["Platform", "Database"], path: "Storage/Catalog"),
+        module("Control", ["Platform", "Database"], path: "Storage/Control"),
         module("Transport", ["Platform", "DICOMNetwork", "CSystem"]),
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
         module(
-            "DIMSE", ["Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog"]),
+            "DIMSE",
+            [
+                "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog", "Control",
+                "Database",
+            ]),
         module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
         module(
             "DICOMweb", ["Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash", "CZlib"]),
         module(
             "Server",
             [
-                "Platform", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE", "DICOMweb",
+                "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE", "DICOMweb",
                 "BlobLog",
-                "Catalog",
+                "Catalog", "Control", "Database",
             ]),
         .executableTarget(name: "snimok", dependencies: ["Server"], swiftSettings: strict),
 
@@ -68,9 +74,13 @@ let package = Package(
             name: "snimok-limits",
             dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "BlobLog", "CSystem"],
             path: "Tools/snimok-limits", swiftSettings: strict),
+        .executableTarget(
+            name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem"], path: "Tools/snimok-prove",
+            swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform"]),
-        tests("CatalogTests", ["Catalog", "Platform", "CSQLite"]),
+        tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),
+        tests("ControlTests", ["Control", "Database"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),
         tests("DICOMTests", ["DICOM", "Platform"]),
         tests("HTTPTests", ["HTTP"]),

@@ -14,6 +14,13 @@ package final class Archive: @unchecked Sendable {
         /// Below so much free space nothing is stored, so that catalog and deletions still have room.
         package var freeSpaceFloorBytes: UInt64 = 1 << 30
         package var quarantineBytes: UInt64 = 1 << 30
+        /// How long a deletion may be taken back.
+        package var deletionGraceSeconds = 30.0 * 86_400
+        package var retention: [RetentionRule] = []
+        /// At which compaction copies, so that storing has the disk; 0: no compaction by itself.
+        package var compactionBytesPerSecond: UInt64 = 50_000_000
+        /// How much of a segment must be garbage for it to be compacted.
+        package var compactionGarbagePercent: UInt64 = 20
 
         package init() {}
     }
@@ -26,9 +33,11 @@ package final class Archive: @unchecked Sendable {
     package let recovery: RecoveryReport
     package let metrics: ArchiveMetrics
     let committer: Committer
+    /// Drops what is deleted for good.
+    package private(set) lazy var reclaimer = Reclaimer(self)
     let buffers: BufferPool
-    private let log: BlobLog
-    private let settings: Settings
+    let log: BlobLog
+    let settings: Settings
     private let checkpointer: CatalogCheckpointer
     private let space = Monitor(Space())
 
@@ -52,12 +61,15 @@ package final class Archive: @unchecked Sendable {
             readers = try CatalogReaders(path: directory.catalog)
             ingestReaders = try CatalogReaders(path: directory.catalog, maximum: 8)
             checkpointer = try CatalogCheckpointer(path: directory.catalog)
+            try Reclaimer.finishInterrupted(log, catalog)
             try Self.settleIncoming(log, catalog)
             committer = Committer(writer, catalog, metrics: self.metrics)
             try committer.run()
         } catch {
             throw Self.wrap(error)
         }
+        try recordRetention()
+        do { try reclaimer.run() } catch { throw .failed("\(error)") }
     }
 
     static func wrap(_ error: any Error) -> ArchiveError {
@@ -79,6 +91,7 @@ package final class Archive: @unchecked Sendable {
 
     /// Commits what waits and closes the catalog. Nothing may be submitted any more.
     package func close() {
+        reclaimer.stop()
         committer.stop()
         checkpointer.stop()
     }
@@ -140,7 +153,7 @@ package final class Archive: @unchecked Sendable {
     /// - Parameter forHeader: only its header will be read.
     package func record(of version: CatalogVersion, forHeader: Bool = false) throws(ArchiveError) -> StoredRecord {
         do throws(LogError) {
-            let record = try log.reader.record(at: RecordLocation(version.location), forHeader: forHeader)
+            let record = try currentRecord(version, forHeader: forHeader)
             guard record.header.blobID == BlobID(version.blobID) else {
                 throw LogError.damaged("another record stands where \(version.sopInstanceUID) was")
             }
@@ -148,6 +161,17 @@ package final class Archive: @unchecked Sendable {
         } catch {
             Log.error("stored instance cannot be read", ["instance": version.sopInstanceUID, "why": "\(error)"])
             throw .log(error)
+        }
+    }
+
+    /// Compaction may have moved the record since the catalog was asked, and taken the old file away.
+    private func currentRecord(_ version: CatalogVersion, forHeader: Bool) throws(LogError) -> StoredRecord {
+        let known = RecordLocation(version.location)
+        do { return try log.reader.record(at: known, forHeader: forHeader) } catch {
+            guard let found = try? readers.withReader({ try $0.location(ofBlob: version.blobID) }),
+                RecordLocation(found.0) != known
+            else { throw error }
+            return try log.reader.record(at: RecordLocation(found.0), forHeader: forHeader)
         }
     }
 }

@@ -11,6 +11,10 @@ package enum ArchiveError: Error, CustomStringConvertible {
     case mismatch(Tag, String)
     /// The bytes are no data set, or a UID is none.
     case notUnderstood(Tag?, String)
+    /// There is no such thing, or none that may still be changed.
+    case notFound(String)
+    /// It must be kept for now.
+    case retained(String)
     /// The archive itself cannot: the disk, the catalog.
     case failed(String)
     case log(LogError)
@@ -20,7 +24,7 @@ package enum ArchiveError: Error, CustomStringConvertible {
     var isFinal: Bool {
         switch self {
         case .log, .catalog, .failed: true
-        case .outOfSpace, .mismatch, .notUnderstood: false
+        case .outOfSpace, .mismatch, .notUnderstood, .notFound, .retained: false
         }
     }
 
@@ -30,14 +34,14 @@ package enum ArchiveError: Error, CustomStringConvertible {
         case .outOfSpace: 0xA700
         case .mismatch: 0xA900
         case .notUnderstood: 0xC000
-        case .failed, .log, .catalog: 0x0110
+        case .failed, .log, .catalog, .notFound, .retained: 0x0110
         }
     }
 
     package var description: String {
         switch self {
         case .outOfSpace: "Out of disk space; nothing stored, send again later"
-        case .mismatch(_, let what), .notUnderstood(_, let what), .failed(let what): what
+        case .mismatch(_, let what), .notUnderstood(_, let what), .failed(let what), .notFound(let what), .retained(let what): what
         case .log(let error): error.description
         case .catalog(let error): "catalog: \(error)"
         }

@@ -8,6 +8,7 @@ package struct ArchiveMetrics: Sendable {
     package let alreadyThere: Metrics.Counter
     package let refused: Metrics.Counter
     package let batches: Metrics.Counter
+    package let freedBytes: Metrics.Counter
 
     package init(_ metrics: Metrics) {
         stored = metrics.counter("snimok_instances_stored_total", "Instances stored since the start.")
@@ -15,6 +16,8 @@ package struct ArchiveMetrics: Sendable {
         alreadyThere = metrics.counter(
             "snimok_instances_seen_again_total", "Instances whose content was there already.")
         refused = metrics.counter("snimok_instances_refused_total", "Instances refused since the start.")
+        freedBytes = metrics.counter(
+            "snimok_compaction_freed_bytes_total", "Bytes that compaction gave back since the start.")
         batches = metrics.counter("snimok_commit_batches_total", "Group commits since the start.")
     }
 }

@@ -85,6 +85,14 @@ package final class ArchiveReader {
                 else { return }
                 damaged("no readable record in segment \(gap.segment), bytes \(gap.range)")
             }
+            do throws(LogError) {
+                for entry in try Manifest.load(directory)?.missing(in: directory, reached: position.segment) ?? [] {
+                    damaged("segment \(entry.number) is missing or too short: the manifest lists \(entry.bytes) bytes")
+                }
+            } catch {
+                guard case .damaged(let what) = error else { throw error }
+                damaged(what)
+            }
             // Alarm number one: the catalog speaks of a record that the log does not have.
             let statistics = try readers.withReader { try $0.statistics() }
             if statistics.versions > report.instances {

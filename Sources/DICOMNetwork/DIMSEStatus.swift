@@ -23,6 +23,7 @@ package struct DIMSEStatus: RawRepresentable, Hashable, Sendable {
     package static let noSuchSOPClass = DIMSEStatus(rawValue: 0x0118)
     package static let classInstanceConflict = DIMSEStatus(rawValue: 0x0119)
     package static let missingAttribute = DIMSEStatus(rawValue: 0x0120)
+    package static let missingAttributeValue = DIMSEStatus(rawValue: 0x0121)
     package static let sopClassNotSupported = DIMSEStatus(rawValue: 0x0122)
     package static let noSuchActionType = DIMSEStatus(rawValue: 0x0123)
     package static let notAuthorized = DIMSEStatus(rawValue: 0x0124)

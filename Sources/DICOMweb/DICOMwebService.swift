@@ -94,7 +94,7 @@ package final class DICOMwebService: Sendable {
             "POST" where resource.tail.isEmpty && resource.study != nil && resource.series == nil:
             try StoreService(self, exchange).run(resource)
         case "POST" where resource.tail == ["uploads", "check"]: try UploadCheck(self, exchange).run()
-        case "DELETE" where resource.tail.isEmpty && resource.study != nil: throw deletion(resource)
+        case "DELETE" where resource.tail.isEmpty && resource.study != nil: try delete(exchange, resource)
         default: throw Self.notAllowed(allowedMethods(resource))
         }
     }
@@ -132,12 +132,20 @@ package final class DICOMwebService: Sendable {
         return resource.series == nil ? "GET, HEAD, POST, DELETE, OPTIONS" : "GET, HEAD, DELETE, OPTIONS"
     }
 
-    private func deletion(_ resource: ResourcePath) -> HTTPProblem {
+    /// PS3.18 has no transaction for it; peers and viewers use DELETE on the resource.
+    private func delete(_ exchange: HTTPExchange, _ resource: ResourcePath) throws {
         guard settings.allowsDelete else {
-            return HTTPProblem(
+            throw HTTPProblem(
                 403, "Deleting is not permitted here; the administrator may allow it by dicomweb.allowDelete")
         }
-        return HTTPProblem(501, "Deleting is not built yet; nothing was deleted")
+        // What the path names must be one thing: an instance of that series of that study.
+        _ = try versions(resource)
+        let target =
+            if let uid = resource.instance { DeletionTarget(.instance, uid) }
+            else if let uid = resource.series { DeletionTarget(.series, uid) }
+            else { DeletionTarget(.study, resource.study!) }
+        _ = try archive.delete(target, by: source(exchange))
+        exchange.respond(HTTPResponse(status: 204))
     }
 
     static func notAllowed(_ methods: String) -> HTTPProblem {
@@ -149,6 +157,8 @@ package final class DICOMwebService: Sendable {
     static func problem(_ error: any Error) -> any Error {
         switch error {
         case ArchiveError.outOfSpace: HTTPProblem(507, "\(error)")
+        case ArchiveError.notFound: HTTPProblem(404, "\(error)")
+        case ArchiveError.retained: HTTPProblem(409, "\(error)")
         case ArchiveError.mismatch, ArchiveError.notUnderstood: HTTPProblem(409, "\(error)")
         case StoredImage.Failure.noSuchFrame: HTTPProblem(404, "\(error)")
         case StoredImage.Failure.noImage: HTTPProblem(406, "\(error)")

@@ -273,7 +273,7 @@ package enum OpenAPIDocument {
              "400": {"$ref": "#/components/responses/BadRequest"}, "403": {"$ref": "#/components/responses/Forbidden"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
-             "501": {"$ref": "#/components/responses/NotImplemented"},
+             "409": {"$ref": "#/components/responses/Retained"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
            }
@@ -327,7 +327,7 @@ package enum OpenAPIDocument {
              "400": {"$ref": "#/components/responses/BadRequest"}, "403": {"$ref": "#/components/responses/Forbidden"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
-             "501": {"$ref": "#/components/responses/NotImplemented"},
+             "409": {"$ref": "#/components/responses/Retained"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
            }
@@ -399,7 +399,7 @@ package enum OpenAPIDocument {
              "400": {"$ref": "#/components/responses/BadRequest"}, "403": {"$ref": "#/components/responses/Forbidden"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
-             "501": {"$ref": "#/components/responses/NotImplemented"},
+             "409": {"$ref": "#/components/responses/Retained"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
            }
@@ -1360,6 +1360,10 @@ package enum OpenAPIDocument {
            },
            "Undecodable": {
             "description": "The stored image cannot be decoded; `detail` says why",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+           },
+           "Retained": {
+            "description": "It must be kept for now; nothing was deleted",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
            },
            "NotImplemented": {

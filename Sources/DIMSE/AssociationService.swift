@@ -11,10 +11,16 @@ package final class DIMSEServer: Sendable {
     let archive: Archive
     let transcoder: Transcoder
     let settings: ServiceSettings
+    /// nil: storage commitment is not offered.
+    let commitment: CommitmentService?
     private let associations: Metrics.Counter
     private let rejected: Metrics.Counter
 
-    package init(_ archive: Archive, _ transcoder: Transcoder, settings: ServiceSettings, metrics: Metrics) {
+    package init(
+        _ archive: Archive, _ transcoder: Transcoder, settings: ServiceSettings, metrics: Metrics,
+        commitment: CommitmentService? = nil
+    ) {
+        self.commitment = commitment
         self.archive = archive
         self.transcoder = transcoder
         self.settings = settings
@@ -44,8 +50,11 @@ package final class DIMSEServer: Sendable {
             implementationClassUID: FileMeta.implementationClassUID,
             implementationVersionName: FileMeta.implementationVersionName,
             asynchronousOperationsWindowMaximum: settings.asynchronousOperations,
-            acceptsAbstractSyntax: ServiceClasses.support, extendedNegotiation: ServiceClasses.extendedNegotiation)
+            acceptsAbstractSyntax: offersCommitment ? ServiceClasses.supportWithCommitment : ServiceClasses.support,
+            extendedNegotiation: ServiceClasses.extendedNegotiation)
     }
+
+    private var offersCommitment: Bool { commitment != nil }
 
     private func serve(_ association: Association) {
         associations.add()
@@ -69,10 +78,12 @@ package final class DIMSEServer: Sendable {
             Log.warning(
                 "association ended", ["association": id, "calling": negotiated.callingAETitle, "why": "\(error)"])
         }
+        session.commitment?.close()
         // What was handed to the group commit is answered to nobody any more, but the thread's memory is its too.
         session.store.waitForAll()
-        // It holds the store service, which holds the association.
+        // They hold the services, which hold the association.
         association.onWake = nil
+        association.onIdle = nil
         association.mayStop = { true }
     }
 }
@@ -83,6 +94,8 @@ final class Session {
     let association: Association
     let peer: Peer
     let store: StoreService
+    /// nil: not offered.
+    let commitment: CommitmentSession?
     /// A query or retrieval is running; a second one on the same association must wait for it to end.
     private var isBusy = false
 
@@ -91,12 +104,17 @@ final class Session {
         self.association = association
         self.peer = peer
         store = StoreService(server.archive, association, peer, window: Int(server.settings.asynchronousOperations))
+        commitment = server.commitment.map { CommitmentSession($0, association, peer) }
     }
 
     func run() throws(TransportError) {
         let store = store
         association.mayStop = { store.isIdle }
         association.onWake = { () throws(TransportError) in try store.answerFinished() }
+        association.onIdle = { [unowned self] () throws(TransportError) in
+            // Nothing unasked for goes out between a request and its answer.
+            if !isBusy, store.isIdle { try commitment?.tellNext() }
+        }
         while true {
             switch try association.nextMessage() {
             case .releaseRequested:
@@ -161,9 +179,20 @@ final class Session {
             try query(command, context, ServiceClasses.move) { [self] (identifier, root) throws(TransportError) in
                 try RetrieveService(self, command, context).move(identifier, root)
             }
+        case .nActionRequest where context.abstractSyntax == StorageCommitment.sopClassUID:
+            try requestCommitment(command, context)
+        case .nEventReportResponse:
+            if try commitment?.take(command) != true { try refuse(command, contextID) }
         case .cCancelRequest: break  // What it names has ended already (PS3.7 section 9.3.2.3).
         default: try refuse(command, contextID)
         }
+    }
+
+    private func requestCommitment(_ command: CommandSet, _ context: NegotiatedContext) throws(TransportError) {
+        guard let commitment else { return try refuse(command, context.id) }
+        // What was sent before is part of what may be asked about.
+        try store.finishAll()
+        try commitment.request(command, context)
     }
 
     /// A command that is no service of ours (PS3.7 section 9.1, status 0211H), or a response that nobody waits for.

@@ -29,6 +29,7 @@ struct FindService {
                 identifier, root: root,
                 characterSetOverride: SpecificCharacterSet(override: session.peer.characterSet),
                 combinesDateTime: combinesDateTime, organisation: session.peer.organisation,
+                shownReasons: session.peer.shownReasons,
                 limit: settings.queryResultLimit.map { $0 + 1 })
         } catch {
             guard case .identifierDoesNotMatch(let why) = error else { return }

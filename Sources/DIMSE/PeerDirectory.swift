@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Catalog
 import DICOM
 import Glibc
 import Platform
@@ -15,10 +16,12 @@ package struct Peer: Sendable {
     package var issuer: String
     /// For text whose Specific Character Set is wrong or missing; empty: believe what is declared.
     package var characterSet: String
+    /// What it is shown of that which rejection notes hide from others.
+    package var shownReasons: HiddenReasons
 
     package init(
         aeTitle: String, addresses: [AddressRange] = [], host: String? = nil, port: UInt16? = nil, organisation: String,
-        issuer: String = "", characterSet: String = ""
+        issuer: String = "", characterSet: String = "", shownReasons: HiddenReasons = []
     ) {
         self.aeTitle = aeTitle
         self.addresses = addresses
@@ -27,6 +30,7 @@ package struct Peer: Sendable {
         self.organisation = organisation
         self.issuer = issuer
         self.characterSet = characterSet
+        self.shownReasons = shownReasons
     }
 }
 

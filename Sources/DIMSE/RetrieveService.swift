@@ -22,7 +22,7 @@ struct RetrieveService {
     }
 
     func get(_ identifier: DataSet, _ root: QueryKeys.Root) throws(TransportError) {
-        guard let versions = try select(identifier, root) else { return }
+        guard let versions = try select(identifier, root, for: session.peer) else { return }
         try run(versions, GetTarget(session), moveOriginator: nil)
     }
 
@@ -32,7 +32,7 @@ struct RetrieveService {
         guard let destination = session.server.settings.directory.peer(title), destination.host != nil,
             destination.port != nil
         else { return try answer(.moveDestinationUnknown, comment: "Move destination is not configured here") }
-        guard let versions = try select(identifier, root) else { return }
+        guard let versions = try select(identifier, root, for: destination) else { return }
         guard !versions.isEmpty else { return try answer(.success, counts: SubOperationCounts()) }
         let target: MoveTarget
         do { target = try MoveTarget(destination, versions, session.server) } catch {
@@ -48,10 +48,14 @@ struct RetrieveService {
     }
 
     /// The versions that the asker gets; nil when the identifier was refused and answered.
-    private func select(_ identifier: DataSet, _ root: QueryKeys.Root) throws(TransportError) -> [CatalogVersion]? {
+    /// - Parameter receiver: whose rules decide about what was rejected.
+    private func select(
+        _ identifier: DataSet, _ root: QueryKeys.Root, for receiver: Peer
+    ) throws(TransportError) -> [CatalogVersion]? {
         do {
             let keys = try RetrieveKeys(
-                identifier, root: root, characterSetOverride: SpecificCharacterSet(override: session.peer.characterSet))
+                identifier, root: root, characterSetOverride: SpecificCharacterSet(override: session.peer.characterSet),
+                shownReasons: receiver.shownReasons)
             return try session.server.archive.versions(keys.selection, organisation: session.peer.organisation)
         } catch QueryKeys.Failure.identifierDoesNotMatch(let why) {
             try answer(.identifierDoesNotMatchSOPClass, comment: why)

@@ -12,6 +12,7 @@ package struct ServiceSettings: Sendable {
     package var asynchronousOperations: UInt16 = 16
     /// Rows after which a query ends with A700H; nil: no limit.
     package var queryResultLimit: Int?
+    package var commitment = CommitmentSettings()
 
     package init() {}
 }
@@ -31,7 +32,7 @@ enum ServiceClasses {
     static let get: [String: QueryKeys.Root] = [patientRootGet: .patient, studyRootGet: .study]
 
     /// Explicit VR first: it loses nothing.
-    private static let messageSyntaxes = [
+    static let messageSyntaxes = [
         TransferSyntax.explicitVRLittleEndian.uid, TransferSyntax.implicitVRLittleEndian.uid,
         TransferSyntax.explicitVRBigEndian.uid,
     ]
@@ -61,6 +62,12 @@ enum ServiceClasses {
             return .unsupported
         }
         return .storage
+    }
+
+    /// The same with storage commitment as a service of the archive's.
+    static func supportWithCommitment(_ abstractSyntax: String) -> AbstractSyntaxSupport {
+        abstractSyntax == StorageCommitment.sopClassUID
+            ? .service(transferSyntaxes: messageSyntaxes) : support(abstractSyntax)
     }
 
     /// Extended negotiation of C-FIND (PS3.4 section C.5.1.1): relational queries and date-time matching are

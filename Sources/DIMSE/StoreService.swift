@@ -148,7 +148,7 @@ final class StoreService {
         case .outOfSpace: (.outOfResources, nil)
         case .mismatch(let tag, _): (.dataSetDoesNotMatchSOPClass, tag)
         case .notUnderstood(let tag, _): (.cannotUnderstand, tag)
-        case .failed, .log, .catalog: (.processingFailure, nil)
+        case .failed, .notFound, .retained, .log, .catalog: (.processingFailure, nil)
         }
     }
 }

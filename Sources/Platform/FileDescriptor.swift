@@ -3,9 +3,8 @@ import CSystem
 import Glibc
 
 /// An open file, closed when the last reference goes: shared by the threads that read it by position.
-package final class FileDescriptor: Sendable {
+package final class FileDescriptor: VolumeFile {
     package let raw: Int32
-    /// For error sentences only.
     package let path: String
 
     package init(adopting raw: Int32, path: String) {
@@ -22,87 +21,43 @@ package final class FileDescriptor: Sendable {
         return FileDescriptor(adopting: raw, path: path)
     }
 
-    package func size() throws(SystemError) -> UInt64 {
+    package func sizeOnce() -> Int {
         var status = stat()
-        try retryingInterrupts("fstat", path) { fstat(raw, &status) }
-        return UInt64(status.st_size)
+        return fstat(raw, &status) == 0 ? status.st_size : -1
     }
 
-    /// Reads at `offset` until `buffer` is full or the file ends; returns the bytes read.
-    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SystemError) -> Int {
-        var done = 0
-        while done < buffer.count {
-            let count = try retryingInterrupts("pread", path) {
-                pread(raw, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + off_t(done))
-            }
-            if count == 0 { break }
-            done += count
-        }
-        return done
+    package func readOnce(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) -> Int {
+        pread(raw, buffer.baseAddress, buffer.count, off_t(offset))
     }
 
-    /// Writes all of `bytes` at `offset`.
-    package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(SystemError) {
-        var done = 0
-        while done < bytes.count {
-            done += try retryingInterrupts("pwrite", path) {
-                pwrite(raw, bytes.baseAddress! + done, bytes.count - done, off_t(offset) + off_t(done))
-            }
-        }
+    package func writeOnce(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> Int {
+        pwrite(raw, bytes.baseAddress, bytes.count, off_t(offset))
     }
 
-    /// Writes all vectors one behind the other at `offset`, in as few calls as the system allows (1,024 vectors each).
-    package func write(gathering vectors: inout [iovec], at offset: UInt64) throws(SystemError) {
-        var position = off_t(offset)
-        var first = 0
-        while first < vectors.count {
-            let batch = min(vectors.count - first, 1024)
-            var written = try retryingInterrupts("pwritev", path) {
-                vectors.withUnsafeBufferPointer { pwritev(raw, $0.baseAddress! + first, Int32(batch), position) }
-            }
-            position += off_t(written)
-            // A short write: step over what is done and go on behind it.
-            while first < vectors.count, written >= vectors[first].iov_len {
-                written -= vectors[first].iov_len
-                first += 1
-            }
-            if written > 0 {
-                vectors[first].iov_base += written
-                vectors[first].iov_len -= written
-            }
-        }
+    package func writeOnce(gathering vectors: UnsafeBufferPointer<iovec>, at offset: UInt64) -> Int {
+        pwritev(raw, vectors.baseAddress, Int32(vectors.count), off_t(offset))
     }
 
-    /// Waits until the data, and the size needed to read it, are on the device. An error is final: Linux reports a
-    /// failed write-back once, and a later call would say success over pages that never arrived.
-    package func synchronizeData() throws(SystemError) {
-        try retryingInterrupts("fdatasync", path) { fdatasync(raw) }
+    package func synchronizeOnce(dataOnly: Bool) -> Int32 { dataOnly ? fdatasync(raw) : fsync(raw) }
+
+    package func truncateOnce(to length: UInt64) -> Int32 { ftruncate(raw, off_t(length)) }
+
+    package func tryLock() -> Bool { flock(raw, LOCK_EX | LOCK_NB) == 0 }
+
+    package func startWriteBack(_ range: Range<UInt64>) {
+        _ = csystem_start_writeback(raw, off_t(range.lowerBound), off_t(range.count))
     }
 
-    package func synchronize() throws(SystemError) {
-        try retryingInterrupts("fsync", path) { fsync(raw) }
-    }
-
-    package func truncate(to length: UInt64) throws(SystemError) {
-        try retryingInterrupts("ftruncate", path) { ftruncate(raw, off_t(length)) }
+    package func advise(_ advice: Int32, _ range: Range<UInt64>) {
+        posix_fadvise(raw, off_t(range.lowerBound), off_t(range.count), advice)
     }
 }
 
 /// The few directory operations of the archive.
 package enum FileSystem {
-    /// Makes a new, renamed or removed entry of `directory` itself durable.
-    package static func synchronizeDirectory(_ directory: String) throws(SystemError) {
-        try FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY).synchronize()
-    }
-
     /// Creates `path` and its missing parents.
     package static func createDirectories(_ path: String) throws(SystemError) {
-        var partial = path.hasPrefix("/") ? "/" : ""
-        for component in path.split(separator: "/") {
-            partial += component
-            if mkdir(partial, 0o750) != 0, errno != EEXIST { throw SystemError("mkdir", partial) }
-            partial += "/"
-        }
+        try SystemVolume().createDirectories(path)
     }
 
     /// Names in `directory`, sorted, without `.` and `..`.
@@ -134,25 +89,7 @@ package enum FileSystem {
     }
 
     /// The whole of a small file.
-    package static func contents(_ path: String) throws(SystemError) -> [UInt8] {
-        let file = try FileDescriptor.open(path, O_RDONLY)
-        var bytes = [UInt8](repeating: 0, count: Int(try file.size()))
-        let count = try bytes.withMutableRawBytes { buffer throws(SystemError) in
-            try file.read(into: buffer, at: 0)
-        }
-        bytes.removeSubrange(count...)
-        return bytes
-    }
-
-    /// Writes a small file so that after a power cut either the old content stands there or the new one.
-    package static func replace(_ path: String, with bytes: [UInt8]) throws(SystemError) {
-        let temporary = path + ".new"
-        let file = try FileDescriptor.open(temporary, O_WRONLY | O_CREAT | O_TRUNC)
-        try bytes.withRawBytes { buffer throws(SystemError) in try file.write(buffer, at: 0) }
-        try file.synchronize()
-        try retryingInterrupts("rename", path) { rename(temporary, path) }
-        try synchronizeDirectory(parent(of: path))
-    }
+    package static func contents(_ path: String) throws(SystemError) -> [UInt8] { try SystemVolume().contents(path) }
 
     package static func parent(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import Catalog
 import DICOM
 import DICOMweb
 import DIMSE
@@ -71,11 +72,25 @@ package struct Configuration: Codable, Sendable {
         package var largeObjectMiB = 4
         package var freeSpaceFloorMiB: UInt64 = 1024
         package var quarantineMiB: UInt64 = 1024
+        /// How long a deletion may be taken back.
+        package var deletionGraceDays = 30.0
+        /// At which space is given back; 0: not by itself.
+        package var compactionMegabytesPerSecond: UInt64 = 50
+        /// How much of a segment must be garbage for that.
+        package var compactionGarbagePercent: UInt64 = 20
     }
 
     package struct QuerySection: Codable, Sendable {
         /// 0: no limit.
         package var resultLimit = 0
+    }
+
+    package struct CommitmentSection: Codable, Sendable {
+        /// Whether storage commitment is offered.
+        package var enabled = true
+        /// Until a result that could not be told is told again; doubled with each attempt, up to an hour.
+        package var retrySeconds = 60.0
+        package var giveUpHours = 72.0
     }
 
     package struct PeerSection: Codable, Sendable {
@@ -86,6 +101,14 @@ package struct Configuration: Codable, Sendable {
         package var organisation: String?
         package var issuer: String?
         package var characterSet: String?
+        /// Reasons of rejection notes whose instances it is shown all the same: "quality", "patientSafety", "worklist",
+        /// "retention".
+        package var seesRejected: [String]?
+
+        static let reasons: [String: HiddenReasons] = [
+            "quality": .rejectedForQuality, "patientSafety": .rejectedForPatientSafety,
+            "worklist": .incorrectWorklistEntry, "retention": .retentionExpired,
+        ]
     }
 
     package var data = "./snimok-data"
@@ -98,7 +121,10 @@ package struct Configuration: Codable, Sendable {
     package var web = WebSection()
     package var imaging = ImagingSection()
     package var storage = StorageSection()
+    /// What must be kept, and for how long.
+    package var retention: [RetentionRule] = []
     package var query = QuerySection()
+    package var commitment = CommitmentSection()
     package var peers: [PeerSection] = []
 
     package init() {}
@@ -193,6 +219,10 @@ extension Configuration {
             if let set = peer.characterSet, !set.isEmpty, SpecificCharacterSet(override: set) == nil {
                 throw ConfigurationError("peer \(peer.aeTitle): unknown character set \"\(set)\"")
             }
+            for reason in peer.seesRejected ?? [] where PeerSection.reasons[reason] == nil {
+                throw ConfigurationError(
+                    "peer \(peer.aeTitle): \"\(reason)\" is no reason; quality, patientSafety, worklist, retention are")
+            }
             for address in peer.addresses ?? [] where AddressRange(address) == nil {
                 throw ConfigurationError("peer \(peer.aeTitle): \"\(address)\" is no address range such as 10.1.0.0/16")
             }
@@ -210,6 +240,12 @@ extension Configuration {
         }
         guard (1...256).contains(storage.largeObjectMiB), (1...1_048_576).contains(storage.segmentMiB) else {
             throw ConfigurationError("storage.largeObjectMiB must be 1 to 256 and storage.segmentMiB 1 to 1048576")
+        }
+        guard storage.deletionGraceDays >= 0, storage.deletionGraceDays < 36_500,
+            storage.compactionGarbagePercent <= 100, retention.allSatisfy({ $0.years > 0 && $0.years < 1000 })
+        else {
+            throw ConfigurationError(
+                "storage.deletionGraceDays must not be below 0, compactionGarbagePercent 0 to 100, years of retention above 0")
         }
         guard http.connectionsMaximum > 0, http.connectionsPerAddressMaximum > 0, http.requestsMaximum > 0,
             http.idleTimeoutSeconds > 0
@@ -232,6 +268,9 @@ extension Configuration {
         else {
             throw ConfigurationError("timeouts must be above 0; minimumBytesPerSecond and resultLimit not below")
         }
+        guard (0.1...1e6).contains(commitment.retrySeconds), (0...1e5).contains(commitment.giveUpHours) else {
+            throw ConfigurationError("commitment.retrySeconds must be 0.1 or more, commitment.giveUpHours not below 0")
+        }
         // Until the operator says who may call, nobody outside this machine may.
         if !Self.isLoopback(dicom.bind), peers.isEmpty {
             throw ConfigurationError(
@@ -253,6 +292,10 @@ extension Configuration {
         settings.largeObjectBytes = storage.largeObjectMiB << 20
         settings.freeSpaceFloorBytes = storage.freeSpaceFloorMiB << 20
         settings.quarantineBytes = storage.quarantineMiB << 20
+        settings.deletionGraceSeconds = storage.deletionGraceDays * 86_400
+        settings.compactionBytesPerSecond = storage.compactionMegabytesPerSecond * 1_000_000
+        settings.compactionGarbagePercent = storage.compactionGarbagePercent
+        settings.retention = retention
         return settings
     }
 
@@ -268,11 +311,17 @@ extension Configuration {
                 aeTitle: peer.aeTitle, addresses: (peer.addresses ?? []).compactMap(AddressRange.init), host: peer.host,
                 port: peer.port.map { UInt16($0) }, organisation: peer.organisation ?? organisation,
                 issuer: peer.issuer ?? issuer,
-                characterSet: peer.characterSet ?? "")
+                characterSet: peer.characterSet ?? "",
+                shownReasons: (peer.seesRejected ?? []).reduce(into: []) {
+                    $0.formUnion(PeerSection.reasons[$1] ?? [])
+                })
         }
         settings.limits = limits
         settings.asynchronousOperations = dicom.asynchronousOperations
         settings.queryResultLimit = query.resultLimit == 0 ? nil : query.resultLimit
+        settings.commitment.isEnabled = commitment.enabled
+        settings.commitment.retrySeconds = commitment.retrySeconds
+        settings.commitment.giveUpSeconds = commitment.giveUpHours * 3600
         return settings
     }
 

@@ -2,6 +2,7 @@
 import Archive
 import BlobLog
 import Catalog
+import Control
 import DICOMweb
 import DIMSE
 import Glibc
@@ -17,6 +18,9 @@ package final class Service {
     private let http: HTTPServer?
     private let metrics: Metrics
     private let codecs: CodecPool
+    private let control: ControlSocket
+    /// nil: not offered.
+    private let commitment: CommitmentService?
     package let directory: DataDirectory
 
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
@@ -34,14 +38,23 @@ package final class Service {
             ])
         codecs = CodecPool(configuration.codecSettings, metrics: metrics)
         let transcoder = Transcoder(codecs)
-        let server = DIMSEServer(archive, transcoder, settings: configuration.serviceSettings, metrics: metrics)
+        let settings = configuration.serviceSettings
+        commitment =
+            listens && settings.commitment.isEnabled
+            ? CommitmentService(archive, try Control(path: directory.control), settings: settings, metrics: metrics)
+            : nil
+        let server = DIMSEServer(archive, transcoder, settings: settings, metrics: metrics, commitment: commitment)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
         if listens {
             endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0)
         }
         acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
         http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
+        control = try ControlSocket(
+            path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
         registerGauges()
+        try control.run()
+        try commitment?.run()
         try acceptor.run()
     }
 
@@ -50,8 +63,10 @@ package final class Service {
 
     /// Lets running messages end, commits what waits, and closes everything.
     package func stop() {
+        control.stop()
         http?.stop()
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }
+        commitment?.stop(withinSeconds: 10)
         codecs.stop()
         archive.close()
     }

@@ -33,6 +33,8 @@ package final class Association {
     /// Signalled from other threads; `onWake` then runs on this association's thread.
     package let wakeUp: WakeUp
     package var onWake: (() throws(TransportError) -> Void)?
+    /// Runs on this association's thread when nothing has come for half a second between two messages.
+    package var onIdle: (() throws(TransportError) -> Void)?
     /// Whether a shutdown may end the association now; what is outstanding is answered first.
     package var mayStop: () -> Bool = { true }
 
@@ -296,6 +298,7 @@ package final class Association {
             if ready == 0, Clock.monotonicNanoseconds() >= deadline {
                 throw timeOut(isWithinMessage ? "peer fell silent within a message" : "association idle for too long")
             }
+            if ready == 0, !isWithinMessage { try onIdle?() }
         }
     }
 

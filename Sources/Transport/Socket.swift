@@ -186,7 +186,7 @@ package final class Socket: Sendable {
         return addresses
     }
 
-    static func withUnixAddress<Result>(
+    package static func withUnixAddress<Result>(
         _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) throws(TransportError) -> Result
     ) throws(TransportError) -> Result {
         var address = sockaddr_un()

@@ -11,6 +11,8 @@ package final class BlobLog {
     package let reader: LogReader
     package let quarantine: Quarantine
     private let segmentBytes: UInt64
+    /// Whether recovery passed places without a readable record.
+    private var hasGaps = false
 
     package init(
         _ directory: DataDirectory, segmentBytes: UInt64 = 1 << 30, quarantineBytes: UInt64 = 1 << 30
@@ -29,6 +31,8 @@ package final class BlobLog {
         let start = Clock.monotonicNanoseconds()
         let recovery = Recovery(directory: directory, reader: reader, writer: Self.writerID, quarantine: quarantine)
         var (end, report) = try recovery.run(from: position, replay: replay)
+        report.missing = try Manifest.check(directory, reached: position == .start ? 0 : position.segment)
+        hasGaps = !report.gaps.isEmpty
         report.nanoseconds = Clock.monotonicNanoseconds() - start
         let writer = try LogWriter(directory, writer: Self.writerID, segmentBytes: segmentBytes, end: end)
         return (writer, report)
@@ -42,19 +46,27 @@ package final class BlobLog {
         try scanner.scan(from: .start, body, gap: gap)
     }
 
+    /// Segments of which a higher generation exists, oldest first.
+    package func supersededSegments() throws(LogError) -> [(generation: UInt32, number: UInt32)] {
+        let live = Set(try Segment.live(directory))
+        return try Segment.all(directory).filter { !live.contains($0) }.map { ($0.generation, $0.number) }
+    }
+
     /// Puts the files of `incoming` where they belong after a stop: unfinished ones are removed, those that the log
-    /// refers to move to `large`, and what is left goes to quarantine, never to deletion.
+    /// refers to move to `large`, and what is left goes to quarantine, never to deletion. Where recovery could not read
+    /// every record, one of those may refer to a file that is left, so that goes to `large` too.
     package func settleIncoming(isReferenced: (BlobID, UInt64) -> Bool) throws(LogError) {
         let incoming = directory.incoming
-        let names = try wrappingSystemErrors { () throws(SystemError) in try FileSystem.entries(incoming) }
+        let volume = directory.volume
+        let names = try wrappingSystemErrors { () throws(SystemError) in try volume.entries(incoming) }
         for name in names {
             let path = "\(incoming)/\(name)"
             if name.hasSuffix(".part") {
-                unlink(path)
-            } else if let (blobID, number) = Self.parse(name), isReferenced(blobID, number) {
-                rename(path, "\(directory.large)/\(name)")
+                try? volume.unlink(path)
+            } else if let (blobID, number) = Self.parse(name), hasGaps || isReferenced(blobID, number) {
+                try? volume.rename(path, to: "\(directory.large)/\(name)")
             } else {
-                let bytes = (try? FileDescriptor.open(path, O_RDONLY).size()) ?? 0
+                let bytes = (try? volume.open(path, O_RDONLY).size()) ?? 0
                 quarantine.keep(
                     fileAt: path, bytes: bytes,
                     reason: "large object without a record (stopped before it was acknowledged)")

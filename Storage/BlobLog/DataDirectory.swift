@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CSystem
 import FoundationEssentials
 import Glibc
 import Platform
@@ -11,7 +10,9 @@ package final class DataDirectory: Sendable {
     package let path: String
     /// Identity of the archive, 16 bytes, made once.
     package let archiveUUID: [UInt8]
-    private let lock: FileDescriptor?
+    /// The disk that all of it is on.
+    package let volume: any Volume
+    private let lock: (any VolumeFile)?
 
     private struct FormatFile: Codable {
         var format: Int
@@ -20,18 +21,22 @@ package final class DataDirectory: Sendable {
 
     /// Opens the directory, or makes it a new archive if it is empty or missing.
     /// - Parameter locking: false only for reading beside a process that holds the lock.
-    package init(_ path: String, locking: Bool = true) throws(LogError) {
+    package init(_ path: String, locking: Bool = true, volume: any Volume = SystemVolume()) throws(LogError) {
         self.path = path
+        self.volume = volume
         try wrappingSystemErrors { () throws(SystemError) in
-            try FileSystem.createDirectories(path)
+            try volume.createDirectories(path)
         }
-        lock = locking ? try Self.lock(path) : nil
-        archiveUUID = try Self.identity(path, mayCreate: locking)
+        lock = locking ? try Self.lock(path, volume) : nil
+        archiveUUID = try Self.identity(path, volume, mayCreate: locking)
         try wrappingSystemErrors { () throws(SystemError) in
+            // The format file may be from a start that stopped before its name was durable; folders that outlive it would
+            // be taken for somebody else's.
+            try volume.synchronizeDirectory(path)
             for folder in ["segments", "large", "incoming", "quarantine"] {
-                try FileSystem.createDirectories("\(path)/\(folder)")
+                try volume.createDirectories("\(path)/\(folder)")
             }
-            try FileSystem.synchronizeDirectory(path)
+            try volume.synchronizeDirectory(path)
         }
     }
 
@@ -44,36 +49,58 @@ package final class DataDirectory: Sendable {
     package var incoming: String { "\(path)/incoming" }
     package var large: String { "\(path)/large" }
 
+    package var manifest: String { "\(path)/manifest.json" }
+    /// The secret that signs manifests; nobody but the archive's own user reads it.
+    package var manifestKey: String { "\(path)/manifest.key" }
+
     package var catalog: String { "\(path)/catalog.db" }
+    /// What does not follow from the log; see module `Control`.
+    package var control: String { "\(path)/control.db" }
     package var quarantine: String { "\(path)/quarantine" }
     package var importSocket: String { "\(path)/import.socket" }
+    /// Where `snimok delete` and its like reach the running server.
+    package var controlSocket: String { "\(path)/control.socket" }
 
-    private static func lock(_ path: String) throws(LogError) -> FileDescriptor {
+    private static func lock(_ path: String, _ volume: any Volume) throws(LogError) -> any VolumeFile {
         let file = try wrappingSystemErrors { () throws(SystemError) in
-            try FileDescriptor.open("\(path)/lock", O_RDWR | O_CREAT)
+            try volume.open("\(path)/lock", O_RDWR | O_CREAT)
         }
-        guard flock(file.raw, LOCK_EX | LOCK_NB) == 0 else { throw .inUse(path) }
+        guard file.tryLock() else { throw .inUse(path) }
         return file
     }
 
-    private static func identity(_ path: String, mayCreate: Bool) throws(LogError) -> [UInt8] {
+    private static func identity(_ path: String, _ volume: any Volume, mayCreate: Bool) throws(LogError) -> [UInt8] {
         let file = "\(path)/format"
-        if FileSystem.exists(file) {
-            let bytes = try wrappingSystemErrors { () throws(SystemError) in try FileSystem.contents(file) }
+        if volume.exists(file) {
+            let bytes = try wrappingSystemErrors { () throws(SystemError) in try volume.contents(file) }
             guard let content = try? JSONDecoder().decode(FormatFile.self, from: Data(bytes)),
                 let uuid = UUID(uuidString: content.archive)
             else { throw .notAnArchive(path) }
             guard content.format <= format else { throw .newerFormat(content.format, path) }
             return withUnsafeBytes(of: uuid.uuid) { Array($0) }
         }
-        let others = try wrappingSystemErrors { () throws(SystemError) in try FileSystem.entries(path) }
+        let others = try wrappingSystemErrors { () throws(SystemError) in try volume.entries(path) }
         guard mayCreate, others.allSatisfy({ $0 == "lock" || $0 == "format.new" || $0 == "lost+found" }) else {
             throw .notAnArchive(path)
         }
+        try wrappingSystemErrors { () throws(SystemError) in try makeNameDurable(path, volume) }
         let uuid = UUID()
         let text = "{\"format\":\(format),\"archive\":\"\(uuid.uuidString)\"}\n"
-        try wrappingSystemErrors { () throws(SystemError) in try FileSystem.replace(file, with: Array(text.utf8)) }
+        try wrappingSystemErrors { () throws(SystemError) in try volume.replace(file, with: Array(text.utf8)) }
         return withUnsafeBytes(of: uuid.uuid) { Array($0) }
+    }
+
+    /// Makes the names of the directory and those above it durable, before the file that says that there is an archive: a
+    /// start that stopped earlier may have made them.
+    private static func makeNameDurable(_ path: String, _ volume: any Volume) throws(SystemError) {
+        var path = path
+        while path != "/", path != "." {
+            path = FileSystem.parent(of: path)
+            do { try volume.synchronizeDirectory(path) } catch {
+                // Nobody makes names in a directory that is closed to him.
+                guard error.code == EACCES else { throw error }
+            }
+        }
     }
 
     private func hexadecimal(_ number: UInt64, _ width: Int) -> String {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CSystem
 import Glibc
 import Platform
 
@@ -7,7 +6,7 @@ import Platform
 package final class LargeObjectFile {
     private let directory: DataDirectory
     private var path: String
-    private let file: FileDescriptor
+    private let file: any VolumeFile
     private var isOwned = true
     package let number: UInt64
     package private(set) var length: UInt64 = 0
@@ -18,12 +17,12 @@ package final class LargeObjectFile {
         path = "\(directory.incoming)/\(number).part"
         let path = path
         file = try wrappingSystemErrors { () throws(SystemError) in
-            try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL)
+            try directory.volume.open(path, O_RDWR | O_CREAT | O_EXCL)
         }
     }
 
     /// A file that nobody kept is removed.
-    deinit { if isOwned { unlink(path) } }
+    deinit { if isOwned { try? directory.volume.unlink(path) } }
 
     package func append(_ bytes: UnsafeRawBufferPointer) throws(LogError) {
         try wrappingSystemErrors { () throws(SystemError) in try file.write(bytes, at: length) }
@@ -31,7 +30,8 @@ package final class LargeObjectFile {
         let before = length
         length += UInt64(bytes.count)
         if before >> 25 != length >> 25 {
-            _ = csystem_start_writeback(file.raw, off_t((before >> 25) << 25), 1 << 25)
+            let start = (before >> 25) << 25
+            file.startWriteBack(start..<start + 1 << 25)
         }
     }
 
@@ -40,16 +40,17 @@ package final class LargeObjectFile {
         let final = "\(directory.incoming)/\(directory.largeName(blobID, number: number))"
         try wrappingSystemErrors { () throws(SystemError) in
             try file.synchronize()
-            try retryingInterrupts("rename", final) { rename(path, final) }
+            try directory.volume.rename(path, to: final)
             path = final
-            try FileSystem.synchronizeDirectory(directory.incoming)
+            try directory.volume.synchronizeDirectory(directory.incoming)
         }
     }
 
     /// The log refers to the file now: it stays, whatever happens, and moves to its place.
     package func keep(_ blobID: BlobID) {
         isOwned = false
-        rename(path, "\(directory.large)/\(directory.largeName(blobID, number: number))")
+        try? directory.volume.rename(
+            path, to: "\(directory.large)/\(directory.largeName(blobID, number: number))")
     }
 
     /// The log may or may not refer to the file: it stays where it is, for the next start to decide.
@@ -63,7 +64,7 @@ package final class LargeObjectFile {
     /// Moves the refused file to `target`.
     func move(to target: String) throws(LogError) {
         try wrappingSystemErrors { () throws(SystemError) in
-            try retryingInterrupts("rename", target) { rename(path, target) }
+            try directory.volume.rename(path, to: target)
         }
         isOwned = false
     }

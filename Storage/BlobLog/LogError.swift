@@ -15,6 +15,8 @@ package enum LogError: Error, CustomStringConvertible {
     case damaged(String)
     /// An earlier write or sync failed; nothing is accepted until the archive was started again.
     case stopped(String)
+    /// The device does not read, or sync, what stands behind the last record that the catalog is sure of.
+    case unreadableEnd(String)
 
     package var description: String {
         switch self {
@@ -26,17 +28,23 @@ package enum LogError: Error, CustomStringConvertible {
         case .notAnArchive(let path): "\(path) is not empty and holds no archive; choose another directory"
         case .damaged(let what): "stored bytes are damaged: \(what)"
         case .stopped(let reason): "the log is stopped after an error: \(reason); restart after the disk was checked"
+        case .unreadableEnd(let what):
+            "the end of the log cannot be read (\(what)); what was stored last may stand there, so nothing is cut off: "
+                + "check the disk, then start again"
         }
     }
 
     /// Whether the bytes on the device are wrong or unreadable; anything else (no descriptors, no memory) says nothing
     /// about them.
-    var isDamage: Bool {
-        switch self {
-        case .damaged: true
-        case .system(let error): error.code == EIO
-        default: false
-        }
+    package var isDamage: Bool {
+        if case .damaged = self { return true }
+        return isUnreadable
+    }
+
+    /// The device gives no bytes, now; it may give them at the next start.
+    var isUnreadable: Bool {
+        if case .system(let error) = self { return error.code == EIO }
+        return false
     }
 
     package var isOutOfSpace: Bool {

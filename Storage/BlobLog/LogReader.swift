@@ -8,9 +8,9 @@ package struct StoredRecord: Sendable {
     package let location: RecordLocation
     package let provenance: Provenance
     package let index: PayloadIndex
-    fileprivate let file: FileDescriptor
+    let file: any VolumeFile
     /// Where the payload begins in `file`.
-    fileprivate let payloadStart: UInt64
+    let payloadStart: UInt64
 
     package var dataSetOffset: UInt64 { header.payloadLength - header.dataSetLength }
 
@@ -147,7 +147,7 @@ package final class LogReader: Sendable {
         for location in locations {
             guard let segment = try? segment(writer: location.writer, number: location.segment) else { continue }
             let length = min(location.length, Self.prefetchedBytes)
-            posix_fadvise(segment.scattered.raw, off_t(location.offset), off_t(length), POSIX_FADV_WILLNEED)
+            segment.scattered.advise(POSIX_FADV_WILLNEED, location.offset..<location.offset + length)
         }
     }
 
@@ -158,7 +158,7 @@ package final class LogReader: Sendable {
     ///   - headBytes: read first; most records have header, provenance and index within them.
     ///   - file: where to read instead of the segment's own descriptor (past the page cache, in recovery: whole pages).
     func record(
-        in segment: Segment, at offset: UInt64, headBytes: Int = 4096, file: FileDescriptor? = nil
+        in segment: Segment, at offset: UInt64, headBytes: Int = 4096, file: (any VolumeFile)? = nil
     ) throws(LogError) -> StoredRecord {
         let file = file ?? segment.file
         var bytes = try read(file, offset, count: headBytes)
@@ -189,17 +189,17 @@ package final class LogReader: Sendable {
         }
     }
 
-    private func openLarge(_ header: RecordHeader) throws(LogError) -> FileDescriptor {
+    private func openLarge(_ header: RecordHeader) throws(LogError) -> any VolumeFile {
         let name = directory.largeName(header.blobID, number: header.largeNumber)
         for folder in [directory.large, directory.incoming] {
-            do { return try FileDescriptor.open("\(folder)/\(name)", O_RDONLY) } catch {
+            do { return try directory.volume.open("\(folder)/\(name)", O_RDONLY) } catch {
                 guard error.code == ENOENT else { throw .system(error) }
             }
         }
         throw .damaged("the file of a large object is missing: \(name)")
     }
 
-    private func read(_ file: FileDescriptor, _ offset: UInt64, count: Int) throws(LogError) -> [UInt8] {
+    private func read(_ file: any VolumeFile, _ offset: UInt64, count: Int) throws(LogError) -> [UInt8] {
         try wrappingSystemErrors { () throws(SystemError) in
             // Aligned, for descriptors that read past the page cache.
             var bytes = [UInt8](repeating: 0, count: count + 4096)

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CSystem
 import Glibc
 import Platform
 
@@ -28,14 +27,17 @@ package struct LogScan {
 
     package struct Gap: Equatable, Sendable {
         package let segment: UInt32
-        package let range: Range<UInt64>
+        package internal(set) var range: Range<UInt64>
+        /// For some of it the device gave no bytes at all, so that nobody knows what stands there.
+        package internal(set) var isUnreadable = false
     }
 }
 
-/// Walks through segments record by record, finding its feet again behind damage on the next 4 KiB boundary.
+/// Walks through the live segments record by record, finding its feet again behind damage on the next 4 KiB boundary.
 struct LogScanner {
     let directory: DataDirectory
     let reader: LogReader
+    /// Whose offsets positions count in: what was compacted since has others.
     let writer: UInt32
 
     /// Calls `body` for each record from `position` on; gaps are told as they are passed.
@@ -43,49 +45,74 @@ struct LogScanner {
         from position: LogPosition, _ body: (StoredRecord) throws(LogError) -> Void,
         gap: (LogScan.Gap) throws(LogError) -> Void
     ) throws(LogError) {
-        for number in try Segment.numbers(directory, writer: writer) where number >= position.segment {
+        for name in try Segment.live(directory) where name.number >= position.segment {
             let segment: Segment
-            do throws(LogError) { segment = try reader.segment(writer: writer, number: number) } catch {
+            do throws(LogError) { segment = try open(name) } catch {
                 guard error.isDamage else { throw error }
-                let size =
-                    (try? FileDescriptor.open(directory.segment(writer: writer, number: number), O_RDONLY).size())
-                try gap(LogScan.Gap(segment: number, range: 0..<(size ?? 0)))
+                // Compacted meanwhile: nothing of it is left under this name.
+                let size = try Segment.bytes(directory, generation: name.generation, number: name.number) ?? 0
+                try gap(LogScan.Gap(segment: name.number, range: 0..<size, isUnreadable: error.isUnreadable))
                 continue
             }
-            let start = number == position.segment ? position.endOffset : UInt64(Segment.blockBytes)
-            try scan(segment, from: start, body, gap: gap)
+            let isWithin = name.number == position.segment
+            guard isWithin, segment.writer != writer else {
+                let start = isWithin ? position.endOffset : UInt64(Segment.blockBytes)
+                try scan(segment, from: start, body, gap: gap)
+                continue
+            }
+            try scan(segment, from: UInt64(Segment.blockBytes)) { record throws(LogError) in
+                if record.header.sequence > position.sequence { try body(record) }
+            } gap: { found throws(LogError) in
+                try gap(found)
+            }
         }
     }
 
-    private func scan(
+    /// Opens a segment in the generation that it has now: compaction may have gone on since the listing.
+    private func open(_ name: SegmentName) throws(LogError) -> Segment {
+        do throws(LogError) { return try reader.segment(writer: name.generation, number: name.number) } catch {
+            guard case .system(let system) = error, system.code == ENOENT,
+                let now = try Segment.live(directory).first(where: { $0.number == name.number }), now != name
+            else { throw error }
+            return try reader.segment(writer: now.generation, number: now.number)
+        }
+    }
+
+    func scan(
         _ segment: Segment, from start: UInt64, _ body: (StoredRecord) throws(LogError) -> Void,
         gap: (LogScan.Gap) throws(LogError) -> Void
     ) throws(LogError) {
         let size = try wrappingSystemErrors { () throws(SystemError) in try segment.file.size() }
         var offset = start
-        var gapStart: UInt64?
+        var missing = LogScan.Gap(segment: segment.number, range: start..<start)
+        func endGap() throws(LogError) {
+            if !missing.range.isEmpty { try gap(missing) }
+        }
         while offset < size {
-            guard let record = try goodRecord(segment, offset) else {
-                gapStart = gapStart ?? offset
+            guard let record = try goodRecord(segment, offset, &missing.isUnreadable) else {
                 offset += RecordHeader.alignment
+                missing.range = missing.range.lowerBound..<offset
                 continue
             }
-            if let from = gapStart { try gap(LogScan.Gap(segment: segment.number, range: from..<offset)) }
-            gapStart = nil
+            try endGap()
             try body(record)
             offset += record.header.recordLength
+            missing = LogScan.Gap(segment: segment.number, range: offset..<offset)
         }
-        if let from = gapStart { try gap(LogScan.Gap(segment: segment.number, range: from..<offset)) }
+        try endGap()
     }
 
     /// Nil: no record that can be read stands there.
-    private func goodRecord(_ segment: Segment, _ offset: UInt64) throws(LogError) -> StoredRecord? {
+    private func goodRecord(
+        _ segment: Segment, _ offset: UInt64, _ isUnreadable: inout Bool
+    ) throws(LogError) -> StoredRecord? {
         do throws(LogError) {
             let record = try reader.record(in: segment, at: offset)
             return record.header.recordLength > 0 ? record : nil
         } catch {
             // Only damage is a gap: recovery cuts what stands behind the last good record.
             guard error.isDamage else { throw error }
+            if error.isUnreadable { isUnreadable = true }
             return nil
         }
     }

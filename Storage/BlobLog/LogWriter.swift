@@ -12,6 +12,7 @@ package final class LogWriter {
     private var endOffset: UInt64
     private var durableSequence: UInt64
     private var failure: LogError?
+    private var isSealed = false
     private let staging = StagingMemory()
 
     init(_ directory: DataDirectory, writer: UInt32, segmentBytes: UInt64, end: LogPosition) throws(LogError) {
@@ -21,7 +22,7 @@ package final class LogWriter {
         segmentNumber = end.segment
         endOffset = end.endOffset
         durableSequence = end.sequence
-        if FileSystem.exists(directory.segment(writer: writer, number: end.segment)) {
+        if directory.volume.exists(directory.segment(writer: writer, number: end.segment)) {
             segment = try Segment(directory, writer: writer, number: end.segment, forWriting: true)
         }
     }
@@ -109,8 +110,12 @@ package final class LogWriter {
         }
     }
 
+    /// The next record begins a new segment, so that this one can be compacted.
+    package func seal() { isSealed = endOffset > UInt64(Segment.blockBytes) }
+
     private func openSegment() throws(LogError) -> Segment {
-        if let segment, endOffset < segmentBytes { return segment }
+        if let segment, endOffset < segmentBytes, !isSealed { return segment }
+        isSealed = false
         if segment != nil {
             segmentNumber += 1
             segment = nil
@@ -118,6 +123,10 @@ package final class LogWriter {
         }
         let created = try Segment(creatingIn: directory, writer: writer, number: segmentNumber)
         segment = created
+        // A list that lacks the newest segment is only less than it could be: no reason to refuse what can be stored.
+        do throws(LogError) { try Manifest.update(directory) } catch {
+            Log.error("the manifest cannot be written", ["why": "\(error)"])
+        }
         return created
     }
 
@@ -126,7 +135,7 @@ package final class LogWriter {
     private func discardTail() throws(LogError) {
         guard let segment else {
             // The segment itself could not be created: a rest of it must not stand in the next attempt's way.
-            unlink(directory.segment(writer: writer, number: segmentNumber))
+            try? directory.volume.unlink(directory.segment(writer: writer, number: segmentNumber))
             return
         }
         try wrappingSystemErrors { () throws(SystemError) in try segment.file.truncate(to: endOffset) }

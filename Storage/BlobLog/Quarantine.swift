@@ -20,8 +20,8 @@ package final class Quarantine: Sendable {
         self.maximumBytes = maximumBytes
         let path = directory.quarantine
         let files = try wrappingSystemErrors { () throws(SystemError) in
-            try FileSystem.entries(path).filter { $0.hasSuffix(".dcm") }.map { name throws(SystemError) in
-                (name, try FileDescriptor.open("\(path)/\(name)", O_RDONLY).size())
+            try directory.volume.entries(path).filter { $0.hasSuffix(".dcm") }.map { name throws(SystemError) in
+                (name, try directory.volume.open("\(path)/\(name)", O_RDONLY).size())
             }
         }
         state.withLock {
@@ -37,7 +37,7 @@ package final class Quarantine: Sendable {
     package func keep(_ bytes: UnsafeRawBufferPointer, reason: String) {
         place(bytes: UInt64(bytes.count), reason: reason) { path throws(LogError) in
             try wrappingSystemErrors { () throws(SystemError) in
-                try FileDescriptor.open(path, O_WRONLY | O_CREAT | O_EXCL).write(bytes, at: 0)
+                try directory.volume.open(path, O_WRONLY | O_CREAT | O_EXCL).write(bytes, at: 0)
             }
         }
     }
@@ -50,7 +50,7 @@ package final class Quarantine: Sendable {
     package func keep(fileAt source: String, bytes: UInt64, reason: String) {
         place(bytes: bytes, reason: reason) { path throws(LogError) in
             try wrappingSystemErrors { () throws(SystemError) in
-                try retryingInterrupts("rename", path) { rename(source, path) }
+                try directory.volume.rename(source, to: path)
             }
         }
     }
@@ -64,8 +64,8 @@ package final class Quarantine: Sendable {
             while state.bytes + bytes > maximumBytes, !state.files.isEmpty {
                 let oldest = state.files.removeFirst()
                 state.bytes -= oldest.bytes
-                unlink("\(directory.quarantine)/\(oldest.name)")
-                unlink("\(directory.quarantine)/\(oldest.name.dropLast(4)).txt")
+                try? directory.volume.unlink("\(directory.quarantine)/\(oldest.name)")
+                try? directory.volume.unlink("\(directory.quarantine)/\(oldest.name.dropLast(4)).txt")
             }
             let time = Clock.timestamp().filter { $0 != ":" }
             var name = ""
@@ -73,7 +73,7 @@ package final class Quarantine: Sendable {
             repeat {
                 state.serial += 1
                 name = "\(time)-\(getpid())-\(state.serial).dcm"
-            } while FileSystem.exists("\(directory.quarantine)/\(name)")
+            } while directory.volume.exists("\(directory.quarantine)/\(name)")
             state.files.append((name, bytes))
             state.bytes += bytes
             return name
@@ -83,7 +83,7 @@ package final class Quarantine: Sendable {
             try write(path)
             let text = Array((reason + "\n").utf8)
             try? text.withRawBytes { text throws(SystemError) in
-                try FileDescriptor.open("\(path.dropLast(4)).txt", O_WRONLY | O_CREAT | O_TRUNC).write(text, at: 0)
+                try directory.volume.open("\(path.dropLast(4)).txt", O_WRONLY | O_CREAT | O_TRUNC).write(text, at: 0)
             }
         } catch {
             state.withLock { state in

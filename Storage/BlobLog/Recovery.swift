@@ -10,6 +10,8 @@ package struct RecoveryReport: Sendable {
     package var cutBytes: UInt64 = 0
     /// Damage before the last batch: places without a readable record.
     package var gaps: [LogScan.Gap] = []
+    /// Segments that the manifest lists and that are not there, or not whole.
+    package var missing: [Manifest.Entry] = []
     package var nanoseconds: UInt64 = 0
 }
 
@@ -22,8 +24,8 @@ struct Recovery {
 
     /// Replays every good record behind `position` in order, cuts an unfinished last batch, and returns the end.
     ///
-    /// The last batch is held back until all of it was read from the device and verified: after a failed write-back the
-    /// page cache shows pages that never reached the disk.
+    /// The last batch is held back until all of it was read from the device, or written to it again, and verified: after
+    /// a failed write-back the page cache shows pages that never reached the disk.
     func run(
         from position: LogPosition, replay: (StoredRecord) throws(LogError) -> Void
     ) throws(LogError) -> (end: LogPosition, report: RecoveryReport) {
@@ -54,8 +56,23 @@ struct Recovery {
         // A last batch that is bad was not finished, or was and has gone bad since, if the catalog was lost or is being
         // made anew; nobody can tell. So it leaves the log, but not the archive.
         for record in batch[good...] { keep(record) }
-        // What the last batch left damaged is cut; all else stays as it is.
-        report.gaps = gaps.filter { ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset) }
+        // What was compacted is sealed: the log goes on behind it.
+        if let sealed = try Segment.live(directory).last(where: { $0.generation != writer })?.number,
+            sealed >= end.segment
+        {
+            end.segment = sealed + 1
+            end.endOffset = UInt64(Segment.blockBytes)
+        }
+        // What the last batch left damaged is cut, and a first segment without a block is made anew; all else stays.
+        report.gaps = gaps.filter {
+            end != .start && ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset) }
+        // A power cut leaves wrong bytes. Where the device gives none, it is the device, and what stands there may be all
+        // that was acknowledged last.
+        if let gap = gaps.first(where: {
+            $0.isUnreadable && ($0.segment, $0.range.upperBound) > (end.segment, end.endOffset)
+        }) {
+            throw .unreadableEnd("bytes \(gap.range) of \(directory.segment(writer: writer, number: gap.segment))")
+        }
         // Numbers that were durable once are not given away again, though their records may be unreadable.
         end.sequence = max(end.sequence, batch.first?.header.durableSequence ?? 0)
         try removeSegments(behind: end)
@@ -69,6 +86,11 @@ struct Recovery {
         var expected = sequence
         if let first = batch.first { expected = max(expected, first.header.durableSequence) }
         for (index, record) in batch.enumerated() {
+            // A compaction wrote and verified the whole segment before it was there, and left out what was dead.
+            if record.location.writer != writer {
+                expected = record.header.sequence
+                continue
+            }
             expected += 1
             guard record.header.sequence == expected, try isOnDevice(record) else { return index }
         }
@@ -79,13 +101,15 @@ struct Recovery {
         do throws(LogError) {
             let path = directory.segment(writer: writer, number: record.location.segment)
             let segment = try Segment(directory, writer: writer, number: record.location.segment, forWriting: true)
-            try wrappingSystemErrors { () throws(SystemError) in
-                try segment.file.synchronizeData()
-                try DirectFile(path).compare(with: segment.file, record.location.offset, record.location.length)
+            let isSame = try wrappingSystemErrors { () throws(SystemError) in
+                try DeviceCheck(directory.volume, path, cached: segment.file).passes(
+                    record.location.offset..<record.location.offset + record.location.length)
             }
+            guard isSame else { throw .damaged("the device has other bytes than the page cache") }
             try record.verifyIfStored()
             return true
         } catch {
+            if error.isUnreadable { throw .unreadableEnd("\(error)") }
             guard error.isDamage else { throw error }
             Log.warning(
                 "record of the last batch not adopted", ["sequence": "\(record.header.sequence)", "why": "\(error)"])
@@ -96,7 +120,7 @@ struct Recovery {
     private func keep(_ record: StoredRecord) {
         let location = record.location
         let path = directory.segment(writer: writer, number: location.segment)
-        guard location.length <= 1 << 30, let file = try? FileDescriptor.open(path, O_RDONLY) else { return }
+        guard location.length <= 1 << 30, let file = try? directory.volume.open(path, O_RDONLY) else { return }
         var bytes = [UInt8](repeating: 0, count: Int(location.length))
         _ = try? bytes.withMutableRawBytes { buffer throws(SystemError) in
             try file.read(into: buffer, at: location.offset)
@@ -108,9 +132,11 @@ struct Recovery {
 
     private func cut(to end: LogPosition) throws(LogError) -> UInt64 {
         let path = directory.segment(writer: writer, number: end.segment)
-        guard FileSystem.exists(path) else { return 0 }
+        guard directory.volume.exists(path) else { return 0 }
+        // Throws if the segment's block is damaged: then its records were not found, and are not what is cut.
+        _ = try reader.segment(writer: writer, number: end.segment)
         return try wrappingSystemErrors { () throws(SystemError) in
-            let file = try FileDescriptor.open(path, O_RDWR)
+            let file = try directory.volume.open(path, O_RDWR)
             let size = try file.size()
             var cut: UInt64 = 0
             if size > end.endOffset {
@@ -125,17 +151,17 @@ struct Recovery {
     /// Removes segments that were begun behind the end: they hold nothing that counts, unless their block is damaged. It
     /// was synced before the first record, so behind a bad one there may be all that was acknowledged since.
     private func removeSegments(behind end: LogPosition) throws(LogError) {
-        // Before the first record, the first segment itself may be unfinished.
-        let last = end == .start ? 0 : end.segment
+        // Before its first record, the end's own segment may be unfinished.
+        let last = end.endOffset == UInt64(Segment.blockBytes) ? end.segment - 1 : end.segment
         for number in try Segment.numbers(directory, writer: writer).reversed() where number > last {
             let path = directory.segment(writer: writer, number: number)
             let size = try wrappingSystemErrors { () throws(SystemError) in
-                try FileDescriptor.open(path, O_RDONLY).size()
+                try directory.volume.open(path, O_RDONLY).size()
             }
             if size > UInt64(Segment.blockBytes) { _ = try reader.segment(writer: writer, number: number) }
             try wrappingSystemErrors { () throws(SystemError) in
-                try retryingInterrupts("unlink", path) { unlink(path) }
-                try FileSystem.synchronizeDirectory("\(directory.path)/segments")
+                try directory.volume.unlink(path)
+                try directory.volume.synchronizeDirectory("\(directory.path)/segments")
             }
             reader.forget(writer: writer, number: number)
         }
@@ -149,37 +175,40 @@ extension StoredRecord {
     }
 }
 
-/// Reads past the page cache.
-private struct DirectFile {
-    let file: FileDescriptor
+/// Makes sure that the device has what the page cache shows.
+private struct DeviceCheck {
+    private static let pieceBytes: UInt64 = 1 << 20
+    private let cached: any VolumeFile
+    /// Reads past the page cache; nil: the file system has no such reads.
+    private let direct: (any VolumeFile)?
 
-    init(_ path: String) throws(SystemError) {
-        // Some file systems (tmpfs) have no device to read from; there the cache is the truth.
-        if let direct = try? FileDescriptor.open(path, O_RDONLY | csystem_o_direct()) {
-            file = direct
-        } else {
-            file = try FileDescriptor.open(path, O_RDONLY)
-        }
+    init(_ volume: any Volume, _ path: String, cached: any VolumeFile) {
+        self.cached = cached
+        direct = try? volume.open(path, O_RDONLY | csystem_o_direct())
     }
 
-    /// Throws unless both files hold the same bytes in this range.
-    func compare(with cached: FileDescriptor, _ offset: UInt64, _ length: UInt64) throws(SystemError) {
-        let size = 1 << 20
+    /// Syncs, then compares both; where that cannot be, the range is written once more, since a sync that succeeds says
+    /// nothing about pages that an earlier one has failed to write.
+    /// - Returns: false: the device has other bytes, or the file is shorter.
+    func passes(_ range: Range<UInt64>) throws(SystemError) -> Bool {
+        let size = Int(Self.pieceBytes)
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size * 2, alignment: 4096)
         defer { memory.deallocate() }
-        let left = UnsafeMutableRawBufferPointer(rebasing: memory[..<size])
-        let right = UnsafeMutableRawBufferPointer(rebasing: memory[size...])
-        var done: UInt64 = 0
-        while done < length {
-            let part = Int(min(UInt64(size), length - done))
-            let fromDevice = try file.read(
-                into: UnsafeMutableRawBufferPointer(rebasing: left[..<part]), at: offset + done)
-            let fromCache = try cached.read(
-                into: UnsafeMutableRawBufferPointer(rebasing: right[..<part]), at: offset + done)
-            guard fromDevice == part, fromCache == part, memcmp(left.baseAddress!, right.baseAddress!, part) == 0 else {
-                throw SystemError("compare with the device", file.path, code: EIO)
+        if direct != nil { try cached.synchronizeData() }
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: Int(Self.pieceBytes)) {
+            let count = Int(min(Self.pieceBytes, range.upperBound - start))
+            let left = UnsafeMutableRawBufferPointer(rebasing: memory[..<count])
+            let right = UnsafeMutableRawBufferPointer(rebasing: memory[size..<size + count])
+            guard try cached.read(into: left, at: start) == count else { return false }
+            if let direct {
+                guard try direct.read(into: right, at: start) == count,
+                    memcmp(left.baseAddress!, right.baseAddress!, count) == 0
+                else { return false }
+            } else {
+                try cached.write(UnsafeRawBufferPointer(left), at: start)
             }
-            done += UInt64(part)
         }
+        if direct == nil { try cached.synchronizeData() }
+        return true
     }
 }

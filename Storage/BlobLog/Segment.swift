@@ -11,24 +11,29 @@ package final class Segment: Sendable {
     package let writer: UInt32
     package let number: UInt32
     private let secret: [UInt8]
-    let file: FileDescriptor
+    let file: any VolumeFile
+    private let volume: any Volume
     private let path: String
-    private let scatteredFile = Monitor<FileDescriptor?>(nil)
+    private let scatteredFile = Monitor<(any VolumeFile)?>(nil)
     /// Where records are appended: past the page cache if the file system can do that. Only in the writer's own instance.
-    private(set) nonisolated(unsafe) var output: FileDescriptor
+    private(set) nonisolated(unsafe) var output: any VolumeFile
 
     /// Opens an existing segment and checks its block.
-    init(_ directory: DataDirectory, writer: UInt32, number: UInt32, forWriting: Bool = false) throws(LogError) {
-        let path = directory.segment(writer: writer, number: number)
+    /// - Parameter copy: where it stands, if not in the directory.
+    init(
+        _ directory: DataDirectory, writer: UInt32, number: UInt32, forWriting: Bool = false, copy: String? = nil
+    ) throws(LogError) {
+        let path = copy ?? directory.segment(writer: writer, number: number)
         let (file, block) = try wrappingSystemErrors { () throws(SystemError) in
-            let file = try FileDescriptor.open(path, forWriting ? O_RDWR : O_RDONLY)
+            let file = try directory.volume.open(path, forWriting ? O_RDWR : O_RDONLY)
             var block = [UInt8](repeating: 0, count: 96)
             _ = try block.withMutableRawBytes { buffer throws(SystemError) in try file.read(into: buffer, at: 0) }
             return (file, block)
         }
         self.file = file
+        volume = directory.volume
         self.path = path
-        output = forWriting ? Self.direct(path) ?? file : file
+        output = forWriting ? Self.direct(volume, path) ?? file : file
         guard block.starts(with: Self.magic), Array(block[80..<96]) == HeaderChecksum.compute(Array(block[0..<80])),
             Array(block[32..<48]) == directory.archiveUUID
         else { throw .damaged("\(path) has a damaged segment block, or another archive's") }
@@ -38,7 +43,10 @@ package final class Segment: Sendable {
     }
 
     /// Creates a segment under its final name and makes block and name durable before anybody counts on it.
-    init(creatingIn directory: DataDirectory, writer: UInt32, number: UInt32) throws(LogError) {
+    /// - Parameter suffix: of the file's name, while it is not to be taken for a segment.
+    init(
+        creatingIn directory: DataDirectory, writer: UInt32, number: UInt32, suffix: String = ""
+    ) throws(LogError) {
         self.writer = writer
         self.number = number
         var secret = [UInt8](repeating: 0, count: 32)
@@ -53,14 +61,15 @@ package final class Segment: Sendable {
         block += directory.archiveUUID + secret
         block += HeaderChecksum.compute(block)
         block += [UInt8](repeating: 0, count: Self.blockBytes - block.count)
-        let path = directory.segment(writer: writer, number: number)
+        let path = directory.segment(writer: writer, number: number) + suffix
         self.path = path
+        volume = directory.volume
         do {
-            file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL)
-            output = Self.direct(path) ?? file
+            file = try volume.open(path, O_RDWR | O_CREAT | O_EXCL)
+            output = Self.direct(volume, path) ?? file
             try block.withRawBytes { bytes throws(SystemError) in try file.write(bytes, at: 0) }
             try file.synchronize()
-            try FileSystem.synchronizeDirectory("\(directory.path)/segments")
+            try volume.synchronizeDirectory("\(directory.path)/segments")
         } catch {
             throw .system(error)
         }
@@ -68,18 +77,27 @@ package final class Segment: Sendable {
 
     /// For reads here and there, a page or two each: the kernel reads nothing ahead, which would be image bytes that nobody
     /// asked for.
-    var scattered: FileDescriptor {
+    var scattered: any VolumeFile {
         scatteredFile.withLock { known in
             if let known { return known }
-            guard let opened = try? FileDescriptor.open(path, O_RDONLY) else { return file }
-            posix_fadvise(opened.raw, 0, 0, POSIX_FADV_RANDOM)
+            guard let opened = try? volume.open(path, O_RDONLY) else { return file }
+            opened.advise(POSIX_FADV_RANDOM, 0..<0)
             known = opened
             return opened
         }
     }
 
-    private static func direct(_ path: String) -> FileDescriptor? {
-        try? FileDescriptor.open(path, O_WRONLY | csystem_o_direct())
+    private static func direct(_ volume: any Volume, _ path: String) -> (any VolumeFile)? {
+        try? volume.open(path, O_WRONLY | csystem_o_direct())
+    }
+
+    /// Writes whole pages that lie at a page of memory.
+    func append(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(SystemError) {
+        do { try output.write(bytes, at: offset) } catch {
+            guard error.code == EINVAL else { throw error }
+            writeThroughCache()
+            try file.write(bytes, at: offset)
+        }
     }
 
     /// Appends through the page cache from now on.
@@ -98,7 +116,7 @@ package final class Segment: Sendable {
     /// Numbers of the segments that `writer` has left in the directory, rising.
     static func numbers(_ directory: DataDirectory, writer: UInt32) throws(LogError) -> [UInt32] {
         let names = try wrappingSystemErrors { () throws(SystemError) in
-            try FileSystem.entries("\(directory.path)/segments")
+            try directory.volume.entries("\(directory.path)/segments")
         }
         return names.compactMap { name in
             let parts = name.dropLast(4).split(separator: "-")

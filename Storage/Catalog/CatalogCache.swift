@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 
 /// What the writer remembers between instances: a study's images come one after the other, so most need no look-up. Each
 /// table is emptied when it is full; what is written never depends on what is remembered.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 import Platform
 
 /// Moves the write-ahead log into the database on a thread of its own, so that no commit waits for it.

@@ -72,6 +72,8 @@ package struct CatalogQuery: Sendable {
     package var fuzzyPatientWords: [String] = []
     /// Whether rows come with the instance whose header answers for what is no column.
     package var needsRepresentative = true
+    /// What is hidden for these reasons only is found, too.
+    package var shownReasons: HiddenReasons = []
     package var limit: Int?
     /// Rows to leave out first.
     package var offset = 0

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 import Platform
 
 /// A read-only connection with the catalog's questions. One thread at a time; `CatalogReaders` lends them.
@@ -47,7 +48,8 @@ package final class CatalogReader {
         try database.statement(
             """
             SELECT 1 FROM version v JOIN version_source c ON c.instance = v.instance AND c.version = v.id
-                JOIN organisation o ON o.id = c.organisation WHERE v.blob = ? AND o.name = ?
+                JOIN organisation o ON o.id = c.organisation WHERE v.blob = ? AND o.name = ? AND NOT EXISTS
+                    (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = v.instance)
             """
         ).first([.blob(blobID), .text(organisation)]) { _ in true } ?? false
     }
@@ -160,19 +162,21 @@ package final class CatalogReader {
     private func walk(_ query: CatalogQuery, _ limit: Int) throws(CatalogError) -> [(id: Int64, patient: Int64?)]? {
         let highest = try database.statement("SELECT max(id) FROM study").first([]) { $0.integer(0) } ?? 0
         if case .all? = QueryBuilder.breadth(query) {
+            let condition = try hidesSome() ? " WHERE " + QueryBuilder.visibility(.study, query.shownReasons) : ""
             return try found(
-                "SELECT id, NULL FROM study ORDER BY id LIMIT ? OFFSET ?",
+                "SELECT s.id, NULL FROM study s\(condition) ORDER BY s.id LIMIT ? OFFSET ?",
                 [
                     .integer(Int64(limit)), .integer(Int64(query.offset)),
                 ])
         }
         let wanted = query.offset + limit
         let end = min(highest, Self.walkedMaximum)
+        let hidesSome = try hidesSome()
         var all: [(id: Int64, patient: Int64?)] = []
         var last: Int64 = 0
         while last < end, all.count < wanted {
             let through = min(end, last + Self.walkedAtOnce)
-            var builder = QueryBuilder(query, isWalking: true)
+            var builder = QueryBuilder(query, isWalking: true, hidesSome: hidesSome)
             let sql = builder.walkingStatement(behind: last, through: through, limit: wanted - all.count)
             all += try found(sql, builder.values)
             last = through
@@ -222,7 +226,12 @@ package final class CatalogReader {
         for pattern in QueryBuilder.studyPatterns(in: query) {
             studies.append(try samples.studies.rarest(of: pattern, in: database))
         }
-        return QueryBuilder(query, trigrams: names, studyTrigrams: studies)
+        return QueryBuilder(query, trigrams: names, studyTrigrams: studies, hidesSome: try hidesSome())
+    }
+
+    /// Most archives hide nothing, and need not ask of each row.
+    private func hidesSome() throws(CatalogError) -> Bool {
+        try database.statement("SELECT 1 FROM hidden LIMIT 1").first([]) { _ in true } ?? false
     }
 
     /// The plan of a query's search, a line a step; tests hold it against the indexes that it should use.
@@ -391,6 +400,7 @@ package final class CatalogReader {
             add(.patientID, [id])
             if let issuer { add(.issuerOfPatientID, [issuer]) }
         }
+        query.shownReasons = selection.shownReasons
         let asker = try organisationID(organisation)
         let limit = 1000
         let found = try ids(query, after: after, limit: limit)

@@ -82,6 +82,8 @@ package struct CatalogInstance: Sendable {
     /// The same for names, folded for search.
     package var folded: [String?]
     package var requests: [CatalogRequest]
+    /// What it says, if it is a rejection note.
+    package var rejection: CatalogRejection?
 
     package init(
         sequence: UInt64, receivedAtNanoseconds: Int64, source: CatalogSource, blobID: [UInt8],
@@ -123,6 +125,15 @@ package struct CatalogSighting: Sendable {
 package enum CatalogEvent: Sendable {
     case instance(CatalogInstance)
     case sighting(CatalogSighting)
+    case tombstone(CatalogTombstone)
+    /// What the tombstone of this number deleted is there again.
+    case undelete(sequence: UInt64, tombstone: UInt64)
+    /// What the tombstone of this number deleted is gone for good.
+    case purge(sequence: UInt64, tombstone: UInt64)
+    /// The stored bytes of a blob were found damaged.
+    case damaged(sequence: UInt64, blobID: [UInt8])
+    /// A rule in force from here on, such as those of retention.
+    case setting(sequence: UInt64, name: String, value: String)
     /// A kind that changes nothing here.
     case other(sequence: UInt64)
 
@@ -130,7 +141,10 @@ package enum CatalogEvent: Sendable {
         switch self {
         case .instance(let instance): instance.sequence
         case .sighting(let sighting): sighting.sequence
-        case .other(let sequence): sequence
+        case .tombstone(let tombstone): tombstone.sequence
+        case .undelete(let sequence, _), .purge(let sequence, _), .damaged(let sequence, _),
+            .setting(let sequence, _, _), .other(let sequence):
+            sequence
         }
     }
 }
@@ -159,6 +173,8 @@ package struct CatalogFlags: OptionSet, Sendable {
     package static let faultyUID = CatalogFlags(rawValue: 1)
     /// The same UID came with other content, or under another parent.
     package static let conflict = CatalogFlags(rawValue: 2)
+    /// Stored bytes, of the instance or of one below, were found damaged and not replaced yet.
+    package static let damaged = CatalogFlags(rawValue: 4)
 }
 
 /// One stored version of an instance.
@@ -184,6 +200,8 @@ package struct CatalogSelection: Sendable {
     package var studyInstanceUIDs: [String] = []
     package var seriesInstanceUIDs: [String] = []
     package var sopInstanceUIDs: [String] = []
+    /// What is hidden for these reasons only is selected, too.
+    package var shownReasons: HiddenReasons = []
 
     package init() {}
 }

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 import Glibc
 import Platform
 
 /// The one writer of the catalog: applies events in the order of their sequence numbers, a batch a transaction. What it
 /// writes depends on the events alone, so that a rebuild gives the same tables.
 package final class CatalogWriter {
-    private var database: Database
+    private(set) var database: Database
     private let nameWords: @Sendable (String) -> [String]
-    private var cache = CatalogCache()
+    var cache = CatalogCache()
     /// Counts of the running transaction, written once at its end.
-    private var pending = PendingCounts()
+    var pending = PendingCounts()
     package private(set) var position: CatalogPosition?
     private var nextRestart: UInt64 = 0
     /// 128 MiB.
@@ -120,9 +121,20 @@ package final class CatalogWriter {
         switch event {
         case .instance(let instance): try add(instance)
         case .sighting(let sighting): try add(sighting)
+        case .tombstone(let tombstone): try bury(tombstone)
+        case .undelete(_, let tombstone): try undelete(tombstone)
+        case .purge(_, let tombstone): try purge(tombstone)
+        case .damaged(_, let blobID): try flagDamaged(blobID)
+        case .setting(_, let name, let value):
+            try database.statement(
+                "INSERT INTO setting VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+            ).run([.text(name), .text(value)])
         case .other: break
         }
     }
+
+    /// Writes the counts gathered so far, where something must be computed from them.
+    func writeCounts() throws(CatalogError) { try pending.write(to: database) }
 
     private func add(_ sighting: CatalogSighting) throws(CatalogError) {
         let organisation = try organisationID(sighting.source.organisation)
@@ -130,26 +142,30 @@ package final class CatalogWriter {
             .first([.blob(sighting.blobID)]) { ($0.integer(0), $0.integer(1), $0.integer(2)) }
         // The record that it refers to may be damaged beyond reading; then there is nothing to see again.
         guard let (version, instance, length) = found else { return }
+        try add(caller: sighting.source, of: sighting.blobID)
         pending.totals.sightings += 1
         pending.totals.savedBytes += length
         try addSource(instance, organisation, sighting.sequence, version)
+        try revive(instance)
     }
 
     /// Known content, newly written: the old copy was damaged, and readers are sent to the new one.
     private func heal(_ instance: CatalogInstance) throws(CatalogError) -> Bool {
-        let update = try database.statement(
-            "UPDATE version SET writer = ?, segment = ?, offset = ?, length = ? WHERE blob = ? RETURNING id, instance")
-        let found = try update.first(
-            location(instance.location) + [.blob(instance.blobID)]
-        ) { ($0.integer(0), $0.integer(1)) }
-        guard let (version, id) = found else { return false }
+        let known = try database.statement("SELECT id, instance, flags FROM version WHERE blob = ?")
+            .first([.blob(instance.blobID)]) { ($0.integer(0), $0.integer(1), CatalogFlags(rawValue: $0.integer(2))) }
+        guard let (version, id, flags) = known else { return false }
+        try discard(version: version)
+        try database.statement("UPDATE version SET writer = ?, segment = ?, offset = ?, length = ? WHERE id = ?")
+            .run(location(instance.location) + [.integer(version)])
+        if flags.contains(.damaged) { try clearDamaged(version, of: id) }
         pending.totals.sightings += 1
         try addSource(id, try organisationID(instance.source.organisation), instance.sequence, version)
+        try revive(id)
         return true
     }
 
     private func add(_ event: CatalogInstance) throws(CatalogError) {
-        if try heal(event) { return }
+        if try heal(event) { return try add(caller: event.source, of: event.blobID) }
         let organisation = try organisationID(event.source.organisation)
         let series = try series(event)
         let isFaulty = event.flags & 1 != 0
@@ -160,7 +176,11 @@ package final class CatalogWriter {
         let version = try insert(version: event, instance, organisation, flags)
         pending.totals.versions += 1
         pending.totals.storedBytes += Int64(event.dataSetLength)
-        guard inserted != nil else { return try addSource(instance, organisation, event.sequence, version) }
+        guard inserted != nil else {
+            try addSource(instance, organisation, event.sequence, version)
+            if let rejection = event.rejection { try add(rejection, note: instance) }
+            return try revive(instance)
+        }
         // What is new was sent by nobody before, so that need not be looked up.
         try insert(source: version, of: instance, organisation, event.sequence)
         try count(event, instance, series)
@@ -170,6 +190,8 @@ package final class CatalogWriter {
                 sopClassUID: event[.sopClassUID], isNewSeries: series.isNew), organisation)
         cache.series[.init(uid: event[.seriesInstanceUID], study: series.study.id)] = CatalogCache.Series(
             id: series.id, study: series.study, modality: series.modality)
+        try place(new: instance, event[.sopInstanceUID], in: series)
+        if let rejection = event.rejection { try add(rejection, note: instance) }
     }
 
     /// A further version of an instance that is known: both are kept and flagged.
@@ -226,7 +248,7 @@ package final class CatalogWriter {
         return database.lastInsertedID
     }
 
-    private func location(_ location: CatalogLocation) -> [Statement.Value] {
+    func location(_ location: CatalogLocation) -> [Statement.Value] {
         [
             .integer(Int64(location.writer)), .integer(Int64(location.segment)), .integer(Int64(location.offset)),
             .integer(Int64(location.length)),
@@ -256,7 +278,7 @@ package final class CatalogWriter {
         ])
     }
 
-    private func organisationID(_ name: String) throws(CatalogError) -> Int64 {
+    func organisationID(_ name: String) throws(CatalogError) -> Int64 {
         if let id = cache.organisations[name] { return id }
         try database.statement("INSERT INTO organisation(name) VALUES(?) ON CONFLICT DO NOTHING").run([.text(name)])
         let id = try database.statement("SELECT id FROM organisation WHERE name = ?").first([.text(name)]) {

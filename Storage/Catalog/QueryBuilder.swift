@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 
 /// Makes the SQL that finds the row ids of a query. Only names of our own columns become part of its text; every value is
 /// bound.
@@ -16,8 +17,10 @@ struct QueryBuilder {
     private var usesStudy = false
     private var usesSeries = false
 
+    /// - Parameter hidesSome: something is hidden from somebody.
     init(
-        _ query: CatalogQuery, trigrams: [String] = [], studyTrigrams: [[String]] = [], isWalking: Bool = false
+        _ query: CatalogQuery, trigrams: [String] = [], studyTrigrams: [[String]] = [], isWalking: Bool = false,
+        hidesSome: Bool = false
     ) {
         self.query = query
         self.trigrams = trigrams
@@ -33,6 +36,15 @@ struct QueryBuilder {
         let isDecided = isWalking || (!isNarrow && !conditions.isEmpty)
         for condition in studyDates { addStudyDate(condition.match, isDecided: isDecided) }
         addRequest()
+        if hidesSome { conditions.append(Self.visibility(query.level, query.shownReasons)) }
+    }
+
+    /// Whether a row is seen by an asker who sees what is hidden for some reasons, too.
+    static func visibility(_ level: CatalogLevel, _ shown: HiddenReasons) -> String {
+        let hidden = "SELECT 1 FROM hidden h WHERE h.level = \(level.rawValue) AND h.id = \(alias(level)).id"
+        if shown.isEmpty { return "NOT EXISTS (\(hidden))" }
+        if level == .instance { return "NOT EXISTS (\(hidden) AND h.reasons & ~\(shown.rawValue) <> 0)" }
+        return "(NOT EXISTS (\(hidden)) OR EXISTS (\(hidden) AND h.reasons & ~\(shown.rawValue) = 0))"
     }
 
     /// Gives rows of (id, id of the patient that matched or NULL), in the order of ids, those behind a bound id first.

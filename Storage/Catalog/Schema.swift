@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 3
+    static let version: Int64 = 4
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -102,9 +103,33 @@ enum Schema {
             length INTEGER NOT NULL, data_set_length INTEGER NOT NULL, sop_class_uid TEXT NOT NULL, transfer_syntax TEXT NOT NULL,
             organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL, flags INTEGER NOT NULL) STRICT;
         CREATE UNIQUE INDEX version_blob ON version(blob);
+        -- Who else sent a content: storage commitment is for what the asker itself sent.
+        CREATE TABLE version_caller(blob BLOB NOT NULL, organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL,
+            PRIMARY KEY(blob, organisation, calling_ae_title)) STRICT, WITHOUT ROWID;
         -- By the first sighting of each version from each organisation: who gets which.
         CREATE TABLE version_source(instance INTEGER NOT NULL, organisation INTEGER NOT NULL, sequence INTEGER NOT NULL,
             version INTEGER NOT NULL, PRIMARY KEY(instance, organisation, sequence)) STRICT, WITHOUT ROWID;
+
+        -- What is deleted or rejected. Of an instance: one row for each cause, which is the sequence number of a tombstone, or
+        -- the negative id of a rejection note's instance. Of what is above: rows while nothing in it is seen by all, one for each
+        -- set of reasons that hides an instance in it (and then as cause, too).
+        CREATE TABLE hidden(level INTEGER NOT NULL, id INTEGER NOT NULL, cause INTEGER NOT NULL, reasons INTEGER NOT NULL,
+            PRIMARY KEY(level, id, cause)) STRICT, WITHOUT ROWID;
+        CREATE INDEX hidden_cause ON hidden(cause) WHERE level = 3;
+        -- state 0: may be taken back, 1: was taken back, 2: for good.
+        CREATE TABLE tombstone(sequence INTEGER PRIMARY KEY, level INTEGER NOT NULL, uid TEXT NOT NULL,
+            received_at INTEGER NOT NULL, organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL,
+            instances INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0) STRICT;
+        CREATE INDEX tombstone_pending ON tombstone(received_at) WHERE state = 0;
+        -- What rejection notes name, also before it has come.
+        CREATE TABLE rejection(note INTEGER NOT NULL, uid TEXT NOT NULL, reasons INTEGER NOT NULL,
+            PRIMARY KEY(note, uid)) STRICT, WITHOUT ROWID;
+        CREATE INDEX rejection_uid ON rejection(uid);
+        -- Rules in force, as the log's annotations say.
+        CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+        -- Records that nobody refers to any more, until their segment is compacted.
+        CREATE TABLE garbage(writer INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
+            length INTEGER NOT NULL, blob BLOB NOT NULL, PRIMARY KEY(writer, segment, offset)) STRICT, WITHOUT ROWID;
 
         CREATE INDEX study_flags ON study(flags) WHERE flags <> 0;
         CREATE INDEX series_flags ON series(flags) WHERE flags <> 0;
@@ -133,6 +158,8 @@ enum Schema {
             ('series_request', 'series_request_step', '20000000 3'),
             ('series_request', 'series_request_accession', '20000000 3'),
             ('instance', 'instance_uid', '2000000000 1 1'), ('instance', 'instance_series', '2000000000 100'),
+            ('hidden', 'hidden', '1000000 300000 1 1'), ('hidden', 'hidden_cause', '1000000 1000'),
+            ('rejection', 'rejection', '100000 100 1'), ('rejection', 'rejection_uid', '100000 1'),
             ('version', 'version_blob', '2000000000 1'), ('version_source', 'version_source', '2000000000 1 1 1');
         ANALYZE sqlite_schema;
         """

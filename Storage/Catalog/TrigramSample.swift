@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 import Platform
 
 /// How often trigrams occur in the archive's texts of one kind, from a sample of them. An infix of ten letters has eight trigrams; to

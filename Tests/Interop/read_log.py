@@ -40,9 +40,15 @@ class Segment:
         return header if header[:4] == b"SNRC" and header[240:] == digest else None
 
 
+def live(data):
+    """The segment files that count, in the order of their numbers: of each number the highest generation."""
+    return [path for _, path in sorted(
+        {path.stem[9:]: path for path in sorted((data / "segments").glob("????????-????????.seg"))}.items())]
+
+
 def records(data, archive):
     """Segment, offset and header of each record; the header is None where there should be one and none is found."""
-    for path in sorted((data / "segments").glob("*.seg")):
+    for path in live(data):
         try:
             segment, offset = Segment(path, archive), 4096
         except ValueError:

@@ -69,7 +69,8 @@ enum CatalogEntries {
                     sequence: header.sequence, receivedAtNanoseconds: header.receivedAtNanoseconds,
                     source: source(record.provenance), blobID: header.blobID.bytes))
         case .instance, .largeInstance: return .instance(try instance(record))
-        case .tombstone, .annotation, nil: return .other(sequence: header.sequence)
+        case .tombstone, .annotation: return ControlRecord.event(header, record.provenance)
+        case nil: return .other(sequence: header.sequence)
         }
     }
 
@@ -83,12 +84,18 @@ enum CatalogEntries {
         _ = complete(
             &values, sopClassUID: provenance[.sopClassUID], sopInstanceUID: provenance[.sopInstanceUID],
             issuer: provenance[.issuer])
-        return CatalogInstance(
+        var rejection: CatalogRejection?
+        if RejectionNote.mayBe(sopClassUID: values[.sopClassUID], transferSyntax, kind: record.header.kind ?? .sighting) {
+            rejection = RejectionNote.read(try StoredHeader.dataSet(record))
+        }
+        var entry = CatalogInstance(
             sequence: record.header.sequence, receivedAtNanoseconds: record.header.receivedAtNanoseconds,
             source: source(provenance), blobID: record.header.blobID.bytes, location: CatalogLocation(record.location),
             dataSetLength: record.header.dataSetLength, transferSyntaxUID: transferSyntax.uid,
             flags: UInt32(record.header.flags.rawValue), values: values.texts, folded: values.folded,
             requests: values.requests)
+        entry.rejection = rejection
+        return entry
     }
 }
 

@@ -3,10 +3,16 @@ import BlobLog
 import Catalog
 import Platform
 
-/// An instance that waits for the group commit.
+/// A record that waits for the group commit.
 struct PendingStore: @unchecked Sendable {
+    enum Content: Sendable {
+        case instance(CatalogInstance)
+        /// A tombstone or an annotation; it gives what the catalog is told about it.
+        case control(@Sendable (RecordHeader) -> CatalogEvent)
+    }
+
     var record: NewRecord
-    var entry: CatalogInstance
+    var content: Content
     /// The large object's own file, already synced.
     let file: LargeObjectFile?
     let completion: @Sendable (Result<StoreOutcome, ArchiveError>) -> Void
@@ -77,6 +83,20 @@ final class Committer: Sendable {
         if isAlone { commit([store], isAlone: true) } else { queue.update { _ in } }
     }
 
+    /// Runs `body` while nobody else is at log and catalog.
+    func exclusively<Result>(
+        _ body: (LogWriter, CatalogWriter) throws(ArchiveError) -> Result
+    ) throws(ArchiveError) -> Result {
+        queue.wait { queue -> Bool? in
+            guard !queue.isCommitting else { return nil }
+            queue.isCommitting = true
+            return true
+        }
+        defer { queue.update { $0.isCommitting = false } }
+        if let reason = stopReason { throw .failed(reason) }
+        return try body(writer, catalog)
+    }
+
     /// Commits what waits, then ends.
     func stop() {
         queue.update { $0.isStopping = true }
@@ -126,6 +146,11 @@ final class Committer: Sendable {
         var outcomes: [StoreOutcome] = []
         var inBatch: Set<BlobID> = []
         for store in batch {
+            guard case .instance = store.content else {
+                records.append(store.record)
+                outcomes.append(.stored)
+                continue
+            }
             let isKnown = try isKnown(store.record, inBatch)
             inBatch.insert(store.record.blobID)
             records.append(isKnown ? store.record.asSighting : store.record)
@@ -165,16 +190,18 @@ final class Committer: Sendable {
 
     private static func event(_ store: PendingStore, _ place: (RecordHeader, RecordLocation)) -> CatalogEvent {
         let (header, location) = place
-        if header.kind == .sighting {
+        switch store.content {
+        case .control(let event): return event(header)
+        case .instance(let entry) where header.kind == .sighting:
             return .sighting(
                 CatalogSighting(
                     sequence: header.sequence, receivedAtNanoseconds: header.receivedAtNanoseconds,
-                    source: store.entry.source, blobID: header.blobID.bytes))
+                    source: entry.source, blobID: header.blobID.bytes))
+        case .instance(var entry):
+            entry.sequence = header.sequence
+            entry.location = CatalogLocation(location)
+            return .instance(entry)
         }
-        var entry = store.entry
-        entry.sequence = header.sequence
-        entry.location = CatalogLocation(location)
-        return .instance(entry)
     }
 
     private func stop(_ reason: String) {
@@ -185,6 +212,7 @@ final class Committer: Sendable {
     private func count(_ batch: [PendingStore], _ outcomes: [StoreOutcome]) {
         metrics.batches.add()
         for (store, outcome) in zip(batch, outcomes) {
+            guard case .instance = store.content else { continue }
             if outcome == .stored {
                 metrics.stored.add()
                 metrics.storedBytes.add(Int(store.record.dataSetLength))

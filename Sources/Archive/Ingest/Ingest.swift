@@ -125,7 +125,7 @@ package final class Ingest {
     ) throws(ArchiveError) {
         let prepared = try prepare()
         archive.committer.submit(
-            PendingStore(record: prepared.0, entry: prepared.1, file: file, completion: completion),
+            PendingStore(record: prepared.0, content: .instance(prepared.1), file: file, completion: completion),
             mayCommit: mayCommit)
     }
 
@@ -172,8 +172,12 @@ package final class Ingest {
             record.buffer = buffer
         }
         if archive.isDamaged(blobID, length: record.dataSetLength) { record.flags.insert(.heals) }
-        let entry = CatalogEntries.instance(
+        var entry = CatalogEntries.instance(
             values, provenance: provenance, record: record, transferSyntaxUID: transferSyntax.uid)
+        if RejectionNote.mayBe(sopClassUID: sopClassUID, transferSyntax, kind: record.kind) {
+            let dataSet = buffer.bytes.part(dataSetOffset..<buffer.count)
+            entry.rejection = (try? DataSet(dataSet, transferSyntax: transferSyntax)).flatMap(RejectionNote.read)
+        }
         return (record, entry)
     }
 
@@ -209,15 +213,7 @@ package final class Ingest {
     }
 
     private var provenance: Provenance {
-        var provenance = Provenance()
-        provenance[.callingAETitle] = source.callingAETitle
-        provenance[.calledAETitle] = source.calledAETitle
-        provenance[.peerAddress] = source.peerAddress
-        provenance[.organisation] = source.organisation
-        provenance[.issuer] = source.issuer
-        provenance[.characterSetOverride] = source.characterSetOverride
-        provenance[.associationID] = source.associationID
-        provenance[.route] = source.route.rawValue
+        var provenance = source.provenance
         provenance[.sopClassUID] = sopClassUID
         provenance[.sopInstanceUID] = sopInstanceUID
         provenance[.transferSyntaxUID] = transferSyntax.uid

@@ -4,7 +4,7 @@ import DICOM
 /// Who sends, and what configuration decides about what they send. It goes into each record, so that a rebuild under
 /// another configuration gives the same catalog.
 package struct IngestSource: Sendable {
-    package enum Route: String, Sendable { case dimse, `import`, stow }
+    package enum Route: String, Sendable { case dimse, `import`, stow, administration }
 
     package var callingAETitle: String
     package var calledAETitle: String

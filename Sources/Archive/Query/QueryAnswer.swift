@@ -104,7 +104,9 @@ package struct QueryAnswer {
 
     private func catalogText(_ tag: Tag, _ row: CatalogRow) -> String? {
         switch tag {
-        case .instanceAvailability: return "ONLINE"
+        // PS3.3 section C.4.23: what is damaged, or holds something damaged, cannot be had whole until it is repaired.
+        case .instanceAvailability:
+            return keys.query.level >= .series && row.flags.contains(.damaged) ? "UNAVAILABLE" : "ONLINE"
         case .modalitiesInStudy where keys.query.level >= .study: return row.modalitiesInStudy.joined(separator: "\\")
         case .sopClassesInStudy where keys.query.level >= .study: return row.sopClassesInStudy.joined(separator: "\\")
         case .numberOfPatientRelatedStudies: return String(row.numberOfPatientRelatedStudies)

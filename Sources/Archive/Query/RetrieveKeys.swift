@@ -7,11 +7,14 @@ import DICOM
 package struct RetrieveKeys {
     package let selection: CatalogSelection
 
-    package init(_ identifier: DataSet, root: QueryKeys.Root, characterSetOverride: SpecificCharacterSet?)
-        throws(QueryKeys.Failure)
-    {
+    /// - Parameter shownReasons: of what is hidden, what the receiver gets all the same.
+    package init(
+        _ identifier: DataSet, root: QueryKeys.Root, characterSetOverride: SpecificCharacterSet?,
+        shownReasons: HiddenReasons = []
+    ) throws(QueryKeys.Failure) {
         let level = try QueryKeys.level(identifier, root)
         var selection = CatalogSelection()
+        selection.shownReasons = shownReasons
         let characterSet = identifier.characterSet(override: characterSetOverride)
         let patientID = identifier[.patientID].map { element in
             element.value.withUnsafeBytes { characterSet.decodeValues($0, vr: .lo) }.first ?? ""

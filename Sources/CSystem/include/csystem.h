@@ -26,6 +26,8 @@ static inline int csystem_openat(int directory, const char *path, int flags, mod
 int csystem_o_direct(void);
 /// accept4 with SOCK_CLOEXEC | SOCK_NONBLOCK.
 int csystem_accept(int listener, struct sockaddr *address, socklen_t *length);
+/// The user at the other end of a local socket; -1: not known.
+long csystem_peer_user(int socket);
 /// Starts writing back a range without waiting for it.
 int csystem_start_writeback(int file, off_t offset, off_t length);
 

@@ -27,7 +27,13 @@ package enum CommandLineTool {
         ("import", "store files and folders, beside a running server or without one", ImportCommand.run),
         ("export", "write stored instances as DICOM files", ExportCommand.run),
         ("verify", "check what is stored", VerifyCommand.run),
+        ("delete", "delete a study, a series or an instance", DeleteCommand.run),
+        ("undelete", "take a deletion back", UndeleteCommand.run),
+        ("deletions", "list deletions", DeletionsCommand.run),
+        ("compact", "give back the space of what is deleted for good", CompactCommand.run),
         ("rebuild", "make the catalog anew from the log", RebuildCommand.run),
+        ("history", "say everything that the log holds about an instance", HistoryCommand.run),
+        ("backup", "copy the archive into another directory, only what is new", BackupCommand.run),
         ("stats", "say what is stored", StatsCommand.run),
         ("check-config", "check a configuration file", CheckConfigurationCommand.run),
     ]
@@ -104,7 +110,7 @@ package enum CommandLineTool {
         case .notAnArchive: return .directoryUnusable
         case .damaged: return .damageFound
         case .system(let error) where [EACCES, EROFS, ENOTDIR, EPERM].contains(error.code): return .directoryUnusable
-        case .system, .stopped: return .inputOutput
+        case .system, .stopped, .unreadableEnd: return .inputOutput
         }
     }
 }

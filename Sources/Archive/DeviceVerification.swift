@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import BlobLog
+import Catalog
+
+extension Archive {
+    /// Reads a stored version again from the device, past the page cache, and recomputes its blob id.
+    /// - Throws: `.log` when the record is damaged or cannot be read.
+    package func verifyFromDevice(_ version: CatalogVersion) throws(ArchiveError) {
+        let known = RecordLocation(version.location)
+        do throws(LogError) { try verifyFromDevice(version, at: known) } catch {
+            // It may have moved since the catalog was asked.
+            guard let found = try? readers.withReader({ try $0.location(ofBlob: version.blobID) }),
+                RecordLocation(found.0) != known
+            else { throw .log(error) }
+            do throws(LogError) { try verifyFromDevice(version, at: RecordLocation(found.0)) } catch {
+                throw .log(error)
+            }
+        }
+    }
+
+    private func verifyFromDevice(_ version: CatalogVersion, at location: RecordLocation) throws(LogError) {
+        let record = try log.reader.recordFromDevice(at: location)
+        guard record.header.blobID == BlobID(version.blobID) else {
+            throw .damaged("another record stands where \(version.sopInstanceUID) was")
+        }
+        try record.verifyFromDevice()
+    }
+}

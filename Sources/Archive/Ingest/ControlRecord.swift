@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+import BlobLog
+import Catalog
+import Platform
+
+/// A tombstone or an annotation: what the archive itself, or somebody who may, says about what is stored (FORMAT.md,
+/// "Record").
+enum ControlRecord {
+    enum Annotation: String {
+        /// The stored bytes of the record's blob id were found damaged.
+        case damaged
+        /// What the tombstone numbered in the target deleted is there again.
+        case undelete
+        /// It is gone for good; its records may be dropped.
+        case purge
+        /// The rules of retention from here on.
+        case retention
+    }
+
+    /// What the catalog is told; the same when it happens and when the log is replayed.
+    static func event(_ header: RecordHeader, _ provenance: Provenance) -> CatalogEvent {
+        let sequence = header.sequence
+        let target = provenance[.target]
+        if header.kind == .tombstone {
+            guard let (level, uid) = DeletionTarget.parse(target) else { return .other(sequence: sequence) }
+            return .tombstone(
+                CatalogTombstone(
+                    sequence: sequence, receivedAtNanoseconds: header.receivedAtNanoseconds,
+                    source: CatalogEntries.source(provenance), level: level, uid: uid,
+                    instances: Int(provenance[.annotationValue]) ?? 0))
+        }
+        switch (Annotation(rawValue: provenance[.annotationName]), UInt64(target)) {
+        case (.undelete, let tombstone?): return .undelete(sequence: sequence, tombstone: tombstone)
+        case (.purge, let tombstone?): return .purge(sequence: sequence, tombstone: tombstone)
+        case (.damaged, _): return .damaged(sequence: sequence, blobID: header.blobID.bytes)
+        case (.retention, _):
+            return .setting(
+                sequence: sequence, name: Annotation.retention.rawValue, value: provenance[.annotationValue])
+        default: return .other(sequence: sequence)
+        }
+    }
+}
+
+/// What a tombstone names: `study UID`, `series UID` or `instance UID`.
+package struct DeletionTarget: Equatable, Sendable, CustomStringConvertible {
+    package let level: CatalogLevel
+    package let uid: String
+
+    /// - Parameter level: not the patient's.
+    package init(_ level: CatalogLevel, _ uid: String) {
+        precondition(level != .patient, "patients are deleted study by study")
+        self.level = level
+        self.uid = uid
+    }
+
+    package var description: String { "\(Self.words[level.rawValue]) \(uid)" }
+
+    private static let words = ["patient", "study", "series", "instance"]
+
+    fileprivate static func parse(_ text: String) -> (CatalogLevel, String)? {
+        let parts = text.split(separator: " ", maxSplits: 1).map(String.init)
+        guard parts.count == 2, let index = words.firstIndex(of: parts[0]), index > 0 else { return nil }
+        return (CatalogLevel(rawValue: index)!, parts[1])
+    }
+}
+
+extension Archive {
+    /// Appends an annotation; it is durable when this returns.
+    /// - Returns: its sequence number.
+    @discardableResult
+    package func annotate(
+        _ name: String, value: String = "", target: String = "", blobID: BlobID? = nil, by source: IngestSource
+    ) throws(ArchiveError) -> UInt64 {
+        var provenance = source.provenance
+        provenance[.annotationName] = name
+        provenance[.annotationValue] = value
+        provenance[.target] = target
+        return try append(.annotation, provenance, blobID: blobID)
+    }
+
+    /// Appends a record without content; below the free space floor, too.
+    func append(
+        _ kind: RecordHeader.Kind, _ provenance: Provenance, blobID: BlobID? = nil
+    ) throws(ArchiveError) -> UInt64 {
+        let record = NewRecord(
+            kind: kind, receivedAtNanoseconds: Clock.wallNanoseconds(),
+            blobID: blobID ?? BlobID([UInt8](repeating: 0, count: 32)), provenance: provenance.encoded())
+        let number = Monitor<UInt64>(0)
+        let result = Monitor<Result<StoreOutcome, ArchiveError>?>(nil)
+        committer.submit(
+            PendingStore(
+                record: record,
+                content: .control { header in
+                    number.withLock { $0 = header.sequence }
+                    return ControlRecord.event(header, provenance)
+                }, file: nil, completion: { outcome in result.update { $0 = outcome } }), mayCommit: true)
+        _ = try result.wait { $0 }!.get()
+        return number.withLock { $0 }
+    }
+}
+
+extension IngestSource {
+    /// The fields that every record has.
+    var provenance: Provenance {
+        var provenance = Provenance()
+        provenance[.callingAETitle] = callingAETitle
+        provenance[.calledAETitle] = calledAETitle
+        provenance[.peerAddress] = peerAddress
+        provenance[.organisation] = organisation
+        provenance[.issuer] = issuer
+        provenance[.characterSetOverride] = characterSetOverride
+        provenance[.associationID] = associationID
+        provenance[.route] = route.rawValue
+        return provenance
+    }
+}

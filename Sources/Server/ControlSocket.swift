@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+import Archive
+import CSystem
+import Catalog
+import FoundationEssentials
+import Glibc
+import Platform
+import Transport
+
+/// What an administrator's command asks of the process that has the archive open; one line of JSON over a socket in the
+/// data directory, which only the archive's own user can reach.
+struct ControlRequest: Codable {
+    enum Command: String, Codable { case delete, undelete, deletions, compact }
+
+    var command: Command
+    /// Of a deletion: "study", "series" or "instance", and the UID.
+    var level: String?
+    var uid: String?
+    /// Of a deletion that is taken back.
+    var tombstone: UInt64?
+    /// Of a compaction: whatever the share of garbage.
+    var everything: Bool?
+}
+
+/// The answer: one line of JSON.
+struct ControlAnswer: Codable {
+    struct Deletion: Codable {
+        var tombstone: UInt64
+        var target: String
+        var at: String
+        var by: String
+        var instances: Int
+        var state: String
+    }
+
+    /// Says what went wrong; nil: nothing.
+    var error: String?
+    /// Whether there is no such thing, so that the exit code says so.
+    var isMissing: Bool?
+    var tombstone: UInt64?
+    var instances: Int?
+    var revocableUntil: String?
+    var deletions: [Deletion]?
+    var segments: Int?
+    var freedBytes: UInt64?
+}
+
+/// The server's end of it.
+final class ControlSocket: Sendable {
+    private let archive: Archive
+    private let organisation: String
+    private let listener: FileDescriptor
+    private let path: String
+    private static let requestMaximum = 4096
+
+    /// Listens from here on.
+    init(path: String, archive: Archive, organisation: String) throws {
+        self.archive = archive
+        self.organisation = organisation
+        self.path = path
+        unlink(path)
+        let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard raw >= 0 else { throw SystemError("socket", path) }
+        let listener = FileDescriptor(adopting: raw, path: path)
+        self.listener = listener
+        try Socket.withUnixAddress(path) { address, length throws(TransportError) in
+            // Before anybody can connect.
+            fchmod(raw, 0o600)
+            guard bind(raw, address, length) == 0, chmod(path, 0o600) == 0, listen(raw, 16) == 0 else {
+                throw .system(SystemError("bind", path))
+            }
+        }
+    }
+
+    func run() throws {
+        try SystemThread(name: "control") { [self] in
+            while true {
+                let raw = accept(listener.raw, nil, nil)
+                if raw < 0 {
+                    if errno == EINTR || errno == ECONNABORTED { continue }
+                    return
+                }
+                _ = fcntl(raw, F_SETFD, FD_CLOEXEC)
+                let connection = FileDescriptor(adopting: raw, path: path)
+                let thread = try? SystemThread(name: "control") { self.serve(connection) }
+                thread?.detach()
+            }
+        }.detach()
+    }
+
+    /// Takes no more commands.
+    func stop() {
+        shutdown(listener.raw, Int32(SHUT_RDWR))
+        unlink(path)
+    }
+
+    private func serve(_ connection: FileDescriptor) {
+        var timeout = timeval(tv_sec: 30, tv_usec: 0)
+        setsockopt(connection.raw, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(connection.raw, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        guard let line = ControlLine.read(connection.raw, maximum: Self.requestMaximum) else { return }
+        let answer: ControlAnswer
+        do { answer = try self.answer(try JSONDecoder().decode(ControlRequest.self, from: Data(line)), connection) } catch {
+            var isMissing: Bool?
+            if case ArchiveError.notFound = error { isMissing = true }
+            answer = ControlAnswer(error: "\(error)", isMissing: isMissing)
+        }
+        guard let text = try? JSONEncoder().encode(answer) else { return }
+        ControlLine.write(connection.raw, Array(text))
+    }
+
+    private func answer(_ request: ControlRequest, _ connection: FileDescriptor) throws -> ControlAnswer {
+        let source = source(connection)
+        switch request.command {
+        case .delete:
+            let levels: [String: CatalogLevel] = ["study": .study, "series": .series, "instance": .instance]
+            guard let level = levels[request.level ?? ""], let uid = request.uid else {
+                throw ArchiveError.failed("a deletion wants a level and a UID")
+            }
+            let deletion = try archive.delete(DeletionTarget(level, uid), by: source)
+            return ControlAnswer(
+                tombstone: deletion.sequence, instances: deletion.instances,
+                revocableUntil: Clock.timestamp(deletion.revocableUntil))
+        case .undelete:
+            try archive.undelete(request.tombstone ?? 0, by: source)
+            return ControlAnswer(tombstone: request.tombstone)
+        case .deletions:
+            return ControlAnswer(
+                deletions: try archive.deletions().map { deletion in
+                    ControlAnswer.Deletion(
+                        tombstone: deletion.sequence,
+                        target: DeletionTarget(deletion.level, deletion.uid).description,
+                        at: Clock.timestamp(deletion.deletedAtNanoseconds), by: deletion.callingAETitle,
+                        instances: deletion.instances,
+                        state: ["pending", "taken back", "for good"][Int(deletion.state.rawValue)])
+                })
+        case .compact:
+            let result = try archive.reclaimer.compact(everything: request.everything ?? false)
+            return ControlAnswer(segments: result.segments, freedBytes: result.freedBytes)
+        }
+    }
+
+    /// Who is at the other end goes into the record.
+    private func source(_ connection: FileDescriptor) -> IngestSource {
+        IngestSource(
+            callingAETitle: "ADMIN", calledAETitle: "", peerAddress: "uid \(csystem_peer_user(connection.raw))",
+            organisation: organisation, issuer: "", characterSetOverride: "", associationID: "",
+            route: .administration)
+    }
+}
+
+/// Lines over a socket that waits.
+enum ControlLine {
+    /// nil: the line did not come whole.
+    static func read(_ raw: Int32, maximum: Int) -> [UInt8]? {
+        var line: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while line.count <= maximum {
+            let count = Glibc.read(raw, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return nil }
+            if let end = buffer[..<count].firstIndex(of: 0x0A) { return line + buffer[..<end] }
+            line += buffer[..<count]
+        }
+        return nil
+    }
+
+    static func write(_ raw: Int32, _ line: [UInt8]) {
+        var rest = (line + [0x0A])[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { send(raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+}
+
+/// A command's end of it.
+enum ControlClient {
+    /// Asks the running server; without one this process opens the archive for as long as it takes.
+    static func ask(_ request: ControlRequest, _ configuration: Configuration) throws -> ControlAnswer {
+        let path = "\(configuration.data)/control.socket"
+        var service: Service?
+        defer { service?.stop() }
+        var raw = connect(path)
+        if raw < 0 {
+            guard FileSystem.exists("\(configuration.data)/format") else {
+                throw ArchiveError.failed("\(configuration.data) holds no archive; say --data or --config")
+            }
+            service = try Service(configuration, listens: false)
+            raw = connect(path)
+        }
+        guard raw >= 0 else { throw SystemError("connect", path) }
+        let connection = FileDescriptor(adopting: raw, path: path)
+        ControlLine.write(connection.raw, Array(try JSONEncoder().encode(request)))
+        guard let line = ControlLine.read(connection.raw, maximum: 1 << 30) else {
+            throw ArchiveError.failed("the archive gave no answer; see its log")
+        }
+        return try JSONDecoder().decode(ControlAnswer.self, from: Data(line))
+    }
+
+    private static func connect(_ path: String) -> Int32 {
+        let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let result = try? Socket.withUnixAddress(path) { address, length throws(TransportError) in
+            Glibc.connect(raw, address, length)
+        }
+        if result == 0 { return raw }
+        close(raw)
+        return -1
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+import Platform
+
+/// Walks through one segment, wherever its file stands.
+package struct SegmentCheck {
+    private let directory: DataDirectory
+    private let reader: LogReader
+
+    /// - Parameter directory: of the archive that the segment is of, and where its large objects are.
+    package init(_ directory: DataDirectory) {
+        self.directory = directory
+        reader = LogReader(directory)
+    }
+
+    /// Hands out each readable record of the file at `path`, and says where there is none though there should be one.
+    package func forEachRecord(
+        of name: SegmentName, at path: String, _ body: (StoredRecord) throws(LogError) -> Void,
+        damaged: (String) throws(LogError) -> Void
+    ) throws(LogError) {
+        let segment: Segment
+        do throws(LogError) {
+            segment = try Segment(directory, writer: name.generation, number: name.number, copy: path)
+        } catch {
+            guard error.isDamage else { throw error }
+            return try damaged("\(error)")
+        }
+        let scanner = LogScanner(directory: directory, reader: reader, writer: name.generation)
+        try scanner.scan(segment, from: UInt64(Segment.blockBytes), body) { gap throws(LogError) in
+            try damaged("no readable record in segment \(name.number), bytes \(gap.range)")
+        }
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+import Database
+
+/// A deletion, as it stands now.
+package struct CatalogDeletion: Equatable, Sendable {
+    package enum State: Int64, Sendable {
+        /// May be taken back.
+        case pending
+        case takenBack
+        case forGood
+    }
+
+    /// The tombstone's sequence number, by which it is taken back.
+    package let sequence: UInt64
+    package let level: CatalogLevel
+    package let uid: String
+    package let deletedAtNanoseconds: Int64
+    package let organisation: String
+    package let callingAETitle: String
+    /// That were there when it was deleted.
+    package let instances: Int
+    package let state: State
+}
+
+/// What a deletion would take away.
+package struct CatalogDeletionScope: Equatable, Sendable {
+    package var instances = 0
+    /// Study date (DICOM's form, or empty) and organisation of each study's instances; a study stands for each sender.
+    package var studies: [(uid: String, date: String, organisation: String)] = []
+
+    package static func == (left: Self, right: Self) -> Bool {
+        left.instances == right.instances && left.studies.elementsEqual(right.studies, by: ==)
+    }
+}
+
+extension CatalogReader {
+    package func deletions() throws(CatalogError) -> [CatalogDeletion] {
+        var found: [CatalogDeletion] = []
+        try database.statement(
+            """
+            SELECT t.sequence, t.level, t.uid, t.received_at, o.name, t.calling_ae_title, t.instances, t.state
+                FROM tombstone t JOIN organisation o ON o.id = t.organisation ORDER BY t.sequence
+            """
+        ).forEach([]) { row throws(CatalogError) in
+            found.append(Self.deletion(row))
+            return true
+        }
+        return found
+    }
+
+    package func deletion(_ sequence: UInt64) throws(CatalogError) -> CatalogDeletion? {
+        try database.statement(
+            """
+            SELECT t.sequence, t.level, t.uid, t.received_at, o.name, t.calling_ae_title, t.instances, t.state
+                FROM tombstone t JOIN organisation o ON o.id = t.organisation WHERE t.sequence = ?
+            """
+        ).first([.integer(Int64(clamping: sequence))], Self.deletion)
+    }
+
+    private static func deletion(_ row: Statement) -> CatalogDeletion {
+        CatalogDeletion(
+            sequence: UInt64(row.integer(0)), level: CatalogLevel(rawValue: Int(row.integer(1))) ?? .instance,
+            uid: row.text(2) ?? "", deletedAtNanoseconds: row.integer(3), organisation: row.text(4) ?? "",
+            callingAETitle: row.text(5) ?? "", instances: Int(row.integer(6)),
+            state: CatalogDeletion.State(rawValue: row.integer(7)) ?? .pending)
+    }
+
+    /// Deletions that may still be taken back and were made before a moment (nanoseconds since 1970).
+    package func deletions(pendingSinceBefore moment: Int64) throws(CatalogError) -> [UInt64] {
+        var found: [UInt64] = []
+        try database.statement("SELECT sequence FROM tombstone WHERE state = 0 AND received_at <= ? ORDER BY sequence")
+            .forEach([.integer(moment)]) { row throws(CatalogError) in
+                found.append(UInt64(row.integer(0)))
+                return true
+            }
+        return found
+    }
+
+    /// What is seen under a UID now, and whose it is.
+    package func deletionScope(_ level: CatalogLevel, _ uid: String) throws(CatalogError) -> CatalogDeletionScope {
+        var scope = CatalogDeletionScope()
+        let instances = [
+            "", "study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id WHERE s.uid = ?",
+            "series e JOIN study s ON s.id = e.study JOIN instance i ON i.series = e.id WHERE e.uid = ?",
+            "instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study WHERE i.uid = ?",
+        ][level.rawValue]
+        let notDeleted =
+            "NOT EXISTS (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id AND h.reasons = 1)"
+        try database.statement(
+            "SELECT s.id, s.uid, coalesce(s.study_date, ''), count(*) FROM \(instances) AND \(notDeleted) GROUP BY s.id"
+        ).forEach([.text(uid)]) { row throws(CatalogError) in
+            scope.instances += Int(row.integer(3))
+            for organisation in try organisations(ofStudy: row.integer(0)) {
+                scope.studies.append((row.text(1) ?? "", row.text(2) ?? "", organisation))
+            }
+            return true
+        }
+        return scope
+    }
+
+    private func organisations(ofStudy id: Int64) throws(CatalogError) -> [String] {
+        var found: [String] = []
+        try database.statement(
+            """
+            SELECT DISTINCT o.name FROM series e JOIN instance i ON i.series = e.id
+                JOIN organisation o ON o.id = i.first_organisation WHERE e.study = ? ORDER BY o.name
+            """
+        ).forEach([.integer(id)]) { row throws(CatalogError) in
+            found.append(row.text(0) ?? "")
+            return true
+        }
+        return found
+    }
+
+    /// A rule in force, as the log's annotations say.
+    package func setting(_ name: String) throws(CatalogError) -> String? {
+        try database.statement("SELECT value FROM setting WHERE name = ?").first([.text(name)]) { $0.text(0) ?? "" }
+    }
+
+    /// Segments that have records nobody refers to, with their bytes.
+    package func garbage() throws(CatalogError) -> [(writer: UInt32, segment: UInt32, bytes: UInt64)] {
+        var found: [(writer: UInt32, segment: UInt32, bytes: UInt64)] = []
+        try database.statement(
+            "SELECT writer, segment, sum(length) FROM garbage GROUP BY writer, segment ORDER BY segment, writer"
+        ).forEach([]) { row throws(CatalogError) in
+            found.append((UInt32(row.integer(0)), UInt32(row.integer(1)), UInt64(row.integer(2))))
+            return true
+        }
+        return found
+    }
+
+    /// The records of a segment that nobody refers to: offset and blob.
+    package func garbage(writer: UInt32, segment: UInt32) throws(CatalogError) -> [UInt64: [UInt8]] {
+        var found: [UInt64: [UInt8]] = [:]
+        try database.statement("SELECT offset, blob FROM garbage WHERE writer = ? AND segment = ?").forEach([
+            .integer(Int64(writer)), .integer(Int64(segment)),
+        ]) { row throws(CatalogError) in
+            found[UInt64(row.integer(0))] = row.blob(1)
+            return true
+        }
+        return found
+    }
+
+    /// Instances whose stored bytes were found damaged and not replaced yet.
+    package func damaged() throws(CatalogError) -> [CatalogVersion] {
+        var ids: [(uid: String, blob: [UInt8])] = []
+        try database.statement(
+            """
+            SELECT i.uid, v.blob FROM instance i JOIN version_source c ON c.instance = i.id
+                JOIN version v ON v.id = c.version WHERE i.flags & 4 <> 0 AND i.flags <> 0 AND v.flags & 4 <> 0
+                GROUP BY v.id ORDER BY v.id
+            """
+        ).forEach([]) { row throws(CatalogError) in
+            ids.append((row.text(0) ?? "", row.blob(1)))
+            return true
+        }
+        var found: [CatalogVersion] = []
+        for (uid, blob) in ids { found += try versions(sopInstanceUID: uid).filter { $0.blobID == blob } }
+        return found
+    }
+}

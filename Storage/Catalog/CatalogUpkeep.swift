@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import Database
+
+/// A record that nobody refers to any more.
+package struct CatalogGarbage: Equatable, Sendable {
+    package let location: CatalogLocation
+    package let blobID: [UInt8]
+}
+
+/// Damage, and the places of records: what changes about a version after it came.
+extension CatalogWriter {
+    func flagDamaged(_ blobID: [UInt8]) throws(CatalogError) {
+        let found = try database.statement("UPDATE version SET flags = flags | 4 WHERE blob = ? RETURNING instance")
+            .first([.blob(blobID)]) { $0.integer(0) }
+        guard let instance = found else { return }
+        try database.statement("UPDATE instance SET flags = flags | 4 WHERE id = ?").run([.integer(instance)])
+        try refreshDamage(above: instance)
+    }
+
+    /// A good copy has come.
+    func clearDamaged(_ version: Int64, of instance: Int64) throws(CatalogError) {
+        try database.statement("UPDATE version SET flags = flags & ~4 WHERE id = ?").run([.integer(version)])
+        try database.statement(
+            """
+            UPDATE instance SET flags = flags & ~4 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM version_source c
+                JOIN version v ON v.id = c.version WHERE c.instance = ?1 AND v.flags & 4 <> 0)
+            """
+        ).run([.integer(instance)])
+        try refreshDamage(above: instance)
+    }
+
+    private func refreshDamage(above instance: Int64) throws(CatalogError) {
+        try database.statement(
+            """
+            UPDATE series SET flags = (flags & ~4) | (SELECT coalesce(max(flags & 4), 0) FROM instance
+                WHERE series = series.id AND flags <> 0) WHERE id = (SELECT series FROM instance WHERE id = ?)
+            """
+        ).run([.integer(instance)])
+        try database.statement(
+            """
+            UPDATE study SET flags = (flags & ~4) | (SELECT coalesce(max(flags & 4), 0) FROM series
+                WHERE series.study = study.id AND flags <> 0)
+                WHERE id = (SELECT e.study FROM instance i JOIN series e ON e.id = i.series WHERE i.id = ?)
+            """
+        ).run([.integer(instance)])
+    }
+
+    /// The record that a version had is not referred to any more.
+    func discard(version: Int64) throws(CatalogError) {
+        try database.statement(
+            """
+            INSERT INTO garbage SELECT writer, segment, offset, max(length, data_set_length), blob FROM version WHERE id = ?
+                ON CONFLICT DO NOTHING
+            """
+        ).run([.integer(version)])
+    }
+
+    // MARK: Compaction
+
+    /// Records of a segment have another place now. May be repeated; what was moved before is passed over.
+    /// - Parameter moves: the same records, with the place before and after.
+    package func move(_ moves: [(blobID: [UInt8], from: CatalogLocation, to: CatalogLocation)]) throws(CatalogError) {
+        try database.execute("BEGIN IMMEDIATE")
+        do {
+            for (blobID, from, to) in moves {
+                try database.statement(
+                    """
+                    UPDATE version SET writer = ?, segment = ?, offset = ?, length = ?
+                        WHERE blob = ? AND writer = ? AND segment = ? AND offset = ?
+                    """
+                ).run(location(to) + [.blob(blobID)] + location(from).dropLast())
+                // Deleted for good while it was copied.
+                guard database.changes == 0 else { continue }
+                try database.statement(
+                    """
+                    UPDATE garbage SET writer = ?, segment = ?, offset = ?, length = ?
+                        WHERE writer = ? AND segment = ? AND offset = ?
+                    """
+                ).run(location(to) + location(from).dropLast())
+            }
+            try database.execute("COMMIT")
+        } catch {
+            try? database.execute("ROLLBACK")
+            throw error
+        }
+    }
+
+    /// A segment's garbage has gone with it.
+    package func forgetGarbage(writer: UInt32, segment: UInt32) throws(CatalogError) {
+        try database.statement("DELETE FROM garbage WHERE writer = ? AND segment = ?").run([
+            .integer(Int64(writer)), .integer(Int64(segment)),
+        ])
+    }
+}

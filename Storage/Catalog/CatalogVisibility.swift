@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: Apache-2.0
+import Database
+
+/// Why an instance is not seen by everybody.
+package struct HiddenReasons: OptionSet, Hashable, Sendable {
+    package let rawValue: Int64
+    package init(rawValue: Int64) { self.rawValue = rawValue }
+
+    package static let deleted = HiddenReasons(rawValue: 1)
+    package static let rejectedForQuality = HiddenReasons(rawValue: 2)
+    package static let rejectedForPatientSafety = HiddenReasons(rawValue: 4)
+    package static let incorrectWorklistEntry = HiddenReasons(rawValue: 8)
+    package static let retentionExpired = HiddenReasons(rawValue: 16)
+}
+
+/// A tombstone record: what it names is seen no longer, as far as it had come before.
+package struct CatalogTombstone: Equatable, Sendable {
+    package var sequence: UInt64
+    package var receivedAtNanoseconds: Int64
+    package var source: CatalogSource
+    /// `.study`, `.series` or `.instance`.
+    package var level: CatalogLevel
+    package var uid: String
+    /// That it hides, as they were counted then.
+    package var instances: Int
+
+    package init(
+        sequence: UInt64, receivedAtNanoseconds: Int64, source: CatalogSource, level: CatalogLevel, uid: String,
+        instances: Int
+    ) {
+        self.sequence = sequence
+        self.receivedAtNanoseconds = receivedAtNanoseconds
+        self.source = source
+        self.level = level
+        self.uid = uid
+        self.instances = instances
+    }
+}
+
+/// What a rejection note says (IHE IOCM): these instances are hidden for these reasons.
+package struct CatalogRejection: Equatable, Sendable {
+    package var reasons: HiddenReasons
+    package var sopInstanceUIDs: [String]
+
+    package init(reasons: HiddenReasons, sopInstanceUIDs: [String]) {
+        self.reasons = reasons
+        self.sopInstanceUIDs = sopInstanceUIDs
+    }
+}
+
+/// Hiding and showing. An instance is hidden by rows of its own; series, study and patient while nothing in them is seen.
+/// Counts and contents are of what everybody sees, and are computed anew for each series that something was hidden in:
+/// that is rare, and cannot drift.
+extension CatalogWriter {
+    // MARK: Events
+
+    func bury(_ tombstone: CatalogTombstone) throws(CatalogError) {
+        let organisation = try organisationID(tombstone.source.organisation)
+        try database.statement(Self.burials[tombstone.level.rawValue]).run([
+            .integer(Int64(tombstone.sequence)), .text(tombstone.uid),
+        ])
+        try database.statement(
+            """
+            INSERT INTO tombstone(sequence, level, uid, received_at, organisation, calling_ae_title, instances)
+                VALUES(?, ?, ?, ?, ?, ?, ?)
+            """
+        ).run([
+            .integer(Int64(tombstone.sequence)), .integer(Int64(tombstone.level.rawValue)), .text(tombstone.uid),
+            .integer(tombstone.receivedAtNanoseconds), .integer(organisation), .text(tombstone.source.callingAETitle),
+            .integer(Int64(tombstone.instances)),
+        ])
+        let cause = Int64(tombstone.sequence)
+        let notes = try notes(among: cause)
+        var series = try series(hiddenBy: cause)
+        for note in notes { series.formUnion(try lift(note)) }
+        try refresh(series)
+    }
+
+    /// What is deleted already stays under its first tombstone.
+    private static let burials: [String] = (0..<4).map { level in
+        let tables = ["", "study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id",
+            "series e JOIN instance i ON i.series = e.id", "instance i"][level]
+        let uid = ["", "s.uid", "e.uid", "i.uid"][level]
+        return """
+            INSERT INTO hidden SELECT 3, i.id, ?, 1 FROM \(tables) WHERE \(uid) = ? AND NOT EXISTS
+                (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id AND h.reasons = 1)
+            """
+    }
+
+    /// Nothing happens if it was taken back before, or is gone for good.
+    func undelete(_ tombstone: UInt64) throws(CatalogError) {
+        let cause = Int64(tombstone)
+        guard try close(tombstone, state: 1) else { return }
+        let notes = try notes(among: cause)
+        var series = try series(hiddenBy: cause)
+        try database.statement("DELETE FROM hidden WHERE level = 3 AND cause = ?").run([.integer(cause)])
+        for note in notes { series.formUnion(try apply(note: note)) }
+        try refresh(series)
+    }
+
+    /// Removes all rows of what a tombstone deleted; the places of its records become garbage.
+    func purge(_ tombstone: UInt64) throws(CatalogError) {
+        let cause = Int64(tombstone)
+        guard try close(tombstone, state: 2) else { return }
+        try writeCounts()
+        let series = try series(hiddenBy: cause)
+        let instances = "SELECT id FROM hidden WHERE level = 3 AND cause = ?"
+        let versions = "SELECT version FROM version_source WHERE instance IN (\(instances))"
+        try database.statement(
+            """
+            INSERT INTO garbage SELECT writer, segment, offset, max(length, data_set_length), blob FROM version
+                WHERE id IN (\(versions))
+                ON CONFLICT DO NOTHING
+            """
+        ).run([.integer(cause)])
+        let (count, bytes) = try database.statement(
+            "SELECT count(*), coalesce(sum(data_set_length), 0) FROM version WHERE id IN (\(versions))"
+        ).first([.integer(cause)]) { ($0.integer(0), $0.integer(1)) }!
+        pending.totals.versions -= count
+        pending.totals.storedBytes -= bytes
+        for statement in [
+            "DELETE FROM version WHERE id IN (\(versions))",
+            "DELETE FROM version_source WHERE instance IN (\(instances))",
+            "DELETE FROM rejection WHERE note IN (\(instances))", "DELETE FROM instance WHERE id IN (\(instances))",
+            "DELETE FROM hidden WHERE level = 3 AND id IN (\(instances))",
+        ] {
+            try database.statement(statement).run([.integer(cause)])
+        }
+        try removeEmpty(series)
+        try refresh(series)
+    }
+
+    /// - Returns: false: there is no such tombstone, or it is closed.
+    private func close(_ tombstone: UInt64, state: Int64) throws(CatalogError) -> Bool {
+        try database.statement("UPDATE tombstone SET state = ? WHERE sequence = ? AND state = 0").run([
+            .integer(state), .integer(Int64(tombstone)),
+        ])
+        return database.changes > 0
+    }
+
+    /// Content that comes again is there again, whatever was deleted before.
+    func revive(_ instance: Int64) throws(CatalogError) {
+        guard try hasRows("hidden") else { return }
+        try database.statement("DELETE FROM hidden WHERE level = 3 AND id = ? AND reasons = 1").run([
+            .integer(instance)
+        ])
+        guard database.changes > 0 else { return }
+        var series = try apply(note: instance)
+        series.insert(try self.series(of: instance))
+        try refresh(series)
+    }
+
+    /// Shows what a new instance stands in, and hides the instance if a note that came before names it.
+    func place(new instance: Int64, _ uid: String, in series: CatalogCache.Series) throws(CatalogError) {
+        var isAffected = false
+        if try hasRows("rejection") {
+            try database.statement(
+                """
+                INSERT INTO hidden SELECT 3, ?1, -note, reasons FROM rejection WHERE uid = ?2 AND NOT EXISTS
+                    (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = note) ON CONFLICT DO NOTHING
+                """
+            ).run([.integer(instance), .text(uid)])
+            isAffected = database.changes > 0
+        }
+        if !isAffected, try hasRows("hidden") {
+            isAffected =
+                try database.statement(
+                    """
+                    SELECT 1 FROM hidden WHERE level = 2 AND id = ?1 UNION ALL SELECT 1 FROM hidden WHERE level = 1 AND id = ?2
+                        UNION ALL SELECT 1 FROM study_patient l JOIN hidden h ON h.level = 0 AND h.id = l.patient
+                            WHERE l.study = ?2
+                    """
+                ).first([.integer(series.id), .integer(series.study.id)]) { _ in true } ?? false
+        }
+        if isAffected { try refresh([series.id]) }
+    }
+
+    // MARK: Rejection notes
+
+    /// Takes in what a note says; it holds for what comes later, too.
+    func add(_ rejection: CatalogRejection, note: Int64) throws(CatalogError) {
+        for uid in rejection.sopInstanceUIDs {
+            try database.statement("INSERT INTO rejection VALUES(?, ?, ?) ON CONFLICT DO NOTHING").run([
+                .integer(note), .text(uid), .integer(rejection.reasons.rawValue),
+            ])
+        }
+        try refresh(try apply(note: note))
+    }
+
+    /// - Returns: the series in which something is hidden now.
+    private func apply(note: Int64) throws(CatalogError) -> Set<Int64> {
+        guard try hasRows("rejection") else { return [] }
+        try database.statement(
+            """
+            INSERT INTO hidden SELECT 3, i.id, ?1, r.reasons FROM rejection r JOIN instance i ON i.uid = r.uid
+                WHERE r.note = ?2 AND i.id <> ?2 ON CONFLICT DO NOTHING
+            """
+        ).run([.integer(-note), .integer(note)])
+        return try series(hiddenBy: -note)
+    }
+
+    private func lift(_ note: Int64) throws(CatalogError) -> Set<Int64> {
+        let series = try series(hiddenBy: -note)
+        try database.statement("DELETE FROM hidden WHERE level = 3 AND cause = ?").run([.integer(-note)])
+        return series
+    }
+
+    /// The rejection notes among what a cause hides.
+    private func notes(among cause: Int64) throws(CatalogError) -> [Int64] {
+        guard try hasRows("rejection") else { return [] }
+        return try ids(
+            "SELECT DISTINCT note FROM rejection WHERE note IN (SELECT id FROM hidden WHERE level = 3 AND cause = ?)",
+            cause)
+    }
+
+    // MARK: What follows
+
+    private func hasRows(_ table: String) throws(CatalogError) -> Bool {
+        try database.statement("SELECT 1 FROM \(table) LIMIT 1").first([]) { _ in true } ?? false
+    }
+
+    private func ids(_ sql: String, _ value: Int64) throws(CatalogError) -> [Int64] {
+        var found: [Int64] = []
+        try database.statement(sql).forEach([.integer(value)]) { row throws(CatalogError) in
+            found.append(row.integer(0))
+            return true
+        }
+        return found
+    }
+
+    private func series(of instance: Int64) throws(CatalogError) -> Int64 {
+        try database.statement("SELECT series FROM instance WHERE id = ?").first([.integer(instance)]) {
+            $0.integer(0)
+        }!
+    }
+
+    private func series(hiddenBy cause: Int64) throws(CatalogError) -> Set<Int64> {
+        Set(
+            try ids(
+                """
+                SELECT DISTINCT i.series FROM hidden h CROSS JOIN instance i ON i.id = h.id
+                    WHERE h.level = 3 AND h.cause = ?
+                """, cause))
+    }
+
+    /// Computes anew what is seen of these series, of their studies and of the studies' patients.
+    private func refresh(_ series: Set<Int64>) throws(CatalogError) {
+        guard !series.isEmpty else { return }
+        try writeCounts()
+        var studies: Set<Int64> = []
+        for id in series.sorted() {
+            let found = try database.statement("SELECT study FROM series WHERE id = ?").first([.integer(id)]) {
+                $0.integer(0)
+            }
+            guard let study = found else { continue }
+            studies.insert(study)
+            try refresh(series: id)
+        }
+        var patients: Set<Int64> = []
+        for id in studies.sorted() {
+            try refresh(study: id)
+            patients.formUnion(try ids("SELECT patient FROM study_patient WHERE study = ?", id))
+        }
+        for id in patients.sorted() { try refresh(patient: id) }
+        // What is remembered speaks of rows that may have gone.
+        cache = CatalogCache()
+    }
+
+    private struct Seen {
+        var studies: Int64 = 0
+        var series: Int64 = 0
+        var instances: Int64 = 0
+        var first: Statement.Value = .null
+    }
+
+    private func seen(_ sql: StaticString, _ id: Int64) throws(CatalogError) -> Seen {
+        try database.statement(sql).first([.integer(id)]) { row in
+            Seen(
+                studies: row.integer(0), series: row.integer(1), instances: row.integer(2),
+                first: row.isNull(3) ? .null : .integer(row.integer(3)))
+        }!
+    }
+
+    private func refresh(series id: Int64) throws(CatalogError) {
+        let seen = try seen(
+            """
+            SELECT 0, 0, count(*), min(i.id) FROM instance i WHERE i.series = ? AND NOT EXISTS
+                (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id)
+            """, id)
+        let before = try database.statement("SELECT instances FROM series WHERE id = ?").first([.integer(id)]) {
+            $0.integer(0)
+        }!
+        let isSeen = seen.instances > 0
+        pending.totals.instances += seen.instances - before
+        pending.totals.series += try setHidden(
+            .series, id, isSeen ? nil
+            : """
+            SELECT DISTINCT reasons FROM (SELECT max(h.reasons & 1) | max(h.reasons & 2) | max(h.reasons & 4)
+                | max(h.reasons & 8) | max(h.reasons & 16) AS reasons
+                FROM instance i JOIN hidden h ON h.level = 3 AND h.id = i.id WHERE i.series = ?1 GROUP BY i.id)
+            """)
+        try database.statement("UPDATE series SET instances = ?, first_instance = ? WHERE id = ?").run([
+            .integer(seen.instances), seen.first, .integer(id),
+        ])
+        try database.statement("DELETE FROM series_count WHERE series = ?").run([.integer(id)])
+        guard isSeen else { return }
+        try database.statement(
+            """
+            INSERT INTO series_count SELECT ?1, c.organisation, count(DISTINCT i.id) FROM instance i
+                JOIN version_source c ON c.instance = i.id WHERE i.series = ?1 AND NOT EXISTS
+                    (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id) GROUP BY c.organisation
+            """
+        ).run([.integer(id)])
+    }
+
+    private func refresh(study id: Int64) throws(CatalogError) {
+        let seen = try seen(
+            """
+            SELECT 0, count(*), coalesce(sum(instances), 0), min(first_instance) FROM series
+                WHERE study = ? AND instances > 0
+            """, id)
+        pending.totals.studies += try setHidden(
+            .study, id, seen.instances > 0 ? nil
+            : "SELECT DISTINCT h.reasons FROM series x JOIN hidden h ON h.level = 2 AND h.id = x.id WHERE x.study = ?1")
+        try database.statement("UPDATE study SET series = ?, instances = ?, first_instance = ? WHERE id = ?").run([
+            .integer(seen.series), .integer(seen.instances), seen.first, .integer(id),
+        ])
+        try database.statement("DELETE FROM study_count WHERE study = ?").run([.integer(id)])
+        try database.statement("DELETE FROM study_content WHERE study = ?").run([.integer(id)])
+        guard seen.instances > 0 else { return }
+        try database.statement(
+            """
+            INSERT INTO study_count SELECT e.study, c.organisation, count(*), sum(c.instances) FROM series e
+                JOIN series_count c ON c.series = e.id WHERE e.study = ? GROUP BY c.organisation
+            """
+        ).run([.integer(id)])
+        try refreshContent(study: id)
+    }
+
+    private func refreshContent(study id: Int64) throws(CatalogError) {
+        let modalities = "SELECT organisation, modality AS value FROM series JOIN series_count ON series = id WHERE study = ?1"
+        let classes = """
+            SELECT c.organisation, i.sop_class_uid AS value FROM series e JOIN instance i ON i.series = e.id
+                JOIN version_source c ON c.instance = i.id WHERE e.study = ?1 AND NOT EXISTS
+                    (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id)
+            """
+        for (kind, rows) in [(1, modalities), (2, classes)] {
+            for organisation in ["organisation", "0"] {
+                try database.statement(
+                    """
+                    INSERT INTO study_content SELECT DISTINCT ?1, \(organisation), \(kind), value,
+                        (SELECT study_date FROM study WHERE id = ?1) FROM (\(rows)) WHERE value <> ''
+                    """
+                ).run([.integer(id)])
+            }
+        }
+    }
+
+    private func refresh(patient id: Int64) throws(CatalogError) {
+        let seen = try seen(
+            """
+            SELECT (SELECT count(*) FROM study_patient l JOIN study s ON s.id = l.study
+                    WHERE l.patient = ?1 AND s.instances > 0),
+                coalesce(sum(series), 0), coalesce(sum(instances), 0), min(first_instance) FROM study WHERE patient = ?1
+                    AND id IN (SELECT study FROM study_patient WHERE patient = ?1)
+            """, id)
+        pending.totals.patients += try setHidden(
+            .patient, id, seen.studies > 0 ? nil
+            : """
+            SELECT DISTINCT h.reasons FROM study_patient l JOIN hidden h ON h.level = 1 AND h.id = l.study
+                WHERE l.patient = ?1
+            """)
+        try database.statement(
+            "UPDATE patient SET studies = ?, series = ?, instances = ?, first_instance = ? WHERE id = ?"
+        ).run([
+            .integer(seen.studies), .integer(seen.series), .integer(seen.instances), seen.first, .integer(id),
+        ])
+    }
+
+    /// - Parameter reasons: gives the sets of reasons that hide what is in `?1`; nil: it is seen.
+    /// - Returns: how the number of those that are seen changes.
+    private func setHidden(_ level: CatalogLevel, _ id: Int64, _ reasons: String?) throws(CatalogError) -> Int64 {
+        try database.statement("DELETE FROM hidden WHERE level = ? AND id = ?").run([
+            .integer(Int64(level.rawValue)), .integer(id),
+        ])
+        let wasHidden = database.changes > 0
+        if let reasons {
+            try database.statement("INSERT INTO hidden SELECT \(level.rawValue), ?1, reasons, reasons FROM (\(reasons))")
+                .run([.integer(id)])
+        }
+        return (wasHidden ? 1 : 0) - (reasons != nil ? 1 : 0)
+    }
+
+    // MARK: Removing for good
+
+    /// Removes series, studies and patients that have nothing any more: they were hidden, so no count changes.
+    private func removeEmpty(_ series: Set<Int64>) throws(CatalogError) {
+        var studies: Set<Int64> = []
+        for id in series.sorted() {
+            let left = try database.statement("SELECT 1 FROM instance WHERE series = ?").first([.integer(id)]) { _ in
+                true
+            }
+            guard left == nil else { continue }
+            studies.formUnion(try ids("SELECT study FROM series WHERE id = ?", id))
+            for table in ["series_count", "series_request"] {
+                try database.statement("DELETE FROM \(table) WHERE series = ?").run([.integer(id)])
+            }
+            try remove(.series, id)
+        }
+        for id in studies.sorted() {
+            let left = try database.statement("SELECT 1 FROM series WHERE study = ?").first([.integer(id)]) { _ in true }
+            if left == nil { try removeStudy(id) }
+        }
+    }
+
+    private func removeStudy(_ id: Int64) throws(CatalogError) {
+        let patients = try ids("SELECT patient FROM study_patient WHERE study = ?", id)
+        // An index without the texts is told what they were.
+        try database.statement(
+            """
+            INSERT INTO study_trigram(study_trigram, rowid, text) SELECT 'delete', s.id, coalesce(p.patient_id, '')
+                || char(10) || coalesce(s.accession_number, '') || char(10) || coalesce(s.study_description, '')
+                FROM study s JOIN patient p ON p.id = s.patient WHERE s.id = ?
+            """
+        ).run([.integer(id)])
+        for table in ["study_content", "study_count", "study_patient"] {
+            try database.statement("DELETE FROM \(table) WHERE study = ?").run([.integer(id)])
+        }
+        try remove(.study, id)
+        for patient in patients {
+            let left = try database.statement("SELECT 1 FROM study_patient WHERE patient = ?").first([
+                .integer(patient)
+            ]) { _ in true }
+            if left == nil { try removePatient(patient) }
+        }
+    }
+
+    private func removePatient(_ id: Int64) throws(CatalogError) {
+        try database.statement(
+            """
+            INSERT INTO patient_name_trigram(patient_name_trigram, rowid, folded)
+                SELECT 'delete', id, folded FROM patient_name WHERE patient = ?
+            """
+        ).run([.integer(id)])
+        for table in ["patient_name", "patient_word"] {
+            try database.statement("DELETE FROM \(table) WHERE patient = ?").run([.integer(id)])
+        }
+        try remove(.patient, id)
+    }
+
+    private func remove(_ level: CatalogLevel, _ id: Int64) throws(CatalogError) {
+        try database.statement("DELETE FROM hidden WHERE level = ? AND id = ?").run([
+            .integer(Int64(level.rawValue)), .integer(id),
+        ])
+        try database.statement("DELETE FROM \(level.table) WHERE id = ?").run([.integer(id)])
+    }
+}

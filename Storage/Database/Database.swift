@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSQLite
+
+/// A connection to SQLite and its prepared statements. One thread at a time.
+package final class Database {
+    private(set) var handle: OpaquePointer?
+    private var statements: [String: Statement] = [:]
+    private var fixedStatements: [UInt: Statement] = [:]
+    private static let statementsMaximum = 200
+    package static let busyTimeoutMilliseconds: Int32 = 5000
+
+    /// Opens the file, which is created if it is missing and not opened to be read only.
+    /// - Parameters:
+    ///   - cacheKiB: page cache of this connection.
+    ///   - functions: what SQL may call on this connection.
+    package init(
+        path: String, isReadOnly: Bool, cacheKiB: Int, functions: [DatabaseFunction]
+    ) throws(DatabaseError) {
+        let flags =
+            (isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX
+        let result = sqlite3_open_v2(path, &handle, flags, nil)
+        guard result == SQLITE_OK else {
+            defer { close() }
+            throw error(result, "open \(path)")
+        }
+        sqlite3_busy_timeout(handle, Self.busyTimeoutMilliseconds)
+        try execute("PRAGMA cache_size=-\(cacheKiB)")
+        for function in functions { function.register(on: handle) }
+    }
+
+    deinit { close() }
+
+    package func close() {
+        statements.removeAll()
+        fixedStatements.removeAll()
+        sqlite3_close_v2(handle)
+        handle = nil
+    }
+
+    /// Pages in the write-ahead log after this connection's last commit, once `countWriteAheadPages` was called. It takes
+    /// the place of automatic checkpoints.
+    package private(set) var writeAheadPages = 0
+
+    package func countWriteAheadPages() {
+        sqlite3_wal_hook(
+            handle,
+            { context, _, _, pages in
+                Unmanaged<Database>.fromOpaque(context!).takeUnretainedValue().writeAheadPages = Int(pages)
+                return SQLITE_OK
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    /// Runs SQL without parameters or results.
+    package func execute(_ sql: String) throws(DatabaseError) {
+        let result = sqlite3_exec(handle, sql, nil, nil, nil)
+        if result != SQLITE_OK { throw error(result, sql) }
+    }
+
+    /// A prepared statement, kept for the next time. Text that stands in the program is known by where it stands, which
+    /// costs less than hashing it.
+    package func statement(_ sql: StaticString) throws(DatabaseError) -> Statement {
+        let key = UInt(bitPattern: sql.utf8Start)
+        if let statement = fixedStatements[key] { return statement }
+        let statement = try prepare(sql.description)
+        fixedStatements[key] = statement
+        return statement
+    }
+
+    /// The same for text that is put together.
+    @_disfavoredOverload
+    package func statement(_ sql: String) throws(DatabaseError) -> Statement {
+        if let statement = statements[sql] { return statement }
+        // Queries of many shapes would otherwise pile up.
+        if statements.count >= Self.statementsMaximum { statements.removeAll() }
+        let statement = try prepare(sql)
+        statements[sql] = statement
+        return statement
+    }
+
+    private func prepare(_ sql: String) throws(DatabaseError) -> Statement {
+        var prepared: OpaquePointer?
+        let result = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &prepared, nil)
+        guard result == SQLITE_OK, let prepared else { throw error(result, sql) }
+        return Statement(prepared, self)
+    }
+
+    package var lastInsertedID: Int64 { sqlite3_last_insert_rowid(handle) }
+    package var changes: Int { Int(sqlite3_changes(handle)) }
+
+    func error(_ code: Int32, _ what: String) -> DatabaseError {
+        let text = handle.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(code))
+        let kind: DatabaseError.Kind =
+            switch code & 0xFF {
+            case SQLITE_FULL: .full
+            case SQLITE_BUSY, SQLITE_LOCKED: .busy
+            case SQLITE_CORRUPT, SQLITE_NOTADB: .corrupt
+            default: .other
+            }
+        return DatabaseError(kind: kind, message: "\(text) (\(what.prefix(200)))")
+    }
+}
