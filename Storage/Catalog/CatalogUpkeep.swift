@@ -85,6 +85,15 @@ extension CatalogWriter {
         }
     }
 
+    /// Makes all that was committed durable. Other transactions may be lost in a power cut and are replayed; but what the log
+    /// is changed after, such as the places of records whose old file goes, must stay.
+    package func synchronize() throws(CatalogError) {
+        try database.execute("PRAGMA synchronous=FULL")
+        defer { try? database.execute("PRAGMA synchronous=NORMAL") }
+        // Only a commit that writes something is synced, and all before it with it.
+        try database.execute("UPDATE state SET sequence = sequence")
+    }
+
     /// A segment's garbage has gone with it.
     package func forgetGarbage(writer: UInt32, segment: UInt32) throws(CatalogError) {
         try database.statement("DELETE FROM garbage WHERE writer = ? AND segment = ?").run([

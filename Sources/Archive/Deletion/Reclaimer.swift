@@ -177,9 +177,10 @@ package final class Reclaimer: Sendable {
             }
         }
         try withCatalog { catalog throws(ArchiveError) in
-            do throws(CatalogError) { try catalog.forgetGarbage(writer: generation, segment: number) } catch {
-                throw .catalog(error)
-            }
+            do throws(CatalogError) {
+                try catalog.forgetGarbage(writer: generation, segment: number)
+                try catalog.synchronize()
+            } catch { throw .catalog(error) }
         }
         do {
             try Manifest.update(log.directory)
