@@ -13,7 +13,6 @@ from collections import Counter
 import pytest
 
 from harness import wire
-from harness.archive import configuration
 from proof import FULL, SEED, amount, chooser, record
 from scenarios import BROKEN, SCENARIOS, check_promises, check_recovered, small
 from tracing import TracedArchive, check_can_trace
@@ -40,7 +39,7 @@ class Case:
         """Does the operation while call number `at` meets `fault`, and judges what follows; the call, if it was reached."""
         directory = self.directory / "run"
         shutil.rmtree(directory, ignore_errors=True)
-        archive = TracedArchive(directory, configuration(storage=self.scenario.config))
+        archive = TracedArchive(directory, self.scenario.configuration())
         shutil.copytree(self.template.data, archive.data, ignore=shutil.ignore_patterns("*.socket"))
         promises = self.prepared.copy()
         plan = dict(at=at, calls=CALLS, under=str(archive.data), record=at is None)
