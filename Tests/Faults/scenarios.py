@@ -179,7 +179,7 @@ class Scenario:
     deleted: list = field(default_factory=list)
     # The configuration of the storage.
     storage: dict = field(default_factory=dict)
-    # Whether it belongs to the store path, whose every call must stand errors (test_errors.py).
+    # Whether it stores: what errors must lead to is said for that (test_errors.py).
     is_store: bool = True
     # Something else that must hold afterwards: (archive, promises).
     check: Callable | None = None
