@@ -259,9 +259,9 @@ def listed(archive, study=STUDY):
     return [] if reply.status == 404 else [web.value(row, "00080018") for row in reply.rows()]
 
 
-def check_promises(archive, promises):
+def check_promises(archive, promises, study=STUDY):
     """What was acknowledged is there with its bytes, what is listed is whole, nothing else is listed."""
-    found = listed(archive)
+    found = listed(archive, study)
     assert len(found) == len(set(found)), "an instance is listed twice"
     lost = set(promises.stored) - set(found)
     assert not lost, f"acknowledged and lost: {sorted(lost)}"

@@ -14,11 +14,11 @@ import time
 import pytest
 
 from harness import web, wire
-from harness.archive import Archive, configuration
+from harness.archive import BINARY, Archive, configuration
 from harness.samples import ROOT_UID, tiny
 from harness.tools import free_port
 from proof import SEED, amount, chooser, record
-from scenarios import BROKEN
+from scenarios import BROKEN, Promises, check_promises
 from volume import Volume
 
 CUTS = amount("SNIMOK_CUTS", 3, 1000)
@@ -264,6 +264,48 @@ def test_nothing_acknowledged_is_lost_when_the_power_fails(tmp_path, capsys):
               f"recovery, on {proof.file_systems} file systems: {proof.acknowledged} acknowledged instances, all there and "
               f"right, but for {proof.deleted} that were deleted and stayed so; {proof.compacted} segments compacted; "
               f"{seconds / proof.cuts:.2f} s a cut")
+
+
+@pytest.mark.limit(120 + 10 * CUTS)
+def test_a_compaction_outlives_a_power_cut(tmp_path, capsys):
+    """The power goes at the moment at which a compaction has been answered, and at moments within it."""
+    Volume.check_can_mount(tmp_path)
+    chosen = chooser("compaction")
+    proof = Proof(tmp_path, Volume(tmp_path, MEGABYTES), chosen)
+    rounds = max(2, CUTS // 20)
+    study = f"{ROOT_UID}.665.1"
+    try:
+        for number in range(rounds):
+            proof.begin()
+            archive = proof.archive
+            promises = Promises()
+            instances = [tiny(f"{study}.{one}", study, f"{study}.0", size=130_000) for one in range(1, 20)]
+            promises.store(archive, *instances)
+            for instance in instances[1:6]:
+                promises.delete([instance], lambda one=instance: web.request(archive, "DELETE", web.path_of(one)).expect(204))
+            # What is not compacted is to be in the catalog's own file by then.
+            time.sleep(1.2)
+            running = subprocess.Popen([str(BINARY), "compact", "--all", "--data", str(archive.data)],
+                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if number:
+                time.sleep(chosen.uniform(0, 0.3))
+            else:
+                assert running.wait(60) == 0, running.stdout.read()
+            proof.volume.cut()
+            proof.down()
+            running.communicate(timeout=60)
+            try:
+                archive.start(timeout=30)
+                check_promises(archive, promises, study)
+                archive.verify("--full")
+            except AssertionError as error:
+                raise AssertionError(f"round {number} (SNIMOK_SEED={SEED}, {proof.mode}): {error}") from error
+            archive.kill()
+    finally:
+        proof.close()
+    record("powercut-compaction", cuts=rounds, lost=0)
+    with capsys.disabled():
+        print(f"\npower cut during and behind {rounds} compactions (SNIMOK_SEED={SEED}): nothing lost")
 
 
 def test_a_server_that_does_not_sync_is_caught(tmp_path, capsys):
