@@ -56,7 +56,7 @@ MUTANTS = [
     (
         "cut in recovery not synced",
         LOG + "Recovery.swift",
-        "                try file.synchronize()\n",
+        "            try file.synchronize()\n",
         "",
     ),
     (
@@ -76,12 +76,6 @@ MUTANTS = [
         LOG + "Recovery.swift",
         "                try cached.write(UnsafeRawBufferPointer(left), at: start)\n",
         "                _ = start\n",
-    ),
-    (
-        "removed segment's name not synced",
-        LOG + "Recovery.swift",
-        '                try directory.volume.synchronizeDirectory("\\(directory.path)/segments")\n',
-        "",
     ),
     (
         "format file not synced",
@@ -218,10 +212,16 @@ MUTANTS = [
         "",
     ),
     (
+        "cut after a batch without room not synced",
+        LOG + "LogWriter.swift",
+        "            try segment.file.synchronize()\n",
+        "",
+    ),
+    (
         "rest of a batch without room not cut",
         LOG + "LogWriter.swift",
-        "try segment.file.truncate(to: endOffset)",
-        "_ = segment",
+        "            try segment.file.truncate(to: endOffset)\n",
+        "",
     ),
 ]
 
