@@ -175,7 +175,7 @@ private struct DeviceCheck {
     /// nothing about pages that an earlier one has failed to write.
     /// - Returns: false: the device has other bytes, or the file is shorter.
     func passes(_ range: Range<UInt64>) throws(SystemError) -> Bool {
-        let size = Int(Self.pieceBytes)
+        let size = Int(min(Self.pieceBytes, range.upperBound - range.lowerBound))
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size * 2, alignment: 4096)
         defer { memory.deallocate() }
         if direct != nil { try cached.synchronizeData() }

@@ -220,9 +220,9 @@ final class Explorer {
         let index = random.below(oracle.kept.count)
         let kept = oracle.kept[index]
         let byte = Int(kept.location.offset) + random.below(Int(kept.location.length))
-        try serve(index, on: flipped(disk, Session.segment(kept.location.segment), byte), oracle)
+        try serve(index, on: flipped(disk, Session.segment(kept.location), byte), oracle)
         // The last segment's block: without it, its records look like a tail of garbage.
-        let path = Session.segment(last.location.segment)
+        let path = Session.segment(last.location)
         let volume = SimulatedVolume(flipped(disk, path, random.below(96)), directWriting, &random, trace)
         var oracle = oracle
         trace.add { "a bit turns in the block of \(path)" }

@@ -152,7 +152,7 @@ struct Oracle {
     private static func bytes(
         of location: RecordLocation, _ disk: SimulatedDisk, matching expected: [UInt8]? = nil
     ) -> [UInt8]? {
-        guard let inode = disk.inode(Session.segment(location.segment)) else { return nil }
+        guard let inode = disk.inode(Session.segment(location)) else { return nil }
         let content = disk.inodes[inode].cached
         let range = Int(location.offset)..<Int(location.offset + location.length)
         guard range.upperBound <= content.count else { return nil }

@@ -5,9 +5,13 @@ import Platform
 /// A process that has the archive's log open, from its start to its end.
 final class Session {
     static let directory = "/srv/archive"
-    static func segment(_ number: UInt32) -> String {
-        let digits = String(number, radix: 16)
-        return "\(directory)/segments/00000001-\(String(repeating: "0", count: 8 - digits.count))\(digits).seg"
+    /// The file that a record is in.
+    static func segment(_ location: RecordLocation) -> String {
+        func padded(_ number: UInt32) -> String {
+            let digits = String(number, radix: 16)
+            return String(repeating: "0", count: 8 - digits.count) + digits
+        }
+        return "\(directory)/segments/\(padded(location.writer))-\(padded(location.segment)).seg"
     }
 
     private static let segmentBytes: UInt64 = 24_576
