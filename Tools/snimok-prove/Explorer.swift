@@ -21,6 +21,8 @@ final class Explorer {
     private let pool: BufferPool
     private let trace: Trace
     private let directWriting: SimulatedVolume.DirectWriting
+    /// Small, so that most batches are the last of their segment, or the first.
+    private let segmentBytes: UInt64
     /// The state to stop at, to see how it came to be.
     private let last: Int
     private var states = 0
@@ -40,6 +42,7 @@ final class Explorer {
         self.trace = trace
         self.last = last
         directWriting = random.pick(SimulatedVolume.DirectWriting.allCases)
+        segmentBytes = random.pick([8192, 16_384, 40_960])
         let directories = random.oneIn(2) ? ["/", "/srv"] : ["/"]
         volume = SimulatedVolume(SimulatedDisk(directories: directories), directWriting, &random, trace)
     }
@@ -54,7 +57,7 @@ final class Explorer {
             }
             switch random.below(12) {
             case 0: end(by: "kill -9") { $0.afterKill(&$1) }
-            case 1: end(by: "power cut") { $0.afterPowerCut(&$1) }
+            case 1, 2: end(by: "power cut") { $0.afterPowerCut(&$1) }
             default: try append(session)
             }
         }
@@ -123,7 +126,9 @@ final class Explorer {
         if random.oneIn(5) { volume.faults = FaultPlan(&random) }
         trace.add { "start from \(position)" }
         let session: Session
-        do { session = try Session(volume, oracle, from: position) { replayed.append($0) } } catch {
+        do {
+            session = try Session(volume, oracle, segmentBytes: segmentBytes, from: position) { replayed.append($0) }
+        } catch {
             trace.add { "start refused: \(error)" }
             guard volume.faults?.hasFailed == true else { throw Violation("a start is refused: \(error)") }
             volume.beforeChange = nil
@@ -204,8 +209,8 @@ final class Explorer {
             try append(batch, session, &oracle)
             images.append(Image(disk: volume.disk, oracle: oracle))
         }
-        if depth < Self.depthMaximum, let image = images.isEmpty ? nil : random.pick(images), states <= last {
-            try look(at: image, depth: depth + 1)
+        if depth < Self.depthMaximum, let latest = images.last, states <= last {
+            try look(at: random.oneIn(2) ? latest : random.pick(images), depth: depth + 1)
         }
         if random.oneIn(8) { try rot(volume.disk, oracle) }
         trace.forget(since: mark)
@@ -226,7 +231,8 @@ final class Explorer {
         let volume = SimulatedVolume(flipped(disk, path, random.below(96)), directWriting, &random, trace)
         var oracle = oracle
         trace.add { "a bit turns in the block of \(path)" }
-        _ = try? Session(volume, oracle, from: loseCatalog(&oracle)) { _ in }
+        let position = loseCatalog(&oracle)
+        _ = try? Session(volume, oracle, segmentBytes: segmentBytes, from: position) { _ in }
         try oracle.checkFiles(volume.disk)
     }
 
