@@ -14,6 +14,8 @@ final class Explorer {
     private struct Image {
         let disk: SimulatedDisk
         var oracle: Oracle
+        /// What the start in whose course it was taken had given to the catalog.
+        var replayed: [StoredRecord] = []
     }
 
     private var random: SplitMix
@@ -101,7 +103,7 @@ final class Explorer {
         do {
             let placed = try session.append(batch, pool)
             for (submission, place) in zip(batch, placed) {
-                try oracle.keep(submission, place.0, place.1, session)
+                try oracle.keep(submission, place.0, place.1, session.volume.disk)
             }
             oracle.commit(session.writer.position)
             trace.add { "acknowledged up to \(session.writer.position)" }
@@ -122,7 +124,9 @@ final class Explorer {
         var images: [Image] = []
         var replayed: [StoredRecord] = []
         let before = oracle
-        if depth < Self.depthMaximum { watch(volume) { images.append(Image(disk: $0, oracle: before)) } }
+        if depth < Self.depthMaximum {
+            watch(volume) { images.append(Image(disk: $0, oracle: before, replayed: replayed)) }
+        }
         if random.oneIn(5) { volume.faults = FaultPlan(&random) }
         trace.add { "start from \(position)" }
         let session: Session
@@ -194,6 +198,9 @@ final class Explorer {
         let mark = trace.mark
         var disk = image.disk
         var oracle = image.oracle
+        if !image.replayed.isEmpty, random.oneIn(2) {
+            try oracle.commit(replayed: image.replayed.prefix(1 + random.below(image.replayed.count)), disk)
+        }
         let isKill = random.oneIn(5)
         trace.add { "state \(self.state) of the run, depth \(depth): \(isKill ? "kill -9" : "power cut")" }
         disk = isKill ? disk.afterKill(&random) : disk.afterPowerCut(&random)
