@@ -204,6 +204,42 @@ def test_what_compaction_has_replaced_goes_from_the_backup_too(new_archive, rest
     assert_serves(copy, kept)
 
 
+@pytest.mark.limit(600)
+def test_backups_go_on_while_segments_are_replaced_below_them(new_archive, restored, tmp_path):
+    archive = new_archive(storage=SMALL_SEGMENTS)
+    for study in range(1, 9):
+        store_all(archive, ct_study(study, count=10, rows=400))
+    target, moments, errors = tmp_path / "backup", [], []
+
+    def run_backups():
+        try:
+            while len(moments) < 3 or compacting.is_alive():
+                moments.append(backup(archive, target))
+        except BaseException as error:  # pylint: disable=broad-except
+            errors.append(error)
+
+    def compact():
+        for study in range(1, 7):
+            # The last instances of a study stand beside the first ones of the next.
+            archive.command("delete", "--study", ct(study=study).study, with_config=True, check=0)
+            archive.command("compact", "--all", with_config=True, check=0)
+
+    compacting, backing = threading.Thread(target=compact), threading.Thread(target=run_backups)
+    load = Load(archive, associations=1)
+    compacting.start()
+    backing.start()
+    compacting.join(300)
+    load.stop()
+    backing.join(300)
+    assert not errors, errors
+    backup(archive, target)
+    assert {path.name for path in (target / "segments").iterdir()} == {path.name for path in archive.segments()}
+    copy = restored(target, storage=SMALL_SEGMENTS)
+    copy.verify("--full")
+    assert answers(copy) == answers(archive)
+    assert_serves(copy, ct_study(7, count=10, rows=400))
+
+
 # Interrupted
 
 @pytest.mark.limit(600)
