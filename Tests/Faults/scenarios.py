@@ -44,10 +44,12 @@ class Promises:
         # Under way: there or not, but whole.
         self.open = {}
         self.statuses = []
+        # Deleted by one record: all of a group show, or none.
+        self.groups = []
 
     def copy(self):
         other = Promises(self.stored.values())
-        other.gone = dict(self.gone)
+        other.gone, other.groups = dict(self.gone), list(self.groups)
         return other
 
     def store(self, archive, *instances):
@@ -68,11 +70,25 @@ class Promises:
 
     def delete(self, instances, how):
         """Deletes by `how()`, which returns when the deletion is acknowledged."""
+        self.begin_deletion(instances)
+        how()
+        self.end_deletion(instances)
+
+    def begin_deletion(self, instances):
+        self.groups.append({instance.sop_instance for instance in instances})
         for instance in instances:
             self.open[instance.sop_instance] = self.stored.pop(instance.sop_instance)
-        how()
+
+    def end_deletion(self, instances):
         for instance in instances:
             self.gone[instance.sop_instance] = self.open.pop(instance.sop_instance)
+
+    def undelete(self, instances, how):
+        for instance in instances:
+            self.open[instance.sop_instance] = self.gone.pop(instance.sop_instance)
+        how()
+        for instance in instances:
+            self.confirm(instance)
 
 
 def store(*instances):
@@ -102,6 +118,26 @@ def stow(*instances):
     return act
 
 
+def administer(archive, *words):
+    """A subcommand beside the server. Where that is killed, the command is answered by nobody, or does the work itself."""
+    done = archive.command(*words, with_config=True, check=None)
+    if done.returncode != 0:
+        raise wire.Closed(done.stderr)
+    return done.stdout
+
+
+def delete(level, uid, instances):
+    return lambda archive, promises: promises.delete(instances, lambda: administer(archive, "delete", f"--{level}", uid))
+
+
+def undelete(instances):
+    """Takes the first deletion of the archive back."""
+    def act(archive, promises):
+        number = administer(archive, "deletions").split("\t")[0]
+        promises.undelete(instances, lambda: administer(archive, "undelete", number))
+    return act
+
+
 @dataclass
 class Scenario:
     name: str
@@ -111,6 +147,10 @@ class Scenario:
     # Instead of `act`: a subcommand of snimok without a server, and the instances that it stores: (archive) -> words.
     command: Callable | None = None
     stores: list = field(default_factory=list)
+    # The instances that the subcommand deletes.
+    deletes: list = field(default_factory=list)
+    # Done in the prepared archive: (archive, promises).
+    before: Callable | None = None
     config: dict = field(default_factory=lambda: {"largeObjectMiB": 1})
     # Whether it belongs to the store path, whose every call must stand errors (test_errors.py).
     is_store: bool = True
@@ -125,6 +165,8 @@ class Scenario:
             if self.prepare:
                 promises.store(archive, *self.prepare)
             assert set(promises.statuses) <= {wire.SUCCESS}
+            if self.before:
+                self.before(archive, promises)
             archive.stop()
         finally:
             archive.kill()
@@ -137,6 +179,37 @@ def imported(archive):
         if not (folder / f"{number}.dcm").exists():
             instance.write(folder / f"{number}.dcm")
     return ["import", folder, "--config", archive.config_file]
+
+
+def check_compacted(archive, promises):
+    """Nothing unfinished is left, and what is garbage can be dropped, all of it."""
+    segments = archive.data / "segments"
+    assert not list(segments.glob("*.new")), "a file that was being written is left"
+    numbers = [path.name.split("-")[1] for path in archive.segments()]
+    assert len(numbers) == len(set(numbers)), f"two generations of a segment are left: {archive.segments()}"
+    archive.command("compact", "--all", with_config=True, check=0)
+    assert archive.command("compact", "--all", with_config=True, check=0).stdout.startswith("compacted 0 ")
+    check_promises(archive, promises)
+    archive.verify("--full")
+    live = sum(len(instance.data) > 1 << 20 for instance in promises.stored.values())
+    files = [path for folder in ("large", "incoming") for path in (archive.data / folder).rglob("*") if path.is_file()]
+    assert len(files) == live, f"{len(files)} files of large objects, {live} are alive"
+
+
+# Half of each segment is garbage, and one of two large objects.
+MIXED = [*(blocks(number) for number in range(50, 62)), large(3), large(4)]
+DELETED = [*MIXED[0:12:2], MIXED[13]]
+# Deletions are for good at once.
+COMPACTED = {"segmentMiB": 1, "largeObjectMiB": 1, "deletionGraceDays": 0}
+
+
+def delete_half(archive, promises):
+    for instance in DELETED:
+        delete("instance", instance.sop_instance, [instance])(archive, promises)
+
+
+def hide_series(archive, promises):
+    delete("series", f"{STUDY}.2", [blocks(2), blocks(3)])(archive, promises)
 
 
 SCENARIOS = [
@@ -152,6 +225,16 @@ SCENARIOS = [
     Scenario("import without a server", [small(1)], command=imported, stores=[small(40), blocks(41), large(42)],
              is_store=False),
     Scenario("rebuild of the catalog", [small(1), blocks(2), large(3)], command=lambda archive: ["rebuild"], is_store=False),
+    Scenario("delete of a series", [small(1), blocks(2), blocks(3)], delete("series", f"{STUDY}.2", [blocks(2), blocks(3)]),
+             is_store=False),
+    Scenario("delete without a server", [small(1), blocks(2), large(3)], deletes=[small(1), blocks(2), large(3)],
+             command=lambda archive: ["delete", "--study", STUDY, "--config", archive.config_file], is_store=False),
+    Scenario("undelete", [small(1), blocks(2), blocks(3)], undelete([blocks(2), blocks(3)]), before=hide_series,
+             is_store=False),
+    Scenario("compaction", MIXED, lambda archive, promises: administer(archive, "compact", "--all"), before=delete_half,
+             config=COMPACTED, is_store=False, check=check_compacted),
+    Scenario("compaction without a server", MIXED, before=delete_half, config=COMPACTED, is_store=False,
+             command=lambda archive: ["compact", "--all", "--config", archive.config_file], check=check_compacted),
 ]
 
 
@@ -175,6 +258,10 @@ def check_promises(archive, promises):
     lost = set(promises.stored) - set(found)
     assert not lost, f"acknowledged and lost: {sorted(lost)}"
     assert not set(found) & set(promises.gone), f"deleted and back: {sorted(set(found) & set(promises.gone))}"
+    for uid, instance in promises.gone.items():
+        assert web.get(archive, web.path_of(instance)).status == 404, f"deleted and served: {uid}"
+    for group in promises.groups:
+        assert group & set(found) in (set(), group), f"deleted by halves: {sorted(group & set(found))}"
     known = {**promises.stored, **promises.open}
     assert set(found) <= set(known), f"never sent: {sorted(set(found) - set(known))}"
     for uid in found:

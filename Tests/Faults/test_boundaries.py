@@ -65,11 +65,13 @@ class Case:
 
     def _command(self, archive, promises, plan):
         promises.open.update({instance.sop_instance: instance for instance in self.scenario.stores})
+        promises.begin_deletion(self.scenario.deletes)
         code, output, counted = archive.run_armed(*self.scenario.command(archive), **plan)
         assert code == (137 if counted["fired"] else 0), f"ended with {code}:\n{output[-1500:]}"
         if code == 0:
             for instance in self.scenario.stores:
                 promises.confirm(instance)
+            promises.end_deletion(self.scenario.deletes)
         return counted
 
 

@@ -94,9 +94,11 @@ class TracedArchive(Archive):
         running = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             self.traced.arm(after=str(self.data), **plan)
+            # What was counted comes first: it may be more than a FIFO holds.
+            counted = self.traced.result()
             output, _ = running.communicate(timeout=timeout)
         finally:
             if running.poll() is None:
                 running.kill()
                 running.wait()
-        return running.returncode, output.decode("utf-8", "replace"), self.traced.result()
+        return running.returncode, output.decode("utf-8", "replace"), counted
