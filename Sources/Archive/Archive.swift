@@ -17,6 +17,8 @@ package final class Archive: @unchecked Sendable {
         /// How long a deletion may be taken back.
         package var deletionGraceSeconds = 30.0 * 86_400
         package var retention: [RetentionRule] = []
+        /// The file that knows of deletions for good; empty: beside the data directory, `DATA.deletions`.
+        package var deletionRegister = ""
         /// At which compaction copies, so that storing has the disk; 0: no compaction by itself.
         package var compactionBytesPerSecond: UInt64 = 50_000_000
         /// How much of a segment must be garbage for it to be compacted.
@@ -35,6 +37,7 @@ package final class Archive: @unchecked Sendable {
     let committer: Committer
     /// Drops what is deleted for good.
     package private(set) lazy var reclaimer = Reclaimer(self)
+    let register: DeletionRegister
     let buffers: BufferPool
     let log: BlobLog
     let settings: Settings
@@ -51,6 +54,9 @@ package final class Archive: @unchecked Sendable {
         self.directory = directory
         self.settings = settings
         self.metrics = ArchiveMetrics(metrics)
+        register = DeletionRegister(
+            path: settings.deletionRegister.isEmpty ? directory.path + ".deletions" : settings.deletionRegister,
+            archiveUUID: directory.archiveUUID)
         buffers = BufferPool(capacity: settings.largeObjectBytes + 65_536)
         do {
             log = try BlobLog(directory, segmentBytes: settings.segmentBytes, quarantineBytes: settings.quarantineBytes)
@@ -69,6 +75,7 @@ package final class Archive: @unchecked Sendable {
             throw Self.wrap(error)
         }
         try recordRetention()
+        try repeatDeletions()
         do { try reclaimer.run() } catch { throw .failed("\(error)") }
     }
 

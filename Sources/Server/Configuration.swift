@@ -74,10 +74,16 @@ package struct Configuration: Codable, Sendable {
         package var quarantineMiB: UInt64 = 1024
         /// How long a deletion may be taken back.
         package var deletionGraceDays = 30.0
+        /// The file that knows of deletions for good; empty: beside the data directory.
+        package var deletionRegister = ""
         /// At which space is given back; 0: not by itself.
         package var compactionMegabytesPerSecond: UInt64 = 50
         /// How much of a segment must be garbage for that.
         package var compactionGarbagePercent: UInt64 = 20
+        /// At which everything stored is read from time to time; 0: never.
+        package var scrubMegabytesPerSecond: UInt64 = 20
+        /// Between two full passes of that.
+        package var scrubIntervalHours = 168.0
     }
 
     package struct QuerySection: Codable, Sendable {
@@ -247,6 +253,10 @@ extension Configuration {
             throw ConfigurationError(
                 "storage.deletionGraceDays must not be below 0, compactionGarbagePercent 0 to 100, years of retention above 0")
         }
+        guard (0..<1e6).contains(storage.scrubIntervalHours), storage.scrubMegabytesPerSecond < 1_000_000 else {
+            throw ConfigurationError(
+                "storage.scrubIntervalHours must be 0 to 1000000, storage.scrubMegabytesPerSecond below 1000000")
+        }
         guard http.connectionsMaximum > 0, http.connectionsPerAddressMaximum > 0, http.requestsMaximum > 0,
             http.idleTimeoutSeconds > 0
         else { throw ConfigurationError("limits of http must be above 0") }
@@ -296,6 +306,14 @@ extension Configuration {
         settings.compactionBytesPerSecond = storage.compactionMegabytesPerSecond * 1_000_000
         settings.compactionGarbagePercent = storage.compactionGarbagePercent
         settings.retention = retention
+        settings.deletionRegister = storage.deletionRegister
+        return settings
+    }
+
+    package var scrubSettings: Scrubber.Settings {
+        var settings = Scrubber.Settings()
+        settings.bytesPerSecond = storage.scrubMegabytesPerSecond * 1_000_000
+        settings.intervalSeconds = storage.scrubIntervalHours * 3600
         return settings
     }
 

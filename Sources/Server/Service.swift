@@ -19,6 +19,7 @@ package final class Service {
     private let metrics: Metrics
     private let codecs: CodecPool
     private let control: ControlSocket
+    private let scrubber: Scrubber
     /// nil: not offered.
     private let commitment: CommitmentService?
     package let directory: DataDirectory
@@ -52,7 +53,9 @@ package final class Service {
         http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
         control = try ControlSocket(
             path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
+        scrubber = Scrubber(archive, settings: configuration.scrubSettings, metrics: metrics)
         registerGauges()
+        if listens { try scrubber.run() }
         try control.run()
         try commitment?.run()
         try acceptor.run()
@@ -63,6 +66,7 @@ package final class Service {
 
     /// Lets running messages end, commits what waits, and closes everything.
     package func stop() {
+        scrubber.stop()
         control.stop()
         http?.stop()
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }

@@ -65,7 +65,8 @@ struct Recovery {
         }
         // What the last batch left damaged is cut, and a first segment without a block is made anew; all else stays.
         report.gaps = gaps.filter {
-            end != .start && ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset) }
+            end != .start && ($0.segment, $0.range.lowerBound) < (end.segment, end.endOffset)
+        }
         // A power cut leaves wrong bytes. Where the device gives none, it is the device, and what stands there may be all
         // that was acknowledged last.
         if let gap = gaps.first(where: {

@@ -66,14 +66,8 @@ extension CatalogReader {
     }
 
     /// Deletions that may still be taken back and were made before a moment (nanoseconds since 1970).
-    package func deletions(pendingSinceBefore moment: Int64) throws(CatalogError) -> [UInt64] {
-        var found: [UInt64] = []
-        try database.statement("SELECT sequence FROM tombstone WHERE state = 0 AND received_at <= ? ORDER BY sequence")
-            .forEach([.integer(moment)]) { row throws(CatalogError) in
-                found.append(UInt64(row.integer(0)))
-                return true
-            }
-        return found
+    package func deletions(pendingSinceBefore moment: Int64) throws(CatalogError) -> [CatalogDeletion] {
+        try deletions().filter { $0.state == .pending && $0.deletedAtNanoseconds <= moment }
     }
 
     /// What is seen under a UID now, and whose it is.

@@ -2,7 +2,7 @@
 """Operations that are interrupted or made to fail at each of their system calls, and what must hold afterwards.
 
 A further operation is a further entry of SCENARIOS: what the archive holds before (`prepare`), what is done (`act`), or
-the subcommand that is run without a server (`command`). What has been promised is kept in `Promises`, and `check` holds
+the subcommand that is run without a server (`command`), or what the start finds (`remains`). What has been promised is kept in `Promises`, and `check` holds
 the archive to it.
 """
 from collections.abc import Callable
@@ -151,6 +151,8 @@ class Scenario:
     deletes: list = field(default_factory=list)
     # Done in the prepared archive: (archive, promises).
     before: Callable | None = None
+    # Instead of either: the start of the server, on what a crash left behind: (data directory).
+    remains: Callable | None = None
     config: dict = field(default_factory=lambda: {"largeObjectMiB": 1})
     # Whether it belongs to the store path, whose every call must stand errors (test_errors.py).
     is_store: bool = True
@@ -212,6 +214,14 @@ def hide_series(archive, promises):
     delete("series", f"{STUDY}.2", [blocks(2), blocks(3)])(archive, promises)
 
 
+def remains_of_a_crash(data):
+    """A torn last write, a large object that was being received, and a finished one that no record names."""
+    with open(sorted((data / "segments").glob("*.seg"))[-1], "ab") as file:
+        file.write(b"SNRC" + bytes(9000))
+    (data / "incoming" / "4711.part").write_bytes(bytes(100_000))
+    (data / "incoming" / f"{'ab' * 32}-{4711:016x}.dcm").write_bytes(bytes(100_000))
+
+
 SCENARIOS = [
     Scenario("the first instance of an archive", act=store(small(1))),
     Scenario("an instance of many blocks", [small(1)], store(blocks(2))),
@@ -224,6 +234,7 @@ SCENARIOS = [
     Scenario("STOW-RS of two instances", [small(1)], stow(small(31), blocks(32))),
     Scenario("import without a server", [small(1)], command=imported, stores=[small(40), blocks(41), large(42)],
              is_store=False),
+    Scenario("start after a crash", [small(1), blocks(2), large(3)], remains=remains_of_a_crash, is_store=False),
     Scenario("rebuild of the catalog", [small(1), blocks(2), large(3)], command=lambda archive: ["rebuild"], is_store=False),
     Scenario("delete of a series", [small(1), blocks(2), blocks(3)], delete("series", f"{STUDY}.2", [blocks(2), blocks(3)]),
              is_store=False),

@@ -27,7 +27,7 @@ CALLS = sorted(CHANGES | {"open", "openat", "pread64", "read", "statfs", "fstat"
 # What can meet each fault; None: every call.
 CHANCES = {"EIO": None, "ENOSPC": CHANGES, "EINTR": None, "short": WRITES}
 STORING = [scenario for scenario in SCENARIOS if scenario.is_store]
-SHOWN = 40 if FULL else 3
+SHOWN = 200
 FAILED, NO_ROOM = 0x0110, 0xA700
 
 
@@ -64,7 +64,8 @@ class Case:
             archive.start(timeout=30)
             check_recovered(archive, promises, self.scenario)
         except AssertionError as error:
-            raise AssertionError(f"{self.scenario.name}, {fault} at call {at} {counted and counted['fired']} "
+            name, path = counted and counted["fired"] or ("", "")
+            raise AssertionError(f"{fault} at call {at}, {name} of {path.removeprefix(str(archive.data))} "
                                  f"(SNIMOK_SEED={SEED}): {error}\n" + archive.log_text(20)) from error
         finally:
             archive.kill()
@@ -138,5 +139,6 @@ def test_no_error_is_answered_with_success_for_what_is_not_there(scenario, tmp_p
     with capsys.disabled():
         print(f"\n{scenario.name}: {injected.total()} faults{'' if FULL else ' by seed'} (SNIMOK_SEED={SEED}): "
               + ", ".join(f"{name} {count}" for name, count in sorted(injected.items())))
-    assert not failures, f"{len(failures)} faults went wrong, e.g.\n\n" + "\n\n".join(failures[:SHOWN])
+    lines = "\n".join(failure.split("\n")[0] for failure in failures[:SHOWN])
+    assert not failures, f"{len(failures)} faults went wrong:\n{lines}\n\nThe first of them: {failures[0]}"
     assert injected

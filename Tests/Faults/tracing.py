@@ -38,6 +38,11 @@ class Traced:
     def wrapper(self):
         return [sys.executable, str(TRACER), str(self.control), str(self.report)]
 
+    @property
+    def held(self):
+        """The same for a program that begins only when it is armed."""
+        return [*self.wrapper[:2], "--held", *self.wrapper[2:]]
+
     def close(self):
         os.close(self.out)
         os.close(self.back)
@@ -86,11 +91,17 @@ class TracedArchive(Archive):
         """From the next start on without the tracer."""
         self.wrapper = []
 
+    def server_pid(self):
+        try:
+            return super().server_pid()
+        except FileNotFoundError:
+            # The tracer has ended, and the server before it.
+            return self.process.pid
+
     def run_armed(self, *arguments, timeout=120, **plan):
         """Runs a subcommand without a server, armed from its first call below the data directory on; its exit code (128 +
         9 if it was killed), its output, and what was counted."""
-        words = [*self.traced.wrapper[:2], "--held", *self.traced.wrapper[2:], str(BINARY), *map(str, arguments),
-                 "--data", str(self.data)]
+        words = [*self.traced.held, str(BINARY), *map(str, arguments), "--data", str(self.data)]
         running = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             self.traced.arm(after=str(self.data), **plan)

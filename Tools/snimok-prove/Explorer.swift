@@ -207,6 +207,48 @@ final class Explorer {
         if depth < Self.depthMaximum, let image = images.isEmpty ? nil : random.pick(images), states <= last {
             try look(at: image, depth: depth + 1)
         }
+        if random.oneIn(8) { try rot(volume.disk, oracle) }
         trace.forget(since: mark)
+    }
+
+    // MARK: Bits that change by themselves
+
+    /// One bit of the disk turns: nothing wrong may be served, and no start may take it for an unfinished write and remove
+    /// what was acknowledged.
+    private func rot(_ disk: SimulatedDisk, _ oracle: Oracle) throws(Violation) {
+        guard let last = oracle.kept.last else { return }
+        let index = random.below(oracle.kept.count)
+        let kept = oracle.kept[index]
+        let byte = Int(kept.location.offset) + random.below(Int(kept.location.length))
+        try serve(index, on: flipped(disk, Session.segment(kept.location.segment), byte), oracle)
+        // The last segment's block: without it, its records look like a tail of garbage.
+        let path = Session.segment(last.location.segment)
+        let volume = SimulatedVolume(flipped(disk, path, random.below(96)), directWriting, &random, trace)
+        var oracle = oracle
+        trace.add { "a bit turns in the block of \(path)" }
+        _ = try? Session(volume, oracle, from: loseCatalog(&oracle)) { _ in }
+        try oracle.checkFiles(volume.disk)
+    }
+
+    private func serve(_ index: Int, on disk: SimulatedDisk, _ oracle: Oracle) throws(Violation) {
+        let volume = SimulatedVolume(disk, directWriting, &random, trace)
+        let kept = oracle.kept[index]
+        trace.add { "a bit turns in record \(kept.sequence)" }
+        do throws(LogError) {
+            let reader = LogReader(try DataDirectory(Session.directory, locking: false, volume: volume))
+            let record = try reader.record(at: kept.location)
+            guard record.header == kept.header, record.provenance == kept.submission.provenance,
+                try record.bytes(0..<record.header.payloadLength) == kept.submission.payload
+            else { throw LogError.stopped("") }
+        } catch {
+            if case .stopped = error { throw Violation("record \(kept.sequence) is served with a wrong bit") }
+        }
+    }
+
+    private func flipped(_ disk: SimulatedDisk, _ path: String, _ byte: Int) -> SimulatedDisk {
+        var disk = disk
+        let bit = UInt8(1 << random.below(8))
+        if let inode = disk.inode(path) { disk.withInode(inode) { $0.flip(byte, bit) } }
+        return disk
     }
 }

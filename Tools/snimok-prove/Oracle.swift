@@ -143,7 +143,7 @@ struct Oracle {
         }
         for kept in kept where !kept.largeName.isEmpty {
             let paths = ["large", "incoming"].map { "\(Session.directory)/\($0)/\(kept.largeName)" }
-            guard let content = paths.lazy.compactMap({ disk.content($0) }).first, content == kept.submission.payload
+            guard let content = paths.lazy.compactMap({ disk.content($0) }).first, kept.submission.isPayload(content)
             else { throw Violation("the file of large record \(kept.sequence) is lost or changed") }
         }
     }
@@ -152,9 +152,7 @@ struct Oracle {
     private static func bytes(
         of location: RecordLocation, _ disk: SimulatedDisk, matching expected: [UInt8]? = nil
     ) -> [UInt8]? {
-        let number = String(location.segment, radix: 16)
-        let path = "\(Session.directory)/segments/00000001-\(String(repeating: "0", count: 8 - number.count))\(number).seg"
-        guard let inode = disk.inode(path) else { return nil }
+        guard let inode = disk.inode(Session.segment(location.segment)) else { return nil }
         let content = disk.inodes[inode].cached
         let range = Int(location.offset)..<Int(location.offset + location.length)
         guard range.upperBound <= content.count else { return nil }

@@ -5,6 +5,11 @@ import Platform
 /// A process that has the archive's log open, from its start to its end.
 final class Session {
     static let directory = "/srv/archive"
+    static func segment(_ number: UInt32) -> String {
+        let digits = String(number, radix: 16)
+        return "\(directory)/segments/00000001-\(String(repeating: "0", count: 8 - digits.count))\(digits).seg"
+    }
+
     private static let segmentBytes: UInt64 = 24_576
 
     let log: BlobLog
@@ -27,7 +32,8 @@ final class Session {
             replay(record)
         }
         try log.settleIncoming { blobID, number in
-            large.contains(number) || oracle.kept.contains { $0.sequence <= position.sequence && $0.refers(to: blobID, number) }
+            large.contains(number)
+                || oracle.kept.contains { $0.sequence <= position.sequence && $0.refers(to: blobID, number) }
         }
     }
 

@@ -125,6 +125,13 @@ struct SimulatedInode {
         isPoisoned = false
     }
 
+    mutating func flip(_ byte: Int, _ bit: UInt8) {
+        guard byte < cached.count else { return }
+        synchronize()
+        cached[byte] ^= bit
+        synchronize()
+    }
+
     private mutating func loseUnsynced(_ random: inout SplitMix, _ stale: [UInt8]?) {
         let size = sizes.isEmpty || random.oneIn(3) ? mediumSize : sizes[random.below(sizes.count)]
         let base = medium.count

@@ -221,8 +221,8 @@ package final class Backup {
             } catch {
                 failure = error
             }
-        } damaged: { what throws(LogError) in
-            problems.append(what)
+        } gap: { gap throws(LogError) in
+            problems.append("no readable record in segment \(gap.segment), bytes \(gap.range)")
         }
         if let failure { throw failure }
         return problems

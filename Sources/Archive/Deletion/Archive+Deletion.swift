@@ -68,6 +68,21 @@ extension Archive {
         }
     }
 
+    /// Deletes again what was deleted for good after the state that this archive was restored to.
+    func repeatDeletions() throws(ArchiveError) {
+        let missing: [(target: DeletionTarget, deletedAtNanoseconds: Int64)]
+        do { missing = try readers.withReader { try register.unknown(to: $0) } } catch { throw Self.wrap(error) }
+        for (target, moment) in missing {
+            var provenance = IngestSource.archive.provenance
+            provenance[.target] = target.description
+            provenance[.note] = "register of deletions"
+            let sequence = try append(.tombstone, provenance, at: moment)
+            Log.warning(
+                "deleted again: this state of the archive is older than the deletion",
+                ["target": target.description, "tombstone": "\(sequence)"])
+        }
+    }
+
     /// Writes the rules into the log if they differ from those that were in force.
     func recordRetention() throws(ArchiveError) {
         let rules = RetentionRule.encoded(settings.retention)

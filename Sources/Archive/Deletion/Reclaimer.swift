@@ -97,14 +97,15 @@ package final class Reclaimer: Sendable {
     /// Purges what was deleted longer ago than the grace.
     private func makeFinal() throws(ArchiveError) {
         let until = Clock.wallNanoseconds() - Int64(archive.settings.deletionGraceSeconds * 1e9)
-        let expired: [UInt64]
+        let expired: [CatalogDeletion]
         do { expired = try archive.readers.withReader { try $0.deletions(pendingSinceBefore: until) } } catch {
             throw Archive.wrap(error)
         }
         guard !expired.isEmpty else { return }
+        archive.register.add(expired)
         // What is to be dropped may stand in the open segment.
         try archive.committer.exclusively { writer, _ in writer.seal() }
-        for tombstone in expired {
+        for tombstone in expired.map(\.sequence) {
             try archive.annotate(
                 ControlRecord.Annotation.purge.rawValue, target: "\(tombstone)", by: .archive)
             Log.info("deletion is for good", ["tombstone": "\(tombstone)"])

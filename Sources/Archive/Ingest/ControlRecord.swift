@@ -22,11 +22,11 @@ enum ControlRecord {
         let sequence = header.sequence
         let target = provenance[.target]
         if header.kind == .tombstone {
-            guard let (level, uid) = DeletionTarget.parse(target) else { return .other(sequence: sequence) }
+            guard let named = DeletionTarget(target) else { return .other(sequence: sequence) }
             return .tombstone(
                 CatalogTombstone(
                     sequence: sequence, receivedAtNanoseconds: header.receivedAtNanoseconds,
-                    source: CatalogEntries.source(provenance), level: level, uid: uid,
+                    source: CatalogEntries.source(provenance), level: named.level, uid: named.uid,
                     instances: Int(provenance[.annotationValue]) ?? 0))
         }
         switch (Annotation(rawValue: provenance[.annotationName]), UInt64(target)) {
@@ -57,10 +57,11 @@ package struct DeletionTarget: Equatable, Sendable, CustomStringConvertible {
 
     private static let words = ["patient", "study", "series", "instance"]
 
-    fileprivate static func parse(_ text: String) -> (CatalogLevel, String)? {
+    /// Reads what `description` wrote; nil: it is something else.
+    init?(_ text: String) {
         let parts = text.split(separator: " ", maxSplits: 1).map(String.init)
-        guard parts.count == 2, let index = words.firstIndex(of: parts[0]), index > 0 else { return nil }
-        return (CatalogLevel(rawValue: index)!, parts[1])
+        guard parts.count == 2, let index = Self.words.firstIndex(of: parts[0]), index > 0 else { return nil }
+        self.init(CatalogLevel(rawValue: index)!, parts[1])
     }
 }
 
@@ -79,11 +80,12 @@ extension Archive {
     }
 
     /// Appends a record without content; below the free space floor, too.
+    /// - Parameter nanoseconds: when it happened, if not now.
     func append(
-        _ kind: RecordHeader.Kind, _ provenance: Provenance, blobID: BlobID? = nil
+        _ kind: RecordHeader.Kind, _ provenance: Provenance, blobID: BlobID? = nil, at nanoseconds: Int64? = nil
     ) throws(ArchiveError) -> UInt64 {
         let record = NewRecord(
-            kind: kind, receivedAtNanoseconds: Clock.wallNanoseconds(),
+            kind: kind, receivedAtNanoseconds: nanoseconds ?? Clock.wallNanoseconds(),
             blobID: blobID ?? BlobID([UInt8](repeating: 0, count: 32)), provenance: provenance.encoded())
         let number = Monitor<UInt64>(0)
         let result = Monitor<Result<StoreOutcome, ArchiveError>?>(nil)
