@@ -120,6 +120,8 @@ extension CatalogWriter {
         guard try close(tombstone, state: 2) else { return }
         try writeCounts()
         let series = try series(hiddenBy: cause)
+        var studies: Set<Int64> = []
+        for id in series { studies.formUnion(try ids("SELECT study FROM series WHERE id = ?", id)) }
         let instances = "SELECT id FROM hidden WHERE level = 3 AND cause = ?"
         let versions = "SELECT version FROM version_source WHERE instance IN (\(instances))"
         try database.statement(
@@ -135,6 +137,7 @@ extension CatalogWriter {
         pending.totals.versions -= count
         pending.totals.storedBytes -= bytes
         for statement in [
+            "DELETE FROM version_caller WHERE blob IN (SELECT blob FROM version WHERE id IN (\(versions)))",
             "DELETE FROM version WHERE id IN (\(versions))",
             "DELETE FROM version_source WHERE instance IN (\(instances))",
             "DELETE FROM rejection WHERE note IN (\(instances))", "DELETE FROM instance WHERE id IN (\(instances))",
@@ -144,6 +147,9 @@ extension CatalogWriter {
         }
         try removeEmpty(series)
         try refresh(series)
+        // What was damaged may have gone.
+        for id in series.sorted() { try refreshDamage(series: id) }
+        for id in studies.sorted() { try refreshDamage(study: id) }
     }
 
     /// - Returns: false: there is no such tombstone, or it is closed.
@@ -154,14 +160,17 @@ extension CatalogWriter {
         return database.changes > 0
     }
 
-    /// Content that comes again is there again, whatever was deleted before.
+    /// Content that comes again is there again, whatever was deleted before. What a note rejects stays hidden; who sends it
+    /// has no more of it than others.
     func revive(_ instance: Int64) throws(CatalogError) {
         guard try hasRows("hidden") else { return }
+        let isHidden = try database.statement("SELECT 1 FROM hidden WHERE level = 3 AND id = ? LIMIT 1")
+            .first([.integer(instance)]) { _ in true }
+        guard isHidden != nil else { return }
         try database.statement("DELETE FROM hidden WHERE level = 3 AND id = ? AND reasons = 1").run([
             .integer(instance)
         ])
-        guard database.changes > 0 else { return }
-        var series = try apply(note: instance)
+        var series = database.changes > 0 ? try apply(note: instance) : []
         series.insert(try self.series(of: instance))
         try refresh(series)
     }
@@ -244,7 +253,7 @@ extension CatalogWriter {
         return found
     }
 
-    private func series(of instance: Int64) throws(CatalogError) -> Int64 {
+    func series(of instance: Int64) throws(CatalogError) -> Int64 {
         try database.statement("SELECT series FROM instance WHERE id = ?").first([.integer(instance)]) {
             $0.integer(0)
         }!
