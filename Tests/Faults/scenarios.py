@@ -15,7 +15,13 @@ from harness.archive import Archive, configuration
 from harness.samples import ROOT_UID, tiny
 
 STUDY = f"{ROOT_UID}.77"
-BROKEN = (OSError, EOFError, URLError, wire.Closed, wire.Aborted, wire.Rejected)
+
+
+class Refused(Exception):
+    """A subcommand or a request that was not answered with success."""
+
+
+BROKEN = (OSError, EOFError, URLError, wire.Closed, wire.Aborted, wire.Rejected, Refused)
 
 
 def small(number):
@@ -44,12 +50,10 @@ class Promises:
         # Under way: there or not, but whole.
         self.open = {}
         self.statuses = []
-        # Deleted by one record: all of a group show, or none.
-        self.groups = []
 
     def copy(self):
         other = Promises(self.stored.values())
-        other.gone, other.groups = dict(self.gone), list(self.groups)
+        other.gone = dict(self.gone)
         return other
 
     def store(self, archive, *instances):
@@ -70,16 +74,9 @@ class Promises:
 
     def delete(self, instances, how):
         """Deletes by `how()`, which returns when the deletion is acknowledged."""
-        self.begin_deletion(instances)
-        how()
-        self.end_deletion(instances)
-
-    def begin_deletion(self, instances):
-        self.groups.append({instance.sop_instance for instance in instances})
         for instance in instances:
             self.open[instance.sop_instance] = self.stored.pop(instance.sop_instance)
-
-    def end_deletion(self, instances):
+        how()
         for instance in instances:
             self.gone[instance.sop_instance] = self.open.pop(instance.sop_instance)
 
@@ -118,24 +115,53 @@ def stow(*instances):
     return act
 
 
-def administer(archive, *words):
-    """A subcommand beside the server. Where that is killed, the command is answered by nobody, or does the work itself."""
-    done = archive.command(*words, with_config=True, check=None)
-    if done.returncode != 0:
-        raise wire.Closed(done.stderr)
+def ask(archive, *words):
+    """A subcommand beside the running server, or without one; its output."""
+    done = archive.command(*words, with_config=True)
+    if done.returncode:
+        raise Refused(f"{words} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
 
-def delete(level, uid, instances):
-    return lambda archive, promises: promises.delete(instances, lambda: administer(archive, "delete", f"--{level}", uid))
-
-
-def undelete(instances):
-    """Takes the first deletion of the archive back."""
+def delete(*instances):
+    """One by one, by command line."""
     def act(archive, promises):
-        number = administer(archive, "deletions").split("\t")[0]
-        promises.undelete(instances, lambda: administer(archive, "undelete", number))
+        for instance in instances:
+            promises.delete([instance], lambda: ask(archive, "delete", "--instance", instance.sop_instance))
     return act
+
+
+def delete_series(*instances):
+    """All of a series, over HTTP."""
+    def act(archive, promises):
+        def request():
+            target = web.path_of(instances[0]).split("/instances")[0]
+            reply = web.request(archive, "DELETE", target)
+            if reply.status != 204:
+                raise Refused(f"{reply.status} {reply.body[:200]!r}")
+        promises.delete(instances, request)
+    return act
+
+
+def undelete(*instances):
+    """Takes back the first deletion that the archive knows."""
+    def act(archive, promises):
+        number = ask(archive, "deletions").split("\t")[0]
+        promises.undelete(instances, lambda: ask(archive, "undelete", number))
+    return act
+
+
+def compact(archive, promises):
+    ask(archive, "compact", "--all")
+
+
+def compact_again(archive, promises):
+    """What a compaction left unfinished does not stand in the way of the next, and nothing is dropped twice."""
+    compact(archive, promises)
+    check_promises(archive, promises)
+    verified = archive.verify("--full", check=None)
+    assert verified.returncode == 0, f"verify after compaction: {verified.stdout[-1500:]}{verified.stderr[-1500:]}"
+    assert not list(archive.data.rglob("*.seg.new")), "a half-written segment is left"
 
 
 @dataclass
@@ -147,28 +173,29 @@ class Scenario:
     # Instead of `act`: a subcommand of snimok without a server, and the instances that it stores: (archive) -> words.
     command: Callable | None = None
     stores: list = field(default_factory=list)
-    # The instances that the subcommand deletes.
-    deletes: list = field(default_factory=list)
-    # Done in the prepared archive: (archive, promises).
-    before: Callable | None = None
     # Instead of either: the start of the server, on what a crash left behind: (data directory).
     remains: Callable | None = None
-    config: dict = field(default_factory=lambda: {"largeObjectMiB": 1})
-    # Whether it belongs to the store path, whose every call must stand errors (test_errors.py).
+    # Of those stored before, deleted again before.
+    deleted: list = field(default_factory=list)
+    # The configuration of the storage.
+    storage: dict = field(default_factory=dict)
+    # Whether it stores: what errors must lead to is said for that (test_errors.py).
     is_store: bool = True
     # Something else that must hold afterwards: (archive, promises).
     check: Callable | None = None
 
+    def configuration(self):
+        return configuration(storage={"largeObjectMiB": 1, **self.storage}, dicomweb={"allowDelete": True})
+
     def template(self, directory):
         """The archive that the scenario begins with, stopped."""
-        archive = Archive(directory, configuration(storage=self.config)).start()
+        archive = Archive(directory, self.configuration()).start()
         promises = Promises()
         try:
             if self.prepare:
                 promises.store(archive, *self.prepare)
             assert set(promises.statuses) <= {wire.SUCCESS}
-            if self.before:
-                self.before(archive, promises)
+            delete(*self.deleted)(archive, promises)
             archive.stop()
         finally:
             archive.kill()
@@ -183,37 +210,6 @@ def imported(archive):
     return ["import", folder, "--config", archive.config_file]
 
 
-def check_compacted(archive, promises):
-    """Nothing unfinished is left, and what is garbage can be dropped, all of it."""
-    segments = archive.data / "segments"
-    assert not list(segments.glob("*.new")), "a file that was being written is left"
-    numbers = [path.name.split("-")[1] for path in archive.segments()]
-    assert len(numbers) == len(set(numbers)), f"two generations of a segment are left: {archive.segments()}"
-    archive.command("compact", "--all", with_config=True, check=0)
-    assert archive.command("compact", "--all", with_config=True, check=0).stdout.startswith("compacted 0 ")
-    check_promises(archive, promises)
-    archive.verify("--full")
-    live = sum(len(instance.data) > 1 << 20 for instance in promises.stored.values())
-    files = [path for folder in ("large", "incoming") for path in (archive.data / folder).rglob("*") if path.is_file()]
-    assert len(files) == live, f"{len(files)} files of large objects, {live} are alive"
-
-
-# Half of each segment is garbage, and one of two large objects.
-MIXED = [*(blocks(number) for number in range(50, 62)), large(3), large(4)]
-DELETED = [*MIXED[0:12:2], MIXED[13]]
-# Deletions are for good at once.
-COMPACTED = {"segmentMiB": 1, "largeObjectMiB": 1, "deletionGraceDays": 0}
-
-
-def delete_half(archive, promises):
-    for instance in DELETED:
-        delete("instance", instance.sop_instance, [instance])(archive, promises)
-
-
-def hide_series(archive, promises):
-    delete("series", f"{STUDY}.2", [blocks(2), blocks(3)])(archive, promises)
-
-
 def remains_of_a_crash(data):
     """A torn last write, a large object that was being received, and a finished one that no record names."""
     with open(sorted((data / "segments").glob("*.seg"))[-1], "ab") as file:
@@ -222,12 +218,13 @@ def remains_of_a_crash(data):
     (data / "incoming" / f"{'ab' * 32}-{4711:016x}.dcm").write_bytes(bytes(100_000))
 
 
+SEGMENTS = [blocks(number) for number in range(10, 29)]
+
 SCENARIOS = [
     Scenario("the first instance of an archive", act=store(small(1))),
     Scenario("an instance of many blocks", [small(1)], store(blocks(2))),
     Scenario("a large object", [small(1)], store(large(3))),
-    Scenario("an instance that begins a new segment", [blocks(number) for number in range(10, 19)], store(blocks(19)),
-             config={"segmentMiB": 1, "largeObjectMiB": 1}),
+    Scenario("an instance that begins a new segment", SEGMENTS[:9], store(blocks(19)), storage={"segmentMiB": 1}),
     Scenario("the same instance again", [small(1), blocks(2)], store(small(1))),
     Scenario("three associations at a time", [small(1)], together(small(21), blocks(22), small(23))),
     Scenario("one association, one behind the other", [small(1)], store(small(24), blocks(25), small(26))),
@@ -235,17 +232,17 @@ SCENARIOS = [
     Scenario("import without a server", [small(1)], command=imported, stores=[small(40), blocks(41), large(42)],
              is_store=False),
     Scenario("start after a crash", [small(1), blocks(2), large(3)], remains=remains_of_a_crash, is_store=False),
-    Scenario("rebuild of the catalog", [small(1), blocks(2), large(3)], command=lambda archive: ["rebuild"], is_store=False),
-    Scenario("delete of a series", [small(1), blocks(2), blocks(3)], delete("series", f"{STUDY}.2", [blocks(2), blocks(3)]),
+    Scenario("rebuild of the catalog", [small(1), blocks(2), large(3), small(4)], command=lambda archive: ["rebuild"],
+             deleted=[small(4)], is_store=False),
+    Scenario("deletion by command line", [small(1), small(2), large(3)], delete(small(1), large(3)), is_store=False),
+    Scenario("deletion of a series over HTTP", [small(1), small(2), blocks(2)], delete_series(small(1), small(2)),
              is_store=False),
-    Scenario("delete without a server", [small(1), blocks(2), large(3)], deletes=[small(1), blocks(2), large(3)],
-             command=lambda archive: ["delete", "--study", STUDY, "--config", archive.config_file], is_store=False),
-    Scenario("undelete", [small(1), blocks(2), blocks(3)], undelete([blocks(2), blocks(3)]), before=hide_series,
-             is_store=False),
-    Scenario("compaction", MIXED, lambda archive, promises: administer(archive, "compact", "--all"), before=delete_half,
-             config=COMPACTED, is_store=False, check=check_compacted),
-    Scenario("compaction without a server", MIXED, before=delete_half, config=COMPACTED, is_store=False,
-             command=lambda archive: ["compact", "--all", "--config", archive.config_file], check=check_compacted),
+    Scenario("a deletion taken back", [small(1), small(2)], undelete(small(1)), deleted=[small(1)], is_store=False),
+    Scenario("compaction beside the server", [*SEGMENTS, large(3)], compact, deleted=[*SEGMENTS[1:6], large(3)],
+             storage={"segmentMiB": 1, "deletionGraceDays": 0}, check=compact_again, is_store=False),
+    Scenario("compaction without a server", SEGMENTS, command=lambda archive: [
+        "compact", "--all", "--config", archive.config_file], deleted=SEGMENTS[1:6],
+             storage={"segmentMiB": 1, "deletionGraceDays": 0}, check=compact_again, is_store=False),
 ]
 
 
@@ -262,17 +259,13 @@ def listed(archive, study=STUDY):
     return [] if reply.status == 404 else [web.value(row, "00080018") for row in reply.rows()]
 
 
-def check_promises(archive, promises):
+def check_promises(archive, promises, study=STUDY):
     """What was acknowledged is there with its bytes, what is listed is whole, nothing else is listed."""
-    found = listed(archive)
+    found = listed(archive, study)
     assert len(found) == len(set(found)), "an instance is listed twice"
     lost = set(promises.stored) - set(found)
     assert not lost, f"acknowledged and lost: {sorted(lost)}"
     assert not set(found) & set(promises.gone), f"deleted and back: {sorted(set(found) & set(promises.gone))}"
-    for uid, instance in promises.gone.items():
-        assert web.get(archive, web.path_of(instance)).status == 404, f"deleted and served: {uid}"
-    for group in promises.groups:
-        assert group & set(found) in (set(), group), f"deleted by halves: {sorted(group & set(found))}"
     known = {**promises.stored, **promises.open}
     assert set(found) <= set(known), f"never sent: {sorted(set(found) - set(known))}"
     for uid in found:
