@@ -144,7 +144,7 @@ package final class DICOMwebService: Sendable {
             } else if let uid = resource.series { DeletionTarget(series: uid, study: resource.study) } else {
                 DeletionTarget(study: resource.study!)
             }
-        _ = try archive.delete(target, isOfOnePlace: true, by: source(exchange))
+        _ = try archive.delete(target, by: source(exchange))
         exchange.respond(HTTPResponse(status: 204))
     }
 

@@ -156,22 +156,19 @@ private enum Recount {
     }
 
     /// What holds nothing that is seen has rows of its own that say so, and nothing else has.
-    private static let hidden: [(String, String)] = [
-        (0, "patient", "studies"), (1, "study", "instances"), (2, "series", "instances"),
-    ]
-    .map { level, table, column in
-        (
-            "hidden \(table)",
-            """
-            SELECT id FROM \(table) t WHERE (t.\(column) = 0) <>
-                EXISTS (SELECT 1 FROM hidden h WHERE h.level = \(level) AND h.id = t.id)
-            """
-        )
-    }
+    private static let hidden: [(String, String)] = [(0, "patient", "studies"), (1, "study", "instances"), (2, "series", "instances")]
+        .map { level, table, column in
+            (
+                "hidden \(table)",
+                """
+                SELECT id FROM \(table) t WHERE (t.\(column) = 0) <>
+                    EXISTS (SELECT 1 FROM hidden h WHERE h.level = \(level) AND h.id = t.id)
+                """
+            )
+        }
 
     private static let organisations: [(String, String)] = {
-        let sources =
-            "version_source v JOIN instance i ON i.id = v.instance JOIN series e ON e.id = i.series WHERE \(seen)"
+        let sources = "version_source v JOIN instance i ON i.id = v.instance JOIN series e ON e.id = i.series WHERE \(seen)"
         let contents = [
             "SELECT e.study, v.organisation, 1, e.modality FROM \(sources) AND e.modality <> ''",
             "SELECT e.study, 0, 1, e.modality FROM \(sources) AND e.modality <> ''",

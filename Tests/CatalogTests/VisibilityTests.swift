@@ -48,31 +48,21 @@ struct VisibilityTests {
         Case("taken back before", [Samples.undelete(6), Samples.tombstone(.study, "1.1")], [other]),
         Case(
             "taken back twice, deleted between",
-            [
-                Samples.tombstone(.study, "1.1"), Samples.undelete(5), Samples.tombstone(.study, "1.1"),
-                Samples.undelete(5),
-            ],
+            [Samples.tombstone(.study, "1.1"), Samples.undelete(5), Samples.tombstone(.study, "1.1"), Samples.undelete(5)],
             [other]),
         Case("for good", [Samples.tombstone(.study, "1.1"), Samples.purge(5)], [other]),
-        Case(
-            "for good, then taken back", [Samples.tombstone(.study, "1.1"), Samples.purge(5), Samples.undelete(5)],
-            [other]),
-        Case(
-            "taken back, then for good", [Samples.tombstone(.study, "1.1"), Samples.undelete(5), Samples.purge(5)], all),
+        Case("for good, then taken back", [Samples.tombstone(.study, "1.1"), Samples.purge(5), Samples.undelete(5)], [other]),
+        Case("taken back, then for good", [Samples.tombstone(.study, "1.1"), Samples.undelete(5), Samples.purge(5)], all),
         Case(
             "a part, then the whole, which is taken back",
             [Samples.tombstone(.instance, first), Samples.tombstone(.study, "1.1"), Samples.undelete(6)],
             [second, third, other]),
         Case(
             "a part, then the whole; the part is taken back",
-            [Samples.tombstone(.instance, first), Samples.tombstone(.study, "1.1"), Samples.undelete(5)],
-            [first, other]),
+            [Samples.tombstone(.instance, first), Samples.tombstone(.study, "1.1"), Samples.undelete(5)], [first, other]),
         Case(
             "a part, then the whole for good",
-            [
-                Samples.tombstone(.instance, first), Samples.tombstone(.study, "1.1"), Samples.purge(6),
-                Samples.undelete(5),
-            ],
+            [Samples.tombstone(.instance, first), Samples.tombstone(.study, "1.1"), Samples.purge(6), Samples.undelete(5)],
             [first, other]),
         Case(
             "the same content again",
@@ -85,8 +75,7 @@ struct VisibilityTests {
                 Samples.purge(5),
             ], [second, other]),
         Case(
-            "other content again",
-            [
+            "other content again", [
                 Samples.tombstone(.study, "1.1"), .instance(Samples.instance(1, 1, 2, organisation: "B", content: 1)),
             ], [second, other]),
         Case(
@@ -380,9 +369,8 @@ struct VisibilityTests {
         let before = try rows(catalog)
         let (first, second) = (Samples.instance(1, 1, 1), Samples.instance(1, 1, 2))
         try catalog.apply([.damaged(sequence: 0, blobID: first.blobID), .damaged(sequence: 0, blobID: second.blobID)])
-        for (level, key) in [
-            (CatalogLevel.instance, Self.first), (.instance, Self.second), (.series, "1.1.1"), (.study, "1.1"),
-        ] {
+        for (level, key) in [(CatalogLevel.instance, Self.first), (.instance, Self.second), (.series, "1.1.1"), (.study, "1.1")]
+        {
             #expect(try flags(level, key) == .damaged, "\(level) \(key)")
         }
         for (level, key) in [(CatalogLevel.instance, Self.third), (.series, "1.1.2"), (.study, "1.2")] {
@@ -476,8 +464,7 @@ struct VisibilityTests {
     func settings() throws {
         #expect(try catalog.reader().setting("retention") == nil)
         try catalog.apply([
-            .setting(sequence: 0, name: "retention", value: "[]"),
-            .setting(sequence: 0, name: "retention", value: "[1]"),
+            .setting(sequence: 0, name: "retention", value: "[]"), .setting(sequence: 0, name: "retention", value: "[1]"),
             .setting(sequence: 0, name: "other", value: "x"),
         ])
         #expect(try catalog.reader().setting("retention") == "[1]")

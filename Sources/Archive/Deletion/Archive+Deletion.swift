@@ -14,17 +14,13 @@ package struct Deletion: Sendable {
 
 /// Deleting hides at once, by one durable record; bytes are dropped when the grace is over (`Reclaimer`).
 extension Archive {
-    /// - Parameter isOfOnePlace: refuse if the same UID stands under several studies or series, for all of them would go.
-    /// - Throws: `.notFound`, `.retained`, `.mismatch`; otherwise the tombstone is durable when this returns.
-    package func delete(
-        _ target: DeletionTarget, isOfOnePlace: Bool = false, by source: IngestSource
-    ) throws(ArchiveError) -> Deletion {
+    /// - Throws: `.notFound`, `.retained`; otherwise the tombstone is durable when this returns.
+    package func delete(_ target: DeletionTarget, by source: IngestSource) throws(ArchiveError) -> Deletion {
         let scope: CatalogDeletionScope
         do { scope = try readers.withReader { try $0.deletionScope(under: target.uids) } } catch {
             throw Self.wrap(error)
         }
         guard scope.instances > 0 else { throw .notFound("The archive has no \(target)") }
-        if isOfOnePlace { try checkPlace(target, scope) }
         try checkRetention(scope)
         var provenance = source.provenance
         provenance[.target] = target.description
@@ -57,15 +53,6 @@ extension Archive {
 
     package func deletions() throws(ArchiveError) -> [CatalogDeletion] {
         do { return try readers.withReader { try $0.deletions() } } catch { throw Self.wrap(error) }
-    }
-
-    private func checkPlace(_ target: DeletionTarget, _ scope: CatalogDeletionScope) throws(ArchiveError) {
-        let isSeveral =
-            target.level == .instance ? scope.instances > 1 : Set(scope.studies.map(\.uid)).count > 1
-        guard isSeveral else { return }
-        throw .mismatch(
-            target.level == .instance ? .sopInstanceUID : .seriesInstanceUID,
-            "The archive has \(target) in several places; snimok delete takes it from all of them")
     }
 
     private func checkRetention(_ scope: CatalogDeletionScope) throws(ArchiveError) {
