@@ -228,7 +228,8 @@ struct CompactionTests {
         #expect(try compaction.removeOld() == locations[4].length)
         #expect(try session.log.supersededSegments().isEmpty)
         for move in again {
-            #expect(try session.payload(at: move.to) == Self.payloads[try #require(locations.firstIndex(of: move.from))])
+            #expect(
+                try session.payload(at: move.to) == Self.payloads[try #require(locations.firstIndex(of: move.from))])
         }
     }
 
@@ -270,7 +271,8 @@ struct CompactionTests {
 
     // MARK: Large objects
 
-    private func storeLarge(_ session: Session, seed: UInt64) throws -> (RecordLocation, name: String, payload: [UInt8]) {
+    private func storeLarge(_ session: Session, seed: UInt64) throws -> (RecordLocation, name: String, payload: [UInt8])
+    {
         let payload = Samples.bytes(200_000, seed: seed)
         let file = try LargeObjectFile(session.directory)
         try payload.withRawBytes { bytes throws(LogError) in try file.append(bytes) }

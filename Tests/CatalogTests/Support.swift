@@ -156,19 +156,22 @@ private enum Recount {
     }
 
     /// What holds nothing that is seen has rows of its own that say so, and nothing else has.
-    private static let hidden: [(String, String)] = [(0, "patient", "studies"), (1, "study", "instances"), (2, "series", "instances")]
-        .map { level, table, column in
-            (
-                "hidden \(table)",
-                """
-                SELECT id FROM \(table) t WHERE (t.\(column) = 0) <>
-                    EXISTS (SELECT 1 FROM hidden h WHERE h.level = \(level) AND h.id = t.id)
-                """
-            )
-        }
+    private static let hidden: [(String, String)] = [
+        (0, "patient", "studies"), (1, "study", "instances"), (2, "series", "instances"),
+    ]
+    .map { level, table, column in
+        (
+            "hidden \(table)",
+            """
+            SELECT id FROM \(table) t WHERE (t.\(column) = 0) <>
+                EXISTS (SELECT 1 FROM hidden h WHERE h.level = \(level) AND h.id = t.id)
+            """
+        )
+    }
 
     private static let organisations: [(String, String)] = {
-        let sources = "version_source v JOIN instance i ON i.id = v.instance JOIN series e ON e.id = i.series WHERE \(seen)"
+        let sources =
+            "version_source v JOIN instance i ON i.id = v.instance JOIN series e ON e.id = i.series WHERE \(seen)"
         let contents = [
             "SELECT e.study, v.organisation, 1, e.modality FROM \(sources) AND e.modality <> ''",
             "SELECT e.study, 0, 1, e.modality FROM \(sources) AND e.modality <> ''",
@@ -254,12 +257,21 @@ enum Samples {
     }
 
     static func tombstone(
-        _ level: CatalogLevel, _ uid: String, organisation: String = "A", instances: Int = 0, at time: Int64 = 1
+        _ level: CatalogLevel, _ uid: String, study: String? = nil, organisation: String = "A", instances: Int = 0,
+        at time: Int64 = 1
     ) -> CatalogEvent {
         .tombstone(
             CatalogTombstone(
-                sequence: 0, receivedAtNanoseconds: time, source: source(organisation), level: level, uid: uid,
-                instances: instances))
+                sequence: 0, receivedAtNanoseconds: time, source: source(organisation), level: level,
+                uids: uids(level, uid, study: study), instances: instances))
+    }
+
+    /// As a tombstone names them: by level, from the study's down.
+    static func uids(_ level: CatalogLevel, _ uid: String, study: String? = nil) -> [String?] {
+        var uids = [String?](repeating: nil, count: level.rawValue)
+        uids[0] = study
+        uids[level.rawValue - 1] = uid
+        return uids
     }
 
     static func undelete(_ tombstone: UInt64) -> CatalogEvent { .undelete(sequence: 0, tombstone: tombstone) }

@@ -48,21 +48,31 @@ struct VisibilityTests {
         Case("taken back before", [Samples.undelete(6), Samples.tombstone(.study, "1.1")], [other]),
         Case(
             "taken back twice, deleted between",
-            [Samples.tombstone(.study, "1.1"), Samples.undelete(5), Samples.tombstone(.study, "1.1"), Samples.undelete(5)],
+            [
+                Samples.tombstone(.study, "1.1"), Samples.undelete(5), Samples.tombstone(.study, "1.1"),
+                Samples.undelete(5),
+            ],
             [other]),
         Case("for good", [Samples.tombstone(.study, "1.1"), Samples.purge(5)], [other]),
-        Case("for good, then taken back", [Samples.tombstone(.study, "1.1"), Samples.purge(5), Samples.undelete(5)], [other]),
-        Case("taken back, then for good", [Samples.tombstone(.study, "1.1"), Samples.undelete(5), Samples.purge(5)], all),
+        Case(
+            "for good, then taken back", [Samples.tombstone(.study, "1.1"), Samples.purge(5), Samples.undelete(5)],
+            [other]),
+        Case(
+            "taken back, then for good", [Samples.tombstone(.study, "1.1"), Samples.undelete(5), Samples.purge(5)], all),
         Case(
             "a part, then the whole, which is taken back",
             [Samples.tombstone(.instance, first), Samples.tombstone(.study, "1.1"), Samples.undelete(6)],
             [second, third, other]),
         Case(
             "a part, then the whole; the part is taken back",
-            [Samples.tombstone(.instance, first), Samples.tombstone(.study, "1.1"), Samples.undelete(5)], [first, other]),
+            [Samples.tombstone(.instance, first), Samples.tombstone(.study, "1.1"), Samples.undelete(5)],
+            [first, other]),
         Case(
             "a part, then the whole for good",
-            [Samples.tombstone(.instance, first), Samples.tombstone(.study, "1.1"), Samples.purge(6), Samples.undelete(5)],
+            [
+                Samples.tombstone(.instance, first), Samples.tombstone(.study, "1.1"), Samples.purge(6),
+                Samples.undelete(5),
+            ],
             [first, other]),
         Case(
             "the same content again",
@@ -75,7 +85,8 @@ struct VisibilityTests {
                 Samples.purge(5),
             ], [second, other]),
         Case(
-            "other content again", [
+            "other content again",
+            [
                 Samples.tombstone(.study, "1.1"), .instance(Samples.instance(1, 1, 2, organisation: "B", content: 1)),
             ], [second, other]),
         Case(
@@ -139,6 +150,21 @@ struct VisibilityTests {
                 Samples.note(1, [first]), Samples.tombstone(.instance, first), Samples.purge(6),
                 .instance(Samples.instance(1, 1, 1)),
             ], [second, third, other, note]),
+        Case(
+            "an instance of two studies, in one",
+            [
+                .instance(
+                    Samples.instance(1, 1, 1, content: 1, [.studyInstanceUID: "1.9", .seriesInstanceUID: "1.9.1"])),
+                Samples.tombstone(.instance, first, study: "1.9"),
+            ], all),
+        Case(
+            "a series of two studies, in one",
+            [
+                .instance(Samples.instance(1, 1, 9, [.studyInstanceUID: "1.9"])),
+                Samples.tombstone(.series, "1.1.1", study: "1.9"),
+            ], all),
+        Case(
+            "a series that is not of that study", [Samples.tombstone(.series, "1.1.1", study: "1.2")], all),
         Case(
             "a study with its note, taken back",
             [Samples.note(1, [first, other]), Samples.tombstone(.study, "1.1"), Samples.undelete(6)],
@@ -247,7 +273,7 @@ struct VisibilityTests {
         try catalog.apply(WriterTests.history)
         let before = try rows(catalog)
         let statistics = try catalog.reader().statistics()
-        let scope = try catalog.reader().deletionScope(level, uid)
+        let scope = try catalog.reader().deletionScope(under: Samples.uids(level, uid))
         try catalog.apply([Samples.tombstone(level, uid)])
         let tombstone = catalog.sequence
         #expect(try catalog.miscounted() == [])
@@ -324,7 +350,7 @@ struct VisibilityTests {
         #expect(deletions.map(\.sequence) == [5, 6, 7])
         #expect(deletions.map(\.state) == [.takenBack, .forGood, .pending])
         #expect(deletions.map(\.level) == [.study, .instance, .study])
-        #expect(deletions.map(\.uid) == ["1.1", Self.other, "1.9"])
+        #expect(deletions.map(\.uids) == [["1.1"], [nil, nil, Self.other], ["1.9"]])
         #expect(deletions.map(\.instances) == [3, 1, 0])
         #expect(deletions.map(\.organisation) == ["A", "B", "A"])
         #expect(deletions.map(\.deletedAtNanoseconds) == [100, 200, 300])
@@ -344,14 +370,14 @@ struct VisibilityTests {
             ])
         let reader = try catalog.reader()
         // Rejected ones count, and the note itself.
-        let study = try reader.deletionScope(.study, "1.1")
+        let study = try reader.deletionScope(under: Samples.uids(.study, "1.1"))
         #expect(study.instances == 4)
         #expect(study.studies.map(\.organisation) == ["A", "B"])
         #expect(study.studies.allSatisfy { $0.uid == "1.1" && $0.date == "20260105" })
-        #expect(try reader.deletionScope(.series, "1.1.1").instances == 1)
-        #expect(try reader.deletionScope(.instance, Self.second) == CatalogDeletionScope())
-        #expect(try reader.deletionScope(.instance, Self.other).studies.map(\.uid) == ["1.2"])
-        #expect(try reader.deletionScope(.study, "1.9") == CatalogDeletionScope())
+        #expect(try reader.deletionScope(under: Samples.uids(.series, "1.1.1")).instances == 1)
+        #expect(try reader.deletionScope(under: Samples.uids(.instance, Self.second)) == CatalogDeletionScope())
+        #expect(try reader.deletionScope(under: Samples.uids(.instance, Self.other)).studies.map(\.uid) == ["1.2"])
+        #expect(try reader.deletionScope(under: Samples.uids(.study, "1.9")) == CatalogDeletionScope())
     }
 
     // MARK: Damage
@@ -369,8 +395,9 @@ struct VisibilityTests {
         let before = try rows(catalog)
         let (first, second) = (Samples.instance(1, 1, 1), Samples.instance(1, 1, 2))
         try catalog.apply([.damaged(sequence: 0, blobID: first.blobID), .damaged(sequence: 0, blobID: second.blobID)])
-        for (level, key) in [(CatalogLevel.instance, Self.first), (.instance, Self.second), (.series, "1.1.1"), (.study, "1.1")]
-        {
+        for (level, key) in [
+            (CatalogLevel.instance, Self.first), (.instance, Self.second), (.series, "1.1.1"), (.study, "1.1"),
+        ] {
             #expect(try flags(level, key) == .damaged, "\(level) \(key)")
         }
         for (level, key) in [(CatalogLevel.instance, Self.third), (.series, "1.1.2"), (.study, "1.2")] {
@@ -464,7 +491,8 @@ struct VisibilityTests {
     func settings() throws {
         #expect(try catalog.reader().setting("retention") == nil)
         try catalog.apply([
-            .setting(sequence: 0, name: "retention", value: "[]"), .setting(sequence: 0, name: "retention", value: "[1]"),
+            .setting(sequence: 0, name: "retention", value: "[]"),
+            .setting(sequence: 0, name: "retention", value: "[1]"),
             .setting(sequence: 0, name: "other", value: "x"),
         ])
         #expect(try catalog.reader().setting("retention") == "[1]")

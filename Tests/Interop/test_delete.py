@@ -36,7 +36,7 @@ def test_what_is_deleted_is_seen_nowhere_and_comes_back_as_it_was(level, way, ne
     assert archive.stats()["instances"] == len(left)
     row, = deletions(archive)
     assert (row["number"], row["state"], row["instances"]) == (number, "pending", len(gone))
-    assert row["target"] == f"{level} {uid_of(level, instances[0])}"
+    assert row["target"].startswith(f"{level} {uid_of(level, instances[0])}")
     if way == "command without a server":
         archive.stop()
         undelete(archive, number)
