@@ -10,8 +10,8 @@ from harness import clients, web, wire
 from harness.archive import BINARY, INPUT_MISSING, INPUT_OUTPUT, USAGE
 from harness.clients import Destination, find, identifier, move, store_all
 from harness.deletion import (
-    AS_STORED, COUNTED, answers, below, check_all_there, check_gone, check_rebuilt, check_same, compact, delete, deletions, fetched,
-    resource, sample, uid_of, undelete)
+    AS_STORED, COUNTED, answers, below, check_all_there, check_gone, check_rebuilt, check_same, compact, delete,
+    deletions, fetched, resource, sample, uid_of, undelete)
 from harness.samples import ROOT_UID, ct, ct_study, tiny
 from harness.web import JSON, get, query, value
 
