@@ -29,6 +29,8 @@ struct RecordCheck: Sendable {
             if record.hasContent { try stored.verifyFromDevice(onPiece: onPiece) }
             return nil
         } catch {
+            // A compaction has removed the file, and has verified what it took over.
+            if case .system(let system) = error, system.code == ENOENT { return nil }
             guard error.isDamage else { throw error }
             // What the cache still has is not what is stored.
             reader.forgetCached(record.location)
