@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.archive import configuration
 from proof import FULL, SEED, amount, chooser, record
 from scenarios import BROKEN, SCENARIOS, check_recovered
 from tracing import TracedArchive, check_can_trace
@@ -33,7 +32,7 @@ class Case:
         """Does the operation, killed before call number `at`; what was counted. Then the archive must have recovered."""
         directory = self.directory / "run"
         shutil.rmtree(directory, ignore_errors=True)
-        archive = TracedArchive(directory, configuration(storage=self.scenario.config))
+        archive = TracedArchive(directory, self.scenario.configuration())
         shutil.copytree(self.template.data, archive.data, ignore=shutil.ignore_patterns("*.socket"))
         promises = self.prepared.copy()
         plan = dict(at=at, fault="kill" if at else None, record=at is None)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests' end of tracer.py: an archive whose system calls can be counted, stopped at, and made to fail."""
+import fcntl
 import json
 import os
 import platform
@@ -21,6 +22,19 @@ def check_can_trace():
         pytest.skip(f"tracer.py knows Linux on x86-64 only, not {platform.system()} on {platform.machine()}")
 
 
+def threads_below(tracer):
+    """What the threads of a program below the tracer are at: for the message of a test that hangs."""
+    lines = []
+    for child in Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split():
+        for thread in Path(f"/proc/{child}/task").iterdir():
+            try:
+                facts = [(thread / name).read_text().strip() for name in ("comm", "wchan", "syscall")]
+                lines.append(" ".join([thread.name, *facts, (thread / "stat").read_text().rpartition(")")[2][1]]))
+            except OSError:
+                pass
+    return "\n".join(lines)
+
+
 class Traced:
     """What a program that runs below tracer.py did since it was armed."""
 
@@ -32,6 +46,8 @@ class Traced:
         # Both ways, so that opening waits for nobody.
         self.out = os.open(self.control, os.O_RDWR)
         self.back = os.open(self.report, os.O_RDWR | os.O_NONBLOCK)
+        # The record of thousands of calls comes in one piece, perhaps before anybody reads.
+        fcntl.fcntl(self.back, fcntl.F_SETPIPE_SZ, 1 << 20)
         self.rest = b""
 
     @property
@@ -106,6 +122,8 @@ class TracedArchive(Archive):
         try:
             self.traced.arm(after=str(self.data), **plan)
             output, _ = running.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{arguments[0]} has not ended after {timeout} s:\n{threads_below(running.pid)}") from None
         finally:
             if running.poll() is None:
                 running.kill()
