@@ -26,6 +26,9 @@ package final class Service {
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
     package init(_ configuration: Configuration, listens: Bool = true) throws {
         metrics = Metrics()
+        if let mirror = configuration.mirrorSettings {
+            try Mirror.checkPresence(of: configuration.data, mirror)
+        }
         directory = try DataDirectory(configuration.data)
         let archive = try Archive(directory, settings: configuration.archiveSettings, metrics: metrics)
         self.archive = archive
@@ -52,8 +55,12 @@ package final class Service {
         http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
         control = try ControlSocket(
             path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
+        let control = directory.control
+        archive.mirrorKeeper?.copyControl { target in
+            if FileSystem.exists(control) { try Control.copy(from: control, to: target) }
+        }
         registerGauges()
-        try control.run()
+        try self.control.run()
         try commitment?.run()
         try acceptor.run()
     }

@@ -177,3 +177,11 @@ package final class Mirror: Sendable {
         do throws(SystemError) { try link.truncate(to: offset) } catch { detach(link, "\(error)") }
     }
 }
+
+extension Mirror {
+    /// Whether an attached mirror can still be written to, as far as one can tell without writing.
+    package func probe() throws(LogError) {
+        guard let link else { return }
+        try wrappingSystemErrors { () throws(SystemError) in try link.probe() }
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+import BlobLog
+import Catalog
+import Platform
+
+/// Writes a damaged record anew, as it stands undamaged at the same place of the mirror. Nothing is overwritten: it is a
+/// further record of the same content, to which the catalog sends readers from then on.
+struct Healing {
+    private let archive: Archive
+    private let mirror: LogReader
+
+    init(_ archive: Archive, _ mirror: LogReader) {
+        self.archive = archive
+        self.mirror = mirror
+    }
+
+    /// - Parameter damaged: where it was found damaged; nil: where the catalog has it.
+    func heal(_ blobID: BlobID, at damaged: RecordLocation?) throws {
+        guard let found = try archive.readers.withReader({ try $0.location(ofBlob: blobID.bytes) }) else { return }
+        let location = RecordLocation(found.0)
+        // Moved or healed since; whoever reads it there will say whether that is damaged, too.
+        guard damaged == nil || damaged == location, !isGood(blobID, at: location) else { return }
+        let good = try mirror.recordFromDevice(at: location)
+        guard good.header.blobID == blobID else { throw LogError.damaged("the mirror has another record there") }
+        try good.verifyFromDevice()
+        let (record, file) = try copy(of: good)
+        try append(record, file, good)
+        Log.warning(
+            "a damaged record was healed from the mirror",
+            ["instance": good.provenance[.sopInstanceUID], "blob": "\(blobID)", "segment": "\(location.segment)"])
+    }
+
+    private func isGood(_ blobID: BlobID, at location: RecordLocation) -> Bool {
+        guard let record = try? archive.log.reader.recordFromDevice(at: location), record.header.blobID == blobID else {
+            return false
+        }
+        return (try? record.verifyFromDevice()) != nil && (try? record.verify()) != nil
+    }
+
+    private func copy(of good: StoredRecord) throws -> (NewRecord, LargeObjectFile?) {
+        var provenance = good.provenance
+        provenance[.annotationName] = ControlRecord.heal
+        var record = NewRecord(
+            kind: good.header.kind ?? .instance, receivedAtNanoseconds: good.header.receivedAtNanoseconds,
+            blobID: good.header.blobID, provenance: provenance.encoded())
+        record.flags = good.header.flags.union(.heals)
+        record.index = good.index.encoded()
+        record.payloadLength = good.header.payloadLength
+        record.dataSetLength = good.header.dataSetLength
+        guard record.kind == .largeInstance else {
+            record.buffer = try payload(of: good)
+            return (record, nil)
+        }
+        let file = try LargeObjectFile(archive.directory, mirror: archive.log.mirror)
+        try good.forEachPiece(
+            in: 0..<record.payloadLength, { bytes throws(LogError) in try file.append(bytes) }, onError: { $0 })
+        try file.finish(record.blobID)
+        record.largeNumber = file.number
+        return (record, file)
+    }
+
+    private func payload(of good: StoredRecord) throws -> PooledBuffer {
+        let length = Int(good.header.payloadLength)
+        // It may be from a time when larger ones were kept in segments.
+        let isLonger = length + 4096 > archive.buffers.capacity
+        let buffer = isLonger ? BufferPool(capacity: length + 4096).borrow() : archive.buffers.borrow()
+        try good.forEachPiece(
+            in: 0..<good.header.payloadLength,
+            { bytes throws(LogError) in
+                buffer.room.copyBytes(from: bytes)
+                buffer.count += bytes.count
+            }, onError: { $0 })
+        return buffer
+    }
+
+    private func append(_ record: NewRecord, _ file: LargeObjectFile?, _ good: StoredRecord) throws {
+        guard case .instance(var entry) = try CatalogEntries.event(of: good) else { return }
+        entry.flags = UInt32(record.flags.rawValue)
+        entry.isOwnCopy = true
+        let result = Monitor<Result<StoreOutcome, ArchiveError>?>(nil)
+        archive.committer.submit(
+            PendingStore(
+                record: record, content: .instance(entry), file: file,
+                completion: { outcome in result.update { $0 = outcome } }), mayCommit: true)
+        _ = try result.wait { $0 }!.get()
+    }
+}
