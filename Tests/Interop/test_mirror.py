@@ -333,7 +333,7 @@ def test_a_damaged_record_is_healed_from_the_mirror(made, mirrored):
     try:
         # At the latest the first read finds it, and must not serve it.
         assert fetched(archive, instance) != instance.data
-    except (AssertionError, OSError, ValueError, IndexError):
+    except (EOFError, OSError):
         pass
     archive.wait_for_log("healed from the mirror", timeout=20)
     check_served(archive, sample())
@@ -350,7 +350,10 @@ def test_another_archives_directory_is_not_taken(mirrored, new_archive, tmp_path
     store_all(other, [small(1)])
     other.stop()
     before = sorted(path.name for path in (other.data / "segments").iterdir())
-    archive = new_archive(storage=STORAGE, durability={"mode": "mirrored", "directory": str(other.data)})
+    archive = new_archive(storage=STORAGE)
+    archive.stop()
+    archive.write_config({**archive.config, "durability": {"mode": "mirrored", "directory": str(other.data)}})
+    archive.start()
     assert "another archive" in archive.http("/readyz")[1]
     store_all(archive, [small(2)])
     assert sorted(path.name for path in (other.data / "segments").iterdir()) == before
