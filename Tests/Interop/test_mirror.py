@@ -335,7 +335,7 @@ def test_a_damaged_record_is_healed_from_the_mirror(made, mirrored):
         assert fetched(archive, instance) != instance.data
     except (EOFError, OSError):
         pass
-    archive.wait_for_log("healed from the mirror", timeout=20)
+    archive.wait_for_log("was healed from the mirror", timeout=20)
     check_served(archive, sample())
     archive.verify()
     archive.stop()

@@ -20,9 +20,10 @@ struct Healing {
         let location = RecordLocation(found.0)
         // Moved or healed since; whoever reads it there will say whether that is damaged, too.
         guard damaged == nil || damaged == location, !isGood(blobID, at: location) else { return }
-        let good = try mirror.recordFromDevice(at: location)
+        try mirror.recordFromDevice(at: location).verifyFromDevice()
+        // Every piece is checked again as it is read for copying.
+        let good = try mirror.record(at: location)
         guard good.header.blobID == blobID else { throw LogError.damaged("the mirror has another record there") }
-        try good.verifyFromDevice()
         let (record, file) = try copy(of: good)
         try append(record, file, good)
         Log.warning(
@@ -31,10 +32,14 @@ struct Healing {
     }
 
     private func isGood(_ blobID: BlobID, at location: RecordLocation) -> Bool {
-        guard let record = try? archive.log.reader.recordFromDevice(at: location), record.header.blobID == blobID else {
+        do {
+            try archive.log.reader.recordFromDevice(at: location).verifyFromDevice()
+            let record = try archive.log.reader.record(at: location)
+            try record.verify()
+            return record.header.blobID == blobID
+        } catch {
             return false
         }
-        return (try? record.verifyFromDevice()) != nil && (try? record.verify()) != nil
     }
 
     private func copy(of good: StoredRecord) throws -> (NewRecord, LargeObjectFile?) {
