@@ -318,6 +318,10 @@ package final class MirrorCatchUp {
             }
         }
         guard !isMirror else { return }
+        // A server was started here: what it derived knows nothing of what comes and goes from now on.
+        for suffix in ["", "-wal", "-shm"] where target.volume.exists(target.catalog + suffix) {
+            try wrappingSystemErrors { () throws(SystemError) in try target.volume.unlink(target.catalog + suffix) }
+        }
         try wrappingSystemErrors { () throws(SystemError) in
             try target.volume.replace(target.mirrorNote, with: Array("{\"format\":1}\n".utf8))
         }

@@ -207,6 +207,8 @@ package final class MirrorKeeper: Sendable {
             do { try Healing(archive, reader).heal(blobID, at: location) } catch {
                 Log.error("a damaged record cannot be healed from the mirror", ["blob": "\(blobID)", "why": "\(error)"])
             }
+            // Looking at it has reported it, too; the next read does so again if it is still bad.
+            heals.withLock { $0[blobID] = nil }
         }
     }
 }
