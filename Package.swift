@@ -78,7 +78,7 @@ let package = Package(
             name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem"], path: "Tools/snimok-prove",
             swiftSettings: strict),
 
-        tests("BlobLogTests", ["BlobLog", "Platform"]),
+        tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),
         tests("ControlTests", ["Control", "Database"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),

@@ -14,9 +14,9 @@ package final class ArchiveReader {
         package var damaged = 0
     }
 
-    private let directory: DataDirectory
-    private let log: BlobLog
-    private let readers: CatalogReaders
+    let directory: DataDirectory
+    let log: BlobLog
+    let readers: CatalogReaders
 
     package init(_ path: String) throws(ArchiveError) {
         guard FileSystem.exists("\(path)/format") else { throw .log(.notAnArchive(path)) }
@@ -63,7 +63,10 @@ package final class ArchiveReader {
     package func verify(full: Bool, onDamage: (String) -> Void) throws(ArchiveError) -> Verification {
         var report = Verification()
         do {
+            // Before the position, so that what is stored meanwhile is not missed.
+            let statistics = try readers.withReader { try $0.statistics() }
             guard let position = try readers.withReader({ try $0.position() }) else { return report }
+            let check = RecordCheck(reader: log.reader, readers: readers)
             func damaged(_ what: String) {
                 report.damaged += 1
                 onDamage(what)
@@ -71,14 +74,15 @@ package final class ArchiveReader {
             try log.forEachRecord { record throws(LogError) in
                 guard record.header.sequence <= position.sequence else { return }
                 report.records += 1
-                guard record.header.kind == .instance || record.header.kind == .largeInstance else { return }
-                // A copy that was damaged and replaced is history.
-                let served = try? readers.withReader { try $0.location(ofBlob: record.header.blobID.bytes) }
-                guard let served, RecordLocation(served.0) == record.location else { return }
-                report.instances += 1
-                report.bytes += record.header.payloadLength
-                guard full else { return }
-                do { try record.verify() } catch { damaged("instance \(record.provenance[.sopInstanceUID]): \(error)") }
+                guard !record.hasContent || check.isServed(record) else { return }
+                if record.hasContent {
+                    report.instances += 1
+                    report.bytes += record.header.payloadLength
+                }
+                guard full, let why = try check.fault(of: record, onPiece: { _ throws(LogError) in }) else { return }
+                guard record.hasContent else { return damaged("record \(record.header.sequence): \(why)") }
+                // Compaction may have taken it away while it was read.
+                if check.isServed(record) { damaged("instance \(record.provenance[.sopInstanceUID]): \(why)") }
             } gap: { gap throws(LogError) in
                 guard gap.segment <= position.segment,
                     gap.segment < position.segment || gap.range.lowerBound < position.endOffset
@@ -94,7 +98,6 @@ package final class ArchiveReader {
                 damaged(what)
             }
             // Alarm number one: the catalog speaks of a record that the log does not have.
-            let statistics = try readers.withReader { try $0.statistics() }
             if statistics.versions > report.instances {
                 damaged("\(statistics.versions - report.instances) instances of the catalog have no readable record")
             }
@@ -109,12 +112,15 @@ package final class ArchiveReader {
         do {
             let statistics = try readers.withReader { try $0.statistics() }
             let quarantine = log.quarantine.totals
+            let scrub = ScrubProgress(directory)
             return [
                 ("patients", statistics.patients), ("studies", statistics.studies), ("series", statistics.series),
                 ("instances", statistics.instances), ("versions", statistics.versions),
                 ("sightings", statistics.sightings), ("storedBytes", statistics.storedBytes),
                 ("savedBytes", statistics.savedBytes), ("flagged", statistics.flagged),
                 ("quarantinedFiles", quarantine.files), ("quarantinedBytes", Int(quarantine.bytes)),
+                ("damaged", try readers.withReader { try $0.damaged() }.count),
+                ("lastScrubSeconds", Int(scrub.lastFullPass)), ("lastScrubDamaged", scrub.lastFound),
             ]
         } catch {
             throw Archive.wrap(error)

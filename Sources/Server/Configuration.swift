@@ -81,6 +81,10 @@ package struct Configuration: Codable, Sendable {
         package var compactionMegabytesPerSecond: UInt64 = 50
         /// How much of a segment must be garbage for that.
         package var compactionGarbagePercent: UInt64 = 20
+        /// At which everything stored is read from time to time; 0: never.
+        package var scrubMegabytesPerSecond: UInt64 = 20
+        /// Between two full passes of that.
+        package var scrubIntervalHours = 168.0
     }
 
     package struct DurabilitySection: Codable, Sendable {
@@ -265,6 +269,10 @@ extension Configuration {
         guard (durability.mode == .mirrored) != durability.directory.isEmpty else {
             throw ConfigurationError("durability.mode \"mirrored\" and durability.directory belong together")
         }
+        guard (0..<1e6).contains(storage.scrubIntervalHours), storage.scrubMegabytesPerSecond < 1_000_000 else {
+            throw ConfigurationError(
+                "storage.scrubIntervalHours must be 0 to 1000000, storage.scrubMegabytesPerSecond below 1000000")
+        }
         guard http.connectionsMaximum > 0, http.connectionsPerAddressMaximum > 0, http.requestsMaximum > 0,
             http.idleTimeoutSeconds > 0
         else { throw ConfigurationError("limits of http must be above 0") }
@@ -325,6 +333,13 @@ extension Configuration {
         var settings = Mirror.Settings(directory: durability.directory)
         settings.stops = durability.whenMirrorFails == .stop
         settings.freeSpaceFloorBytes = storage.freeSpaceFloorMiB << 20
+        return settings
+    }
+
+    package var scrubSettings: Scrubber.Settings {
+        var settings = Scrubber.Settings()
+        settings.bytesPerSecond = storage.scrubMegabytesPerSecond * 1_000_000
+        settings.intervalSeconds = storage.scrubIntervalHours * 3600
         return settings
     }
 

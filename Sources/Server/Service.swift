@@ -19,6 +19,7 @@ package final class Service {
     private let metrics: Metrics
     private let codecs: CodecPool
     private let control: ControlSocket
+    private let scrubber: Scrubber
     /// nil: not offered.
     private let commitment: CommitmentService?
     package let directory: DataDirectory
@@ -55,12 +56,14 @@ package final class Service {
         http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
         control = try ControlSocket(
             path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
-        let control = directory.control
+        let controlDatabase = directory.control
         archive.mirrorKeeper?.copyControl { target in
-            if FileSystem.exists(control) { try Control.copy(from: control, to: target) }
+            if FileSystem.exists(controlDatabase) { try Control.copy(from: controlDatabase, to: target) }
         }
+        scrubber = Scrubber(archive, settings: configuration.scrubSettings, metrics: metrics)
         registerGauges()
-        try self.control.run()
+        if listens { try scrubber.run() }
+        try control.run()
         try commitment?.run()
         try acceptor.run()
     }
@@ -70,6 +73,7 @@ package final class Service {
 
     /// Lets running messages end, commits what waits, and closes everything.
     package func stop() {
+        scrubber.stop()
         control.stop()
         http?.stop()
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }

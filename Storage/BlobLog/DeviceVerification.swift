@@ -9,17 +9,34 @@ extension LogReader {
         let segment = try segment(writer: location.writer, number: location.segment)
         return try record(in: segment, at: location.offset, file: DeviceFile(segment.file).file)
     }
+
+    /// Has the page cache give up what it holds of a record, so that whoever reads it next sees what the device has.
+    package func forgetCached(_ location: RecordLocation) {
+        guard let segment = try? segment(writer: location.writer, number: location.segment) else { return }
+        segment.file.advise(POSIX_FADV_DONTNEED, location.offset..<location.offset + location.length)
+    }
 }
 
 extension StoredRecord {
     /// Reads all of the payload from the device, past the page cache, checks each chunk and recomputes the blob id. What the
     /// cache still holds of a write says nothing about the disk; a promise to keep an instance needs this.
-    package func verifyFromDevice() throws(LogError) {
+    /// - Parameter onPiece: told how many bytes were read; may wait, or give up by throwing.
+    package func verifyFromDevice(
+        onPiece: (Int) throws(LogError) -> Void = { (_: Int) throws(LogError) in }
+    ) throws(LogError) {
         let device = DeviceFile(file)
         let check = PayloadCheck(self)
         let length = header.payloadLength
-        try device.forEachPiece(in: payloadStart..<payloadStart + length) { bytes in check.take(bytes) }
+        try device.forEachPiece(in: payloadStart..<payloadStart + length) { bytes throws(LogError) in
+            check.take(bytes)
+            try onPiece(bytes.count)
+        }
         try check.finish()
+    }
+
+    /// The same for the payload, which may be in a file of its own.
+    package func forgetCached() {
+        file.advise(POSIX_FADV_DONTNEED, payloadStart..<payloadStart + header.payloadLength)
     }
 }
 
@@ -85,7 +102,7 @@ private struct DeviceFile {
     }
 
     func forEachPiece(
-        in range: Range<UInt64>, _ body: (UnsafeRawBufferPointer) -> Void
+        in range: Range<UInt64>, _ body: (UnsafeRawBufferPointer) throws(LogError) -> Void
     ) throws(LogError) {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(Self.pieceBytes), alignment: 4096)
         defer { memory.deallocate() }
@@ -100,7 +117,7 @@ private struct DeviceFile {
             let end = min(position + wanted, range.upperBound)
             guard position + UInt64(count) >= end else { throw .damaged("\(file.path) is shorter than its record") }
             let from = max(position, range.lowerBound) - position
-            body(UnsafeRawBufferPointer(memory).part(Int(from)..<Int(end - position)))
+            try body(UnsafeRawBufferPointer(memory).part(Int(from)..<Int(end - position)))
             position = end
         }
     }

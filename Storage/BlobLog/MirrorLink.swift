@@ -28,7 +28,10 @@ final class MirrorLink: @unchecked Sendable {
         try segment.output.synchronizeData()
     }
 
-    func truncate(to offset: UInt64) throws(SystemError) { try segment?.file.truncate(to: offset) }
+    func truncate(to offset: UInt64) throws(SystemError) {
+        try segment?.file.truncate(to: offset)
+        try segment?.file.synchronize()
+    }
 
     /// Makes sure that a large object is here before a record refers to it. Most are: they are written to both as they come.
     func ensureLarge(_ blobID: BlobID, number: UInt64, from primary: DataDirectory) throws(LogError) {

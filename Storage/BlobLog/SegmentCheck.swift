@@ -12,21 +12,21 @@ package struct SegmentCheck {
         reader = LogReader(directory)
     }
 
-    /// Hands out each readable record of the file at `path`, and says where there is none though there should be one.
+    /// Hands out each readable record of the file, and says where there is none though there should be one.
+    /// - Parameter path: where the file stands, if not in the directory.
     package func forEachRecord(
-        of name: SegmentName, at path: String, _ body: (StoredRecord) throws(LogError) -> Void,
-        damaged: (String) throws(LogError) -> Void
+        of name: SegmentName, at path: String? = nil, _ body: (StoredRecord) throws(LogError) -> Void,
+        gap: (LogScan.Gap) throws(LogError) -> Void
     ) throws(LogError) {
         let segment: Segment
         do throws(LogError) {
             segment = try Segment(directory, writer: name.generation, number: name.number, copy: path)
         } catch {
             guard error.isDamage else { throw error }
-            return try damaged("\(error)")
+            let bytes = try? Segment.bytes(directory, generation: name.generation, number: name.number)
+            return try gap(LogScan.Gap(segment: name.number, range: 0..<(bytes ?? 0)))
         }
         let scanner = LogScanner(directory: directory, reader: reader, writer: name.generation)
-        try scanner.scan(segment, from: UInt64(Segment.blockBytes), body) { gap throws(LogError) in
-            try damaged("no readable record in segment \(name.number), bytes \(gap.range)")
-        }
+        try scanner.scan(segment, from: UInt64(Segment.blockBytes), body, gap: gap)
     }
 }

@@ -20,7 +20,7 @@ extension CatalogWriter {
 
 extension CatalogReader {
     /// The versions of an instance whose bytes an application entity of an organisation has sent itself, be it first or
-    /// again; oldest first.
+    /// again; oldest first. What is deleted is left out, what is rejected (IHE IOCM) is not: its bytes stay.
     package func versions(
         sopInstanceUID: String, sentBy aeTitle: String, organisation: String
     ) throws(CatalogError) -> [CatalogVersion] {
@@ -28,7 +28,8 @@ extension CatalogReader {
         for version in try versions(sopInstanceUID: sopInstanceUID) {
             let isFirst = version.callingAETitle == aeTitle && version.organisation == organisation
             let isOwn = isFirst ? true : try hasSentAgain(version.blobID, aeTitle, organisation)
-            if isOwn { own.append(version) }
+            guard isOwn, try !isDeleted(version.blobID) else { continue }
+            own.append(version)
         }
         return own
     }
@@ -42,5 +43,13 @@ extension CatalogReader {
             WHERE c.blob = ? AND c.calling_ae_title = ? AND o.name = ?
             """
         ).first([.blob(blobID), .text(aeTitle), .text(organisation)]) { _ in true } ?? false
+    }
+    private func isDeleted(_ blobID: [UInt8]) throws(CatalogError) -> Bool {
+        try database.statement(
+            """
+            SELECT 1 FROM version v JOIN hidden h ON h.level = 3 AND h.id = v.instance AND h.reasons = 1
+            WHERE v.blob = ?
+            """
+        ).first([.blob(blobID)]) { _ in true } ?? false
     }
 }

@@ -24,9 +24,12 @@ final class Session {
     let report: RecoveryReport
     private(set) var replayed: [StoredRecord] = []
 
-    init(_ folder: Folder, from position: LogPosition = .start, segmentBytes: UInt64 = 1 << 30) throws {
+    init(
+        _ folder: Folder, from position: LogPosition = .start, segmentBytes: UInt64 = 1 << 30,
+        volume: any Volume = SystemVolume()
+    ) throws {
         self.folder = folder
-        log = try BlobLog(try DataDirectory(folder.path), segmentBytes: segmentBytes)
+        log = try BlobLog(try DataDirectory(folder.path, volume: volume), segmentBytes: segmentBytes)
         var records: [StoredRecord] = []
         (writer, report) = try log.recover(from: position) { record throws(LogError) in records.append(record) }
         replayed = records

@@ -317,9 +317,9 @@ struct WriterTests {
     func rollback() throws {
         try catalog.add(Samples.instance(1, 1, 1))
         let before = try catalog.dump()
-        _ = try catalog.select("ALTER TABLE version RENAME TO hidden")
+        _ = try catalog.select("ALTER TABLE version RENAME TO aside")
         #expect(throws: CatalogError.self) { try catalog.add(Samples.instance(2, 1, 1)) }
-        _ = try catalog.select("ALTER TABLE hidden RENAME TO version")
+        _ = try catalog.select("ALTER TABLE aside RENAME TO version")
         #expect(try catalog.dump() == before)
         try catalog.applyAsNumbered([CatalogEvent.instance(Samples.instance(2, 1, 1)).numbered(2)])
         #expect(try catalog.find(.study) == ["1.1", "1.2"])

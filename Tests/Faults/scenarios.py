@@ -2,7 +2,7 @@
 """Operations that are interrupted or made to fail at each of their system calls, and what must hold afterwards.
 
 A further operation is a further entry of SCENARIOS: what the archive holds before (`prepare`), what is done (`act`), or
-the subcommand that is run without a server (`command`). What has been promised is kept in `Promises`, and `check` holds
+the subcommand that is run without a server (`command`), or what the start finds (`remains`). What has been promised is kept in `Promises`, and `check` holds
 the archive to it.
 """
 from collections.abc import Callable
@@ -15,7 +15,13 @@ from harness.archive import Archive, configuration
 from harness.samples import ROOT_UID, tiny
 
 STUDY = f"{ROOT_UID}.77"
-BROKEN = (OSError, EOFError, URLError, wire.Closed, wire.Aborted, wire.Rejected)
+
+
+class Refused(Exception):
+    """A subcommand or a request that was not answered with success."""
+
+
+BROKEN = (OSError, EOFError, URLError, wire.Closed, wire.Aborted, wire.Rejected, Refused)
 
 
 def small(number):
@@ -74,6 +80,13 @@ class Promises:
         for instance in instances:
             self.gone[instance.sop_instance] = self.open.pop(instance.sop_instance)
 
+    def undelete(self, instances, how):
+        for instance in instances:
+            self.open[instance.sop_instance] = self.gone.pop(instance.sop_instance)
+        how()
+        for instance in instances:
+            self.confirm(instance)
+
 
 def store(*instances):
     return lambda archive, promises: promises.store(archive, *instances)
@@ -102,6 +115,55 @@ def stow(*instances):
     return act
 
 
+def ask(archive, *words):
+    """A subcommand beside the running server, or without one; its output."""
+    done = archive.command(*words, with_config=True)
+    if done.returncode:
+        raise Refused(f"{words} ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def delete(*instances):
+    """One by one, by command line."""
+    def act(archive, promises):
+        for instance in instances:
+            promises.delete([instance], lambda: ask(archive, "delete", "--instance", instance.sop_instance))
+    return act
+
+
+def delete_series(*instances):
+    """All of a series, over HTTP."""
+    def act(archive, promises):
+        def request():
+            target = web.path_of(instances[0]).split("/instances")[0]
+            reply = web.request(archive, "DELETE", target)
+            if reply.status != 204:
+                raise Refused(f"{reply.status} {reply.body[:200]!r}")
+        promises.delete(instances, request)
+    return act
+
+
+def undelete(*instances):
+    """Takes back the first deletion that the archive knows."""
+    def act(archive, promises):
+        number = ask(archive, "deletions").split("\t")[0]
+        promises.undelete(instances, lambda: ask(archive, "undelete", number))
+    return act
+
+
+def compact(archive, promises):
+    ask(archive, "compact", "--all")
+
+
+def compact_again(archive, promises):
+    """What a compaction left unfinished does not stand in the way of the next, and nothing is dropped twice."""
+    compact(archive, promises)
+    check_promises(archive, promises)
+    verified = archive.verify("--full", check=None)
+    assert verified.returncode == 0, f"verify after compaction: {verified.stdout[-1500:]}{verified.stderr[-1500:]}"
+    assert not list(archive.data.rglob("*.seg.new")), "a half-written segment is left"
+
+
 @dataclass
 class Scenario:
     name: str
@@ -111,20 +173,29 @@ class Scenario:
     # Instead of `act`: a subcommand of snimok without a server, and the instances that it stores: (archive) -> words.
     command: Callable | None = None
     stores: list = field(default_factory=list)
-    config: dict = field(default_factory=lambda: {"largeObjectMiB": 1})
-    # Whether it belongs to the store path, whose every call must stand errors (test_errors.py).
+    # Instead of either: the start of the server, on what a crash left behind: (data directory).
+    remains: Callable | None = None
+    # Of those stored before, deleted again before.
+    deleted: list = field(default_factory=list)
+    # The configuration of the storage.
+    storage: dict = field(default_factory=dict)
+    # Whether it stores: what errors must lead to is said for that (test_errors.py).
     is_store: bool = True
     # Something else that must hold afterwards: (archive, promises).
     check: Callable | None = None
 
+    def configuration(self):
+        return configuration(storage={"largeObjectMiB": 1, **self.storage}, dicomweb={"allowDelete": True})
+
     def template(self, directory):
         """The archive that the scenario begins with, stopped."""
-        archive = Archive(directory, configuration(storage=self.config)).start()
+        archive = Archive(directory, self.configuration()).start()
         promises = Promises()
         try:
             if self.prepare:
                 promises.store(archive, *self.prepare)
             assert set(promises.statuses) <= {wire.SUCCESS}
+            delete(*self.deleted)(archive, promises)
             archive.stop()
         finally:
             archive.kill()
@@ -139,19 +210,39 @@ def imported(archive):
     return ["import", folder, "--config", archive.config_file]
 
 
+def remains_of_a_crash(data):
+    """A torn last write, a large object that was being received, and a finished one that no record names."""
+    with open(sorted((data / "segments").glob("*.seg"))[-1], "ab") as file:
+        file.write(b"SNRC" + bytes(9000))
+    (data / "incoming" / "4711.part").write_bytes(bytes(100_000))
+    (data / "incoming" / f"{'ab' * 32}-{4711:016x}.dcm").write_bytes(bytes(100_000))
+
+
+SEGMENTS = [blocks(number) for number in range(10, 29)]
+
 SCENARIOS = [
     Scenario("the first instance of an archive", act=store(small(1))),
     Scenario("an instance of many blocks", [small(1)], store(blocks(2))),
     Scenario("a large object", [small(1)], store(large(3))),
-    Scenario("an instance that begins a new segment", [blocks(number) for number in range(10, 19)], store(blocks(19)),
-             config={"segmentMiB": 1, "largeObjectMiB": 1}),
+    Scenario("an instance that begins a new segment", SEGMENTS[:9], store(blocks(19)), storage={"segmentMiB": 1}),
     Scenario("the same instance again", [small(1), blocks(2)], store(small(1))),
     Scenario("three associations at a time", [small(1)], together(small(21), blocks(22), small(23))),
     Scenario("one association, one behind the other", [small(1)], store(small(24), blocks(25), small(26))),
     Scenario("STOW-RS of two instances", [small(1)], stow(small(31), blocks(32))),
     Scenario("import without a server", [small(1)], command=imported, stores=[small(40), blocks(41), large(42)],
              is_store=False),
-    Scenario("rebuild of the catalog", [small(1), blocks(2), large(3)], command=lambda archive: ["rebuild"], is_store=False),
+    Scenario("start after a crash", [small(1), blocks(2), large(3)], remains=remains_of_a_crash, is_store=False),
+    Scenario("rebuild of the catalog", [small(1), blocks(2), large(3), small(4)], command=lambda archive: ["rebuild"],
+             deleted=[small(4)], is_store=False),
+    Scenario("deletion by command line", [small(1), small(2), large(3)], delete(small(1), large(3)), is_store=False),
+    Scenario("deletion of a series over HTTP", [small(1), small(2), blocks(2)], delete_series(small(1), small(2)),
+             is_store=False),
+    Scenario("a deletion taken back", [small(1), small(2)], undelete(small(1)), deleted=[small(1)], is_store=False),
+    Scenario("compaction beside the server", [*SEGMENTS, large(3)], compact, deleted=[*SEGMENTS[1:6], large(3)],
+             storage={"segmentMiB": 1, "deletionGraceDays": 0}, check=compact_again, is_store=False),
+    Scenario("compaction without a server", SEGMENTS, command=lambda archive: [
+        "compact", "--all", "--config", archive.config_file], deleted=SEGMENTS[1:6],
+             storage={"segmentMiB": 1, "deletionGraceDays": 0}, check=compact_again, is_store=False),
 ]
 
 
@@ -168,9 +259,9 @@ def listed(archive, study=STUDY):
     return [] if reply.status == 404 else [web.value(row, "00080018") for row in reply.rows()]
 
 
-def check_promises(archive, promises):
+def check_promises(archive, promises, study=STUDY):
     """What was acknowledged is there with its bytes, what is listed is whole, nothing else is listed."""
-    found = listed(archive)
+    found = listed(archive, study)
     assert len(found) == len(set(found)), "an instance is listed twice"
     lost = set(promises.stored) - set(found)
     assert not lost, f"acknowledged and lost: {sorted(lost)}"

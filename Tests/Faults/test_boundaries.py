@@ -5,12 +5,12 @@ The server runs below tracer.py, which counts the calls of all its threads from 
 until it is answered, and kills at the chosen one. A sample by seed without SNIMOK_FULL=1; SNIMOK_BOUNDARIES is its size.
 """
 import shutil
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
-from harness.archive import configuration
 from proof import FULL, SEED, amount, chooser, record
 from scenarios import BROKEN, SCENARIOS, check_recovered
 from tracing import TracedArchive, check_can_trace
@@ -32,12 +32,13 @@ class Case:
         """Does the operation, killed before call number `at`; what was counted. Then the archive must have recovered."""
         directory = self.directory / "run"
         shutil.rmtree(directory, ignore_errors=True)
-        archive = TracedArchive(directory, configuration(storage=self.scenario.config))
+        archive = TracedArchive(directory, self.scenario.configuration())
         shutil.copytree(self.template.data, archive.data, ignore=shutil.ignore_patterns("*.socket"))
         promises = self.prepared.copy()
         plan = dict(at=at, fault="kill" if at else None, record=at is None)
         try:
-            counted = (self._command if self.scenario.command else self._serve)(archive, promises, plan)
+            way = self._command if self.scenario.command else self._start if self.scenario.remains else self._serve
+            counted = way(archive, promises, plan)
             if at is None:
                 assert not promises.open, f"not acknowledged though nothing was killed: {promises.statuses}"
             archive.untraced()
@@ -59,9 +60,26 @@ class Case:
             self.scenario.act(archive, promises)
         except BROKEN:
             assert plan["at"], "the operation failed though nothing was killed"
+        return self._end(archive)
+
+    @staticmethod
+    def _end(archive):
+        """What was counted; the server is gone then, if it was not before."""
         counted = archive.traced.disarm() if archive.process.poll() is None else archive.traced.result()
         archive.kill()
         return counted
+
+    def _start(self, archive, promises, plan):
+        self.scenario.remains(archive.data)
+        archive.wrapper = archive.traced.held
+        archive.launch()
+        archive.traced.arm(after=str(archive.data), **plan)
+        deadline = time.monotonic() + 60
+        while archive.process.poll() is None and not archive.ready.is_set():
+            assert time.monotonic() < deadline, "it does not start"
+            time.sleep(0.002)
+        assert archive.ready.is_set() or plan["at"], "it did not start though nothing was killed"
+        return self._end(archive)
 
     def _command(self, archive, promises, plan):
         promises.open.update({instance.sop_instance: instance for instance in self.scenario.stores})

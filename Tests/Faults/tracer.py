@@ -19,7 +19,7 @@ import sys
 SEIZE, INTERRUPT, SYSCALL, CONT, POKEUSER, SYSCALL_INFO = 0x4206, 0x4207, 24, 7, 6, 0x420E
 TRACE_SYSGOOD, TRACE_CLONE = 1, 8
 WALL = 0x40000000
-EVENT_STOP = 128
+PR_SET_PDEATHSIG = 1
 RAX, RDX, ORIG_RAX = 80, 96, 120
 
 NAMES = {
@@ -144,6 +144,8 @@ class Tracer:
                 os.close(self.hold)
                 os.read(hold_read, 1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # Whatever becomes of this tracer, no program stays behind.
+            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.execv(command[0], command)
         os.close(hold_read)
 

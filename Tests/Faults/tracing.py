@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests' end of tracer.py: an archive whose system calls can be counted, stopped at, and made to fail."""
+import fcntl
 import json
 import os
 import platform
@@ -21,6 +22,19 @@ def check_can_trace():
         pytest.skip(f"tracer.py knows Linux on x86-64 only, not {platform.system()} on {platform.machine()}")
 
 
+def threads_below(tracer):
+    """What the threads of a program below the tracer are at: for the message of a test that hangs."""
+    lines = []
+    for child in Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split():
+        for thread in Path(f"/proc/{child}/task").iterdir():
+            try:
+                facts = [(thread / name).read_text().strip() for name in ("comm", "wchan", "syscall")]
+                lines.append(" ".join([thread.name, *facts, (thread / "stat").read_text().rpartition(")")[2][1]]))
+            except OSError:
+                pass
+    return "\n".join(lines)
+
+
 class Traced:
     """What a program that runs below tracer.py did since it was armed."""
 
@@ -32,11 +46,18 @@ class Traced:
         # Both ways, so that opening waits for nobody.
         self.out = os.open(self.control, os.O_RDWR)
         self.back = os.open(self.report, os.O_RDWR | os.O_NONBLOCK)
+        # The record of thousands of calls comes in one piece, perhaps before anybody reads.
+        fcntl.fcntl(self.back, fcntl.F_SETPIPE_SZ, 1 << 20)
         self.rest = b""
 
     @property
     def wrapper(self):
         return [sys.executable, str(TRACER), str(self.control), str(self.report)]
+
+    @property
+    def held(self):
+        """The same for a program that begins only when it is armed."""
+        return [*self.wrapper[:2], "--held", *self.wrapper[2:]]
 
     def close(self):
         os.close(self.out)
@@ -86,15 +107,23 @@ class TracedArchive(Archive):
         """From the next start on without the tracer."""
         self.wrapper = []
 
+    def server_pid(self):
+        try:
+            return super().server_pid()
+        except FileNotFoundError:
+            # The tracer has ended, and the server before it.
+            return self.process.pid
+
     def run_armed(self, *arguments, timeout=120, **plan):
         """Runs a subcommand without a server, armed from its first call below the data directory on; its exit code (128 +
         9 if it was killed), its output, and what was counted."""
-        words = [*self.traced.wrapper[:2], "--held", *self.traced.wrapper[2:], str(BINARY), *map(str, arguments),
-                 "--data", str(self.data)]
+        words = [*self.traced.held, str(BINARY), *map(str, arguments), "--data", str(self.data)]
         running = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             self.traced.arm(after=str(self.data), **plan)
             output, _ = running.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{arguments[0]} has not ended after {timeout} s:\n{threads_below(running.pid)}") from None
         finally:
             if running.poll() is None:
                 running.kill()

@@ -5,7 +5,14 @@ import Platform
 /// A process that has the archive's log open, from its start to its end.
 final class Session {
     static let directory = "/srv/archive"
-    private static let segmentBytes: UInt64 = 24_576
+    /// The file that a record is in.
+    static func segment(_ location: RecordLocation) -> String {
+        func padded(_ number: UInt32) -> String {
+            let digits = String(number, radix: 16)
+            return String(repeating: "0", count: 8 - digits.count) + digits
+        }
+        return "\(directory)/segments/\(padded(location.writer))-\(padded(location.segment)).seg"
+    }
 
     let log: BlobLog
     let writer: LogWriter
@@ -13,13 +20,16 @@ final class Session {
     let volume: SimulatedVolume
 
     /// Starts the process: the log is recovered from the catalog's position.
-    /// - Parameter replay: is called for each record that the catalog does not have.
+    /// - Parameters:
+    ///   - segmentBytes: from which length on a segment gets a successor.
+    ///   - replay: is called for each record that the catalog does not have.
     init(
-        _ volume: SimulatedVolume, _ oracle: Oracle, from position: LogPosition, replay: (StoredRecord) -> Void
+        _ volume: SimulatedVolume, _ oracle: Oracle, segmentBytes: UInt64, from position: LogPosition,
+        replay: (StoredRecord) -> Void
     ) throws(LogError) {
         self.volume = volume
         log = try BlobLog(
-            try DataDirectory(Self.directory, volume: volume), segmentBytes: Self.segmentBytes,
+            try DataDirectory(Self.directory, volume: volume), segmentBytes: segmentBytes,
             quarantineBytes: 1 << 18)
         var large: Set<UInt64> = []
         (writer, report) = try log.recover(from: position) { record throws(LogError) in
@@ -27,7 +37,8 @@ final class Session {
             replay(record)
         }
         try log.settleIncoming { blobID, number in
-            large.contains(number) || oracle.kept.contains { $0.sequence <= position.sequence && $0.refers(to: blobID, number) }
+            large.contains(number)
+                || oracle.kept.contains { $0.sequence <= position.sequence && $0.refers(to: blobID, number) }
         }
     }
 

@@ -37,6 +37,8 @@ final class Committer: Sendable {
         var waitingBytes = 0
         /// Somebody is at log and catalog.
         var isCommitting = false
+        /// Who wait to be alone there.
+        var outsiders = 0
         var isStopping = false
         var isRunning = true
     }
@@ -73,7 +75,7 @@ final class Committer: Sendable {
         queue.wait { queue in queue.waitingBytes < Self.waitingBytesMaximum ? true : nil }
         let isAlone = queue.withLock { queue in
             queue.waitingBytes += store.heldBytes
-            guard mayCommit, queue.waiting.isEmpty, !queue.isCommitting, !queue.isStopping else {
+            guard mayCommit, queue.waiting.isEmpty, !queue.isCommitting, queue.outsiders == 0, !queue.isStopping else {
                 queue.waiting.append(store)
                 return false
             }
@@ -87,9 +89,11 @@ final class Committer: Sendable {
     func exclusively<Result>(
         _ body: (LogWriter, CatalogWriter) throws(ArchiveError) -> Result
     ) throws(ArchiveError) -> Result {
+        queue.withLock { $0.outsiders += 1 }
         queue.wait { queue -> Bool? in
             guard !queue.isCommitting else { return nil }
             queue.isCommitting = true
+            queue.outsiders -= 1
             return true
         }
         defer { queue.update { $0.isCommitting = false } }
@@ -127,7 +131,7 @@ final class Committer: Sendable {
         let isQuiet = queue.withLock { queue in
             queue.waitingBytes -= batch.reduce(0) { $0 + $1.heldBytes }
             queue.isCommitting = false
-            return isAlone && queue.waiting.isEmpty && !queue.isStopping
+            return isAlone && queue.waiting.isEmpty && queue.outsiders == 0 && !queue.isStopping
         }
         // Where nobody waits for anything, nobody is woken.
         if !isQuiet { queue.update { _ in } }

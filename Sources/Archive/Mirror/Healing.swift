@@ -19,7 +19,9 @@ struct Healing {
         guard let found = try archive.readers.withReader({ try $0.location(ofBlob: blobID.bytes) }) else { return }
         let location = RecordLocation(found.0)
         // Moved or healed since; whoever reads it there will say whether that is damaged, too.
-        guard damaged == nil || damaged == location, !isGood(blobID, at: location) else { return }
+        guard damaged == nil || damaged == location else { return }
+        // One that is good and marked was healed before the mark came.
+        guard try isMarked(blobID) || !isGood(blobID, at: location) else { return }
         try mirror.recordFromDevice(at: location).verifyFromDevice()
         // Every piece is checked again as it is read for copying.
         let good = try mirror.record(at: location)
@@ -29,6 +31,10 @@ struct Healing {
         Log.warning(
             "a damaged record was healed from the mirror",
             ["instance": good.provenance[.sopInstanceUID], "blob": "\(blobID)", "segment": "\(location.segment)"])
+    }
+
+    private func isMarked(_ blobID: BlobID) throws -> Bool {
+        try archive.readers.withReader { try $0.damaged() }.contains { BlobID($0.blobID) == blobID }
     }
 
     private func isGood(_ blobID: BlobID, at location: RecordLocation) -> Bool {

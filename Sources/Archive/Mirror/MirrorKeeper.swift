@@ -136,6 +136,8 @@ package final class MirrorKeeper: Sendable {
         attached = catchUp
         copyDue = 0
         followed = []
+        // What was found damaged while there was nothing to heal it from.
+        for version in try archive.readers.withReader({ try $0.damaged() }) { heal(BlobID(version.blobID)) }
     }
 
     private func reattach() {

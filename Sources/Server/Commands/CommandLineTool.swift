@@ -31,6 +31,7 @@ package enum CommandLineTool {
         ("undelete", "take a deletion back", UndeleteCommand.run),
         ("deletions", "list deletions", DeletionsCommand.run),
         ("compact", "give back the space of what is deleted for good", CompactCommand.run),
+        ("repair", "restore damaged instances from another copy", RepairCommand.run),
         ("rebuild", "make the catalog anew from the log", RebuildCommand.run),
         ("history", "say everything that the log holds about an instance", HistoryCommand.run),
         ("backup", "copy the archive into another directory, only what is new", BackupCommand.run),

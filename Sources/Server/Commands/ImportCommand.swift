@@ -27,15 +27,15 @@ enum ImportCommand {
             return .noInput
         }
         // Without a server this process is one, for as long as it takes, on the local socket alone.
-        var service: Service?
         let socket = "\(configuration.data)/import.socket"
-        if !isServed(socket) { service = try Service(configuration, listens: false) }
+        let service = isServed(socket) ? nil : try Service(configuration, listens: false)
         defer { service?.stop() }
         let importer = Importer(socket)
         return try importer.run(paths)
     }
 
-    private static func isServed(_ socket: String) -> Bool {
+    /// Whether a process has the archive open and takes instances on its socket.
+    static func isServed(_ socket: String) -> Bool {
         guard FileSystem.exists(socket) else { return false }
         return (try? Socket.connect(to: .unix(path: socket), deadline: Clock.deadline(seconds: 2))) != nil
     }
@@ -71,7 +71,7 @@ private final class Importer {
 
     func run(_ paths: [String]) throws -> ExitCode {
         signal(SIGINT) { _ in Importer.isInterrupted.store(true, ordering: .relaxed) }
-        let files = paths.flatMap(Self.files)
+        let files = paths.flatMap(ImportFiles.below)
         total = files.count
         for file in files where !Self.isInterrupted.load(ordering: .relaxed) {
             store(file)
@@ -80,23 +80,6 @@ private final class Importer {
         }
         try sender.finish()
         return summarize()
-    }
-
-    /// Files below `path`, in order; links are not followed out of a folder.
-    private static func files(_ path: String) -> [String] {
-        guard FileSystem.isDirectory(path) else { return [path] }
-        var result: [String] = []
-        var folders = [path]
-        while let folder = folders.popLast() {
-            for name in (try? FileSystem.entries(folder)) ?? [] {
-                let entry = "\(folder)/\(name)"
-                var status = stat()
-                guard lstat(entry, &status) == 0 else { continue }
-                if status.st_mode & S_IFMT == S_IFDIR { folders.append(entry) }
-                if status.st_mode & S_IFMT == S_IFREG { result.append(entry) }
-            }
-        }
-        return result
     }
 
     private func store(_ path: String) {
@@ -162,5 +145,25 @@ private final class Importer {
             return .inputOutput
         }
         return refusals == 0 ? .success : .someRefused
+    }
+}
+
+/// What there is to be stored.
+enum ImportFiles {
+    /// Files below `path`, in order; links are not followed out of a folder.
+    static func below(_ path: String) -> [String] {
+        guard FileSystem.isDirectory(path) else { return [path] }
+        var result: [String] = []
+        var folders = [path]
+        while let folder = folders.popLast() {
+            for name in (try? FileSystem.entries(folder)) ?? [] {
+                let entry = "\(folder)/\(name)"
+                var status = stat()
+                guard lstat(entry, &status) == 0 else { continue }
+                if status.st_mode & S_IFMT == S_IFDIR { folders.append(entry) }
+                if status.st_mode & S_IFMT == S_IFREG { result.append(entry) }
+            }
+        }
+        return result
     }
 }
