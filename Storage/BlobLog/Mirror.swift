@@ -28,15 +28,16 @@ package final class Mirror: Sendable {
     }
 
     package let settings: Settings
-    private let primary: DataDirectory
+    /// Whose mirror it is.
+    let archive: DataDirectory
     private let state = Monitor(State())
     private let thread = MirrorThread()
     // Of whoever appends: how much the running batch adds, and what the mirror does about it.
     private nonisolated(unsafe) var pending: (link: MirrorLink?, bytes: UInt64) = (nil, 0)
 
-    package init(_ settings: Settings, of primary: DataDirectory) throws(LogError) {
+    package init(_ settings: Settings, of archive: DataDirectory) throws(LogError) {
         self.settings = settings
-        self.primary = primary
+        self.archive = archive
         try wrappingSystemErrors { () throws(SystemError) in try thread.run() }
     }
 
@@ -67,11 +68,11 @@ package final class Mirror: Sendable {
             throw .unmirrored("\(settings.directory) is the archive's own directory, so there is no second copy")
         }
         return try DataDirectory(
-            mirror: settings.directory, of: primary.archiveUUID, mayCreate: mayCreate, volume: settings.volume)
+            mirror: settings.directory, of: archive.archiveUUID, mayCreate: mayCreate, volume: settings.volume)
     }
 
     private var isOwnDirectory: Bool {
-        let paths = [settings.directory, primary.path].map { path in
+        let paths = [settings.directory, archive.path].map { path in
             guard let real = realpath(path, nil) else { return path }
             defer { free(real) }
             return String(cString: real)
@@ -141,7 +142,7 @@ package final class Mirror: Sendable {
         pending = (link, bytes)
         guard let link = pending.link else { return }
         for record in records where record.kind == .largeInstance {
-            do throws(LogError) { try link.ensureLarge(record.blobID, number: record.largeNumber, from: primary) } catch {
+            do throws(LogError) { try link.ensureLarge(record.blobID, number: record.largeNumber, from: archive) } catch {
                 pending.link = nil
                 return detach(link, "\(error)")
             }

@@ -307,8 +307,8 @@ def test_two_that_went_apart_are_both_left_alone(mirrored):
         name: data for name, data in before.items() if name.startswith("segments")}
 
 
-def damage(archive, instance):
-    """Changes one byte of the stored pixels."""
+def damage(archive, instance, in_head=False):
+    """Changes one byte of the stored pixels, or of the record's header."""
     needle = instance.data[-60_000:-59_900] if len(instance.data) > 100_000 else instance.data[-100:]
     if len(instance.data) > 1 << 20:
         path, = (archive.data / "large").iterdir()
@@ -316,6 +316,9 @@ def damage(archive, instance):
     else:
         path, position = next(
             (path, found) for path in archive.segments() if (found := path.read_bytes().find(needle)) >= 0)
+    if in_head:
+        data = path.read_bytes()
+        position = next(start for start in range(position // 4096 * 4096, 0, -4096) if data[start:start + 4] == b"SNRC") + 40
     with open(path, "r+b") as file:
         file.seek(position)
         byte = file.read(1)[0]
@@ -323,19 +326,19 @@ def damage(archive, instance):
         file.write(bytes([byte ^ 1]))
 
 
-@pytest.mark.parametrize("made", [small, blocks, large])
-def test_a_damaged_record_is_healed_from_the_mirror(made, mirrored):
+@pytest.mark.parametrize("made,in_head", [(small, False), (blocks, False), (large, False), (blocks, True)])
+def test_a_damaged_record_is_healed_from_the_mirror(made, in_head, mirrored):
     archive = mirrored()
     store_all(archive, sample())
     check_same(archive)
     instance = made(0)
-    damage(archive, instance)
+    damage(archive, instance, in_head)
     try:
         # At the latest the first read finds it, and must not serve it.
         assert fetched(archive, instance) != instance.data
     except (EOFError, OSError):
         pass
-    archive.wait_for_log("was healed from the mirror", timeout=20)
+    archive.wait_for_log("were restored from the mirror" if in_head else "was healed from the mirror", timeout=20)
     check_served(archive, sample())
     archive.verify()
     archive.stop()

@@ -3,15 +3,33 @@ import BlobLog
 import Catalog
 import Platform
 
-/// Writes a damaged record anew, as it stands undamaged at the same place of the mirror. Nothing is overwritten: it is a
-/// further record of the same content, to which the catalog sends readers from then on.
+/// Writes a damaged record anew, as it stands undamaged at the same place of the mirror. Content is not overwritten: it comes
+/// as a further record, to which the catalog sends readers from then on. Only a record whose head cannot be read, so that
+/// nobody knows any more what stood there, is brought back where it was.
 struct Healing {
     private let archive: Archive
-    private let mirror: LogReader
+    private let mirror: Mirror
+    private let reader: LogReader
 
-    init(_ archive: Archive, _ mirror: LogReader) {
+    /// - Parameter reader: of the mirror.
+    init(_ archive: Archive, _ mirror: Mirror, _ reader: LogReader) {
         self.archive = archive
         self.mirror = mirror
+        self.reader = reader
+    }
+
+    /// Brings back records whose heads cannot be read.
+    func restore(_ range: Range<UInt64>, ofSegment number: UInt32) throws {
+        guard let name = try Segment.live(archive.directory).first(where: { $0.number == number }) else { return }
+        try restore(range, of: name)
+    }
+
+    private func restore(_ range: Range<UInt64>, of name: SegmentName) throws {
+        let count = try mirror.restore(range, of: name)
+        guard count > 0 else { return }
+        Log.warning(
+            "records that could not be read were restored from the mirror",
+            ["segment": "\(name.number)", "bytes": "\(range)", "records": "\(count)"])
     }
 
     /// - Parameter damaged: where it was found damaged; nil: where the catalog has it.
@@ -20,11 +38,14 @@ struct Healing {
         let location = RecordLocation(found.0)
         // Moved or healed since; whoever reads it there will say whether that is damaged, too.
         guard damaged == nil || damaged == location else { return }
+        try restore(
+            location.offset..<location.offset + location.length,
+            of: SegmentName(generation: location.writer, number: location.segment))
         // One that is good and marked was healed before the mark came.
         guard try isMarked(blobID) || !isGood(blobID, at: location) else { return }
-        try mirror.recordFromDevice(at: location).verifyFromDevice()
+        try reader.recordFromDevice(at: location).verifyFromDevice()
         // Every piece is checked again as it is read for copying.
-        let good = try mirror.record(at: location)
+        let good = try reader.record(at: location)
         guard good.header.blobID == blobID else { throw LogError.damaged("the mirror has another record there") }
         let (record, file) = try copy(of: good)
         try append(record, file, good)

@@ -7,6 +7,16 @@ import Platform
 package final class MirrorKeeper: Sendable {
     private enum State { case running, stopping, stopped }
 
+    /// What waits to be healed.
+    private struct Damage {
+        /// Where each was found damaged; nil: where the catalog has it.
+        var contents: [BlobID: RecordLocation?] = [:]
+        /// Ranges of segments, by their number, without a readable record.
+        var ranges: [(segment: UInt32, range: Range<UInt64>)] = []
+
+        var isEmpty: Bool { contents.isEmpty && ranges.isEmpty }
+    }
+
     private static let intervalSeconds = 5.0
     private static let pauseMaximumSeconds = 300.0
     private static let copyIntervalSeconds = 60.0
@@ -20,7 +30,7 @@ package final class MirrorKeeper: Sendable {
     private let archive: Archive
     private let mirror: Mirror
     private let state = Monitor(State.stopped)
-    private let heals = Monitor<[BlobID: RecordLocation?]>([:])
+    private let damage = Monitor(Damage())
     private let copyControl = Monitor<(@Sendable (String) throws -> Void)?>(nil)
     // Of the thread alone.
     private nonisolated(unsafe) var attached: MirrorCatchUp?
@@ -41,7 +51,7 @@ package final class MirrorKeeper: Sendable {
         metrics.gauge("snimok_mirror_failures_total", "How often the mirror has failed since the start.", kind: .counter) {
             mirror.failures
         }
-        archive.log.reader.observer.notify { [heals] blobID, location in Self.enqueue(heals, blobID, location) }
+        archive.log.reader.observer.notify { [damage] blobID, location in Self.enqueue(damage, blobID, location) }
     }
 
     /// Copies from time to time what does not follow from the log.
@@ -85,7 +95,7 @@ package final class MirrorKeeper: Sendable {
     func stop() {
         archive.log.reader.observer.notify(nil)
         state.update { if $0 == .running { $0 = .stopping } }
-        heals.update { _ in }
+        damage.update { _ in }
         state.wait { $0 == .stopped ? true : nil }
     }
 
@@ -94,7 +104,7 @@ package final class MirrorKeeper: Sendable {
     /// - Returns: false: the archive is stopping.
     private func wait() -> Bool {
         let deadline = Clock.deadline(seconds: Self.intervalSeconds)
-        heals.wait(until: deadline) { heals in heals.isEmpty && !isStopping ? nil : true }
+        damage.wait(until: deadline) { damage in damage.isEmpty && !isStopping ? nil : true }
         return !isStopping
     }
 
@@ -191,26 +201,44 @@ package final class MirrorKeeper: Sendable {
 
     /// Has a damaged record written anew from the mirror, if that has it whole.
     /// - Parameter location: where it was found damaged; nil: where the catalog has it.
-    package func heal(_ blobID: BlobID, at location: RecordLocation? = nil) { Self.enqueue(heals, blobID, location) }
+    package func heal(_ blobID: BlobID, at location: RecordLocation? = nil) { Self.enqueue(damage, blobID, location) }
 
-    private static func enqueue(_ heals: Monitor<[BlobID: RecordLocation?]>, _ blobID: BlobID, _ location: RecordLocation?) {
-        heals.update { heals in
-            if heals.count < waitingHealsMaximum || heals[blobID] != nil { heals[blobID] = .some(location) }
+    /// Has records brought back that cannot be read at all.
+    /// - Parameter range: of the segment of that number, before the log's end.
+    package func restore(_ range: Range<UInt64>, ofSegment number: UInt32) {
+        damage.update { damage in
+            if damage.ranges.count < Self.waitingHealsMaximum { damage.ranges.append((number, range)) }
+        }
+    }
+
+    private static func enqueue(_ damage: Monitor<Damage>, _ blobID: BlobID, _ location: RecordLocation?) {
+        damage.update { damage in
+            if damage.contents.count < waitingHealsMaximum || damage.contents[blobID] != nil {
+                damage.contents[blobID] = .some(location)
+            }
         }
     }
 
     private func heal() {
-        let waiting = heals.withLock { heals in
-            defer { heals = [:] }
-            return heals
+        let waiting = damage.withLock { damage in
+            defer { damage = Damage() }
+            return damage
         }
         guard !waiting.isEmpty, let reader = mirror.reader else { return }
-        for (blobID, location) in waiting where !isStopping {
-            do { try Healing(archive, reader).heal(blobID, at: location) } catch {
+        let healing = Healing(archive, mirror, reader)
+        for (number, range) in waiting.ranges where !isStopping {
+            do { try healing.restore(range, ofSegment: number) } catch {
+                Log.error(
+                    "a part of the log cannot be restored from the mirror",
+                    ["segment": "\(number)", "bytes": "\(range)", "why": "\(error)"])
+            }
+        }
+        for (blobID, location) in waiting.contents where !isStopping {
+            do { try healing.heal(blobID, at: location) } catch {
                 Log.error("a damaged record cannot be healed from the mirror", ["blob": "\(blobID)", "why": "\(error)"])
             }
             // Looking at it has reported it, too; the next read does so again if it is still bad.
-            heals.withLock { $0[blobID] = nil }
+            damage.withLock { $0.contents[blobID] = nil }
         }
     }
 }
