@@ -21,7 +21,10 @@ extension Mirror {
                 continue
             }
             let place = offset..<offset + header.recordLength
-            if place.upperBound <= range.upperBound, (try? reader.record(in: bad, at: offset)) == nil {
+            // A large object's file may be missing while its record is good.
+            let isReadable = try header.kind == .largeInstance
+                ? bad.header(at: offset) != nil : (try? reader.record(in: bad, at: offset)) != nil
+            if place.upperBound <= range.upperBound, !isReadable {
                 try check(header, good, offset, link.reader)
                 try MirrorFile.copy(good.file, place, to: bad.file)
                 count += 1

@@ -307,6 +307,14 @@ def test_two_that_went_apart_are_both_left_alone(mirrored):
         name: data for name, data in before.items() if name.startswith("segments")}
 
 
+def flip(path, position):
+    with open(path, "r+b") as file:
+        file.seek(position)
+        byte = file.read(1)[0]
+        file.seek(position)
+        file.write(bytes([byte ^ 1]))
+
+
 def damage(archive, instance, in_head=False):
     """Changes one byte of the stored pixels, or of the record's header."""
     needle = instance.data[-60_000:-59_900] if len(instance.data) > 100_000 else instance.data[-100:]
@@ -319,11 +327,7 @@ def damage(archive, instance, in_head=False):
     if in_head:
         data = path.read_bytes()
         position = next(start for start in range(position // 4096 * 4096, 0, -4096) if data[start:start + 4] == b"SNRC") + 40
-    with open(path, "r+b") as file:
-        file.seek(position)
-        byte = file.read(1)[0]
-        file.seek(position)
-        file.write(bytes([byte ^ 1]))
+    flip(path, position)
 
 
 @pytest.mark.parametrize("made,in_head", [(small, False), (blocks, False), (large, False), (blocks, True)])
@@ -346,6 +350,32 @@ def test_a_damaged_record_is_healed_from_the_mirror(made, in_head, mirrored):
     archive.start()
     check_served(archive, sample())
     assert archive.stats()["instances"] == len(sample())
+
+
+def test_the_scrub_heals_what_it_finds_deletions_too(mirrored):
+    archive = mirrored()
+    store_all(archive, sample())
+    archive.command("delete", "--instance", small(1).sop_instance, check=0)
+    check_same(archive)
+    archive.stop()
+    # A tombstone is the last record of its kind.
+    path, position = max((path, start) for path in archive.segments() if (data := path.read_bytes())
+                         for start in range(4096, len(data), 4096) if data[start:start + 6] == b"SNRC\4\0")
+    flip(path, position + 50)
+    damage(archive, blocks(3))
+    archive.write_config({**archive.config, "storage": {
+        **STORAGE, "scrubMegabytesPerSecond": 1000, "scrubIntervalHours": 0}})
+    archive.start()
+    archive.wait_for_log("were restored from the mirror", timeout=30)
+    archive.wait_for_log("was healed from the mirror", timeout=30)
+    eventually(archive.verify)
+    archive.stop()
+    archive.delete_catalog()
+    archive.start()
+    check_attached(archive)
+    check_served(archive, [sent for sent in sample() if sent.sop_instance != small(1).sop_instance])
+    assert fetched(archive, small(1)) in (404, 410)
+    check_same(archive)
 
 
 def test_another_archives_directory_is_not_taken(mirrored, new_archive, tmp_path):
