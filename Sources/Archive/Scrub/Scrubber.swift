@@ -216,6 +216,7 @@ package final class Scrubber: Sendable {
     /// Where no record could be read, though there should be one.
     private func note(_ segment: UInt32, _ range: Range<UInt64>) {
         do {
+            archive.mirrorKeeper?.restore(range, ofSegment: segment)
             let lost = try check.lost(segment: segment, range)
             // What readers are not sent to may have been anything.
             if lost.isEmpty {
