@@ -30,9 +30,6 @@ package final class DataDirectory: Sendable {
         lock = locking ? try Self.lock(path, volume) : nil
         archiveUUID = try Self.identity(path, volume, mayCreate: locking)
         try wrappingSystemErrors { () throws(SystemError) in
-            // The format file may be from a start that stopped before its name was durable; folders that outlive it would
-            // be taken for somebody else's.
-            try volume.synchronizeDirectory(path)
             for folder in ["segments", "large", "incoming", "quarantine"] {
                 try volume.createDirectories("\(path)/\(folder)")
             }
@@ -69,6 +66,11 @@ package final class DataDirectory: Sendable {
                 let uuid = UUID(uuidString: content.archive)
             else { throw .notAnArchive(path) }
             guard content.format <= format else { throw .newerFormat(content.format, path) }
+            // The file may be from a start that stopped before its name was durable; folders that outlive it would be taken
+            // for somebody else's.
+            if mayCreate {
+                try wrappingSystemErrors { () throws(SystemError) in try volume.synchronizeDirectory(path) }
+            }
             return withUnsafeBytes(of: uuid.uuid) { Array($0) }
         }
         let others = try wrappingSystemErrors { () throws(SystemError) in try volume.entries(path) }

@@ -98,8 +98,8 @@ MUTANTS = [
     (
         "format file's name not synced before folders are made",
         LOG + "DataDirectory.swift",
-        "            try volume.synchronizeDirectory(path)\n            for folder",
-        "            for folder",
+        "                try wrappingSystemErrors { () throws(SystemError) in try volume.synchronizeDirectory(path) }\n",
+        "",
     ),
     (
         "folders' names not synced",
