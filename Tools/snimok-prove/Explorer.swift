@@ -45,8 +45,8 @@ final class Explorer {
         self.pool = pool
         self.trace = trace
         self.last = last
-        // Where reads may go past the page cache and writes may not, most can go wrong.
-        directWriting = random.pick([.accepted, .refusedByOpen, .refusedByWrite, .refusedByWrite])
+        // Through the page cache more can go wrong.
+        directWriting = random.pick([.accepted, .refusedByOpen, .refusedByOpen, .refusedByWrite, .refusedByWrite])
         segmentBytes = random.pick([8192, 16_384, 40_960])
         let directories = random.oneIn(2) ? ["/", "/srv"] : ["/"]
         volume = SimulatedVolume(SimulatedDisk(directories: directories), directWriting, &random, trace)
