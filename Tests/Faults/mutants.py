@@ -212,12 +212,6 @@ MUTANTS = [
         "",
     ),
     (
-        "cut after a batch without room not synced",
-        LOG + "LogWriter.swift",
-        "            try segment.file.synchronize()\n",
-        "",
-    ),
-    (
         "rest of a batch without room not cut",
         LOG + "LogWriter.swift",
         "            try segment.file.truncate(to: endOffset)\n",

@@ -38,9 +38,9 @@ struct FaultPlan {
 
     init(_ random: inout SplitMix) {
         only = random.pick([nil, nil, nil, .synchronize, .synchronize, .write, .truncate, .read])
-        callsBefore = only != nil && random.oneIn(2) ? 0 : random.below(random.oneIn(2) ? 4 : 40)
+        callsBefore = random.below(only != nil ? 3 : random.oneIn(2) ? 4 : 40)
         repeats = random.oneIn(3) ? 1 + random.below(20) : 1
-        code = random.oneIn(3) ? ENOSPC : EIO
+        code = random.oneIn(2) ? ENOSPC : EIO
         interruptions = random.oneIn(3) ? 3 + random.below(8) : 0
         self.random = SplitMix(seed: random.next(), [])
     }
