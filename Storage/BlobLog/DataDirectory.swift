@@ -80,9 +80,6 @@ package final class DataDirectory: Sendable {
 
     private static func makeFolders(_ path: String, _ volume: any Volume) throws(LogError) {
         try wrappingSystemErrors { () throws(SystemError) in
-            // The format file may be from a start that stopped before its name was durable; folders that outlive it would
-            // be taken for somebody else's.
-            try volume.synchronizeDirectory(path)
             for folder in ["segments", "large", "incoming", "quarantine"] {
                 try volume.createDirectories("\(path)/\(folder)")
             }
@@ -135,6 +132,11 @@ package final class DataDirectory: Sendable {
                 let uuid = UUID(uuidString: content.archive)
             else { throw .notAnArchive(path) }
             guard content.format <= format else { throw .newerFormat(content.format, path) }
+            // The file may be from a start that stopped before its name was durable; folders that outlive it would be taken
+            // for somebody else's.
+            if mayCreate {
+                try wrappingSystemErrors { () throws(SystemError) in try volume.synchronizeDirectory(path) }
+            }
             return withUnsafeBytes(of: uuid.uuid) { Array($0) }
         }
         let others = try wrappingSystemErrors { () throws(SystemError) in try volume.entries(path) }
