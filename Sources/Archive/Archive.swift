@@ -144,6 +144,9 @@ package final class Archive: @unchecked Sendable {
             try record.check()
             return false
         } catch {
+            // Compaction may have moved it meanwhile, or a purge taken it away.
+            let now = (try? ingestReaders.withReader({ try $0.location(ofBlob: blobID.bytes) }))?.0
+            guard now == found.0 else { return now == nil ? false : isDamaged(blobID, length: length) }
             Log.error("damaged content comes again and is replaced", ["blob": "\(blobID)", "why": "\(error)"])
             return true
         }

@@ -138,12 +138,12 @@ package final class DICOMwebService: Sendable {
             throw HTTPProblem(
                 403, "Deleting is not permitted here; the administrator may allow it by dicomweb.allowDelete")
         }
-        // What the path names must be one thing: an instance of that series of that study.
-        _ = try versions(resource)
         let target =
-            if let uid = resource.instance { DeletionTarget(.instance, uid) }
-            else if let uid = resource.series { DeletionTarget(.series, uid) }
-            else { DeletionTarget(.study, resource.study!) }
+            if let uid = resource.instance {
+                DeletionTarget(instance: uid, series: resource.series, study: resource.study)
+            } else if let uid = resource.series { DeletionTarget(series: uid, study: resource.study) } else {
+                DeletionTarget(study: resource.study!)
+            }
         _ = try archive.delete(target, by: source(exchange))
         exchange.respond(HTTPResponse(status: 204))
     }

@@ -113,11 +113,15 @@ final class ControlSocket: Sendable {
         let source = source(connection)
         switch request.command {
         case .delete:
-            let levels: [String: CatalogLevel] = ["study": .study, "series": .series, "instance": .instance]
-            guard let level = levels[request.level ?? ""], let uid = request.uid else {
-                throw ArchiveError.failed("a deletion wants a level and a UID")
+            guard let uid = request.uid else { throw ArchiveError.failed("a deletion wants a UID") }
+            let target: DeletionTarget
+            switch request.level {
+            case "study": target = DeletionTarget(study: uid)
+            case "series": target = DeletionTarget(series: uid)
+            case "instance": target = DeletionTarget(instance: uid)
+            default: throw ArchiveError.failed("a deletion wants a level")
             }
-            let deletion = try archive.delete(DeletionTarget(level, uid), by: source)
+            let deletion = try archive.delete(target, by: source)
             return ControlAnswer(
                 tombstone: deletion.sequence, instances: deletion.instances,
                 revocableUntil: Clock.timestamp(deletion.revocableUntil))
@@ -129,7 +133,7 @@ final class ControlSocket: Sendable {
                 deletions: try archive.deletions().map { deletion in
                     ControlAnswer.Deletion(
                         tombstone: deletion.sequence,
-                        target: DeletionTarget(deletion.level, deletion.uid).description,
+                        target: deletion.target.description,
                         at: Clock.timestamp(deletion.deletedAtNanoseconds), by: deletion.callingAETitle,
                         instances: deletion.instances,
                         state: ["pending", "taken back", "for good"][Int(deletion.state.rawValue)])

@@ -52,6 +52,16 @@ package final class BlobLog {
         return try Segment.all(directory).filter { !live.contains($0) }.map { ($0.generation, $0.number) }
     }
 
+    /// Removes what a compaction that was stopped had written so far; it begins anew.
+    package func removeUnfinishedSegments() throws(LogError) {
+        let folder = "\(directory.path)/segments"
+        try wrappingSystemErrors { () throws(SystemError) in
+            for name in try directory.volume.entries(folder) where name.hasSuffix(".seg.new") {
+                try directory.volume.unlink("\(folder)/\(name)")
+            }
+        }
+    }
+
     /// Puts the files of `incoming` where they belong after a stop: unfinished ones are removed, those that the log
     /// refers to move to `large`, and what is left goes to quarantine, never to deletion. Where recovery could not read
     /// every record, one of those may refer to a file that is left, so that goes to `large` too.

@@ -191,7 +191,8 @@ package final class LogReader: Sendable {
 
     private func openLarge(_ header: RecordHeader) throws(LogError) -> any VolumeFile {
         let name = directory.largeName(header.blobID, number: header.largeNumber)
-        for folder in [directory.large, directory.incoming] {
+        // Last, it may have moved between the first two looks.
+        for folder in [directory.large, directory.incoming, directory.large] {
             do { return try directory.volume.open("\(folder)/\(name)", O_RDONLY) } catch {
                 guard error.code == ENOENT else { throw .system(error) }
             }

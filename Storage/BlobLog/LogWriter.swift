@@ -131,14 +131,17 @@ package final class LogWriter {
     }
 
     /// After a write that found no room: back to the last acknowledged byte. The pages behind it were never synced, so
-    /// nothing is forgotten by cutting them.
+    /// nothing is forgotten by cutting them. The sync is for the size: `fdatasync` may leave one that is too large.
     private func discardTail() throws(LogError) {
         guard let segment else {
             // The segment itself could not be created: a rest of it must not stand in the next attempt's way.
             try? directory.volume.unlink(directory.segment(writer: writer, number: segmentNumber))
             return
         }
-        try wrappingSystemErrors { () throws(SystemError) in try segment.file.truncate(to: endOffset) }
+        try wrappingSystemErrors { () throws(SystemError) in
+            try segment.file.truncate(to: endOffset)
+            try segment.file.synchronize()
+        }
     }
 }
 

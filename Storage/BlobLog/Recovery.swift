@@ -139,13 +139,11 @@ struct Recovery {
         return try wrappingSystemErrors { () throws(SystemError) in
             let file = try directory.volume.open(path, O_RDWR)
             let size = try file.size()
-            var cut: UInt64 = 0
-            if size > end.endOffset {
-                cut = size - end.endOffset
-                try file.truncate(to: end.endOffset)
-                try file.synchronize()
-            }
-            return cut
+            if size > end.endOffset { try file.truncate(to: end.endOffset) }
+            // Also if an earlier start has cut it and was stopped before it synced: behind a successor, a tail that comes
+            // back would be damage. All of the file, since a size that is too large may be no part of its data.
+            try file.synchronize()
+            return size > end.endOffset ? size - end.endOffset : 0
         }
     }
 
@@ -160,10 +158,9 @@ struct Recovery {
                 try directory.volume.open(path, O_RDONLY).size()
             }
             if size > UInt64(Segment.blockBytes) { _ = try reader.segment(writer: writer, number: number) }
-            try wrappingSystemErrors { () throws(SystemError) in
-                try directory.volume.unlink(path)
-                try directory.volume.synchronizeDirectory("\(directory.path)/segments")
-            }
+            // Without a sync: should its name come back, it is removed again, and a new segment of this number has its own
+            // name synced before anything counts on it.
+            try wrappingSystemErrors { () throws(SystemError) in try directory.volume.unlink(path) }
             reader.forget(writer: writer, number: number)
         }
     }
@@ -192,7 +189,7 @@ private struct DeviceCheck {
     /// nothing about pages that an earlier one has failed to write.
     /// - Returns: false: the device has other bytes, or the file is shorter.
     func passes(_ range: Range<UInt64>) throws(SystemError) -> Bool {
-        let size = Int(Self.pieceBytes)
+        let size = Int(min(Self.pieceBytes, range.upperBound - range.lowerBound))
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size * 2, alignment: 4096)
         defer { memory.deallocate() }
         if direct != nil { try cached.synchronizeData() }

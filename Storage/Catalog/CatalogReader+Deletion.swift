@@ -13,7 +13,8 @@ package struct CatalogDeletion: Equatable, Sendable {
     /// The tombstone's sequence number, by which it is taken back.
     package let sequence: UInt64
     package let level: CatalogLevel
-    package let uid: String
+    /// By level, from the study's down; nil: whatever it was.
+    package let uids: [String?]
     package let deletedAtNanoseconds: Int64
     package let organisation: String
     package let callingAETitle: String
@@ -38,7 +39,7 @@ extension CatalogReader {
         var found: [CatalogDeletion] = []
         try database.statement(
             """
-            SELECT t.sequence, t.level, t.uid, t.received_at, o.name, t.calling_ae_title, t.instances, t.state
+            SELECT t.sequence, t.level, t.uids, t.received_at, o.name, t.calling_ae_title, t.instances, t.state
                 FROM tombstone t JOIN organisation o ON o.id = t.organisation ORDER BY t.sequence
             """
         ).forEach([]) { row throws(CatalogError) in
@@ -51,7 +52,7 @@ extension CatalogReader {
     package func deletion(_ sequence: UInt64) throws(CatalogError) -> CatalogDeletion? {
         try database.statement(
             """
-            SELECT t.sequence, t.level, t.uid, t.received_at, o.name, t.calling_ae_title, t.instances, t.state
+            SELECT t.sequence, t.level, t.uids, t.received_at, o.name, t.calling_ae_title, t.instances, t.state
                 FROM tombstone t JOIN organisation o ON o.id = t.organisation WHERE t.sequence = ?
             """
         ).first([.integer(Int64(clamping: sequence))], Self.deletion)
@@ -60,7 +61,9 @@ extension CatalogReader {
     private static func deletion(_ row: Statement) -> CatalogDeletion {
         CatalogDeletion(
             sequence: UInt64(row.integer(0)), level: CatalogLevel(rawValue: Int(row.integer(1))) ?? .instance,
-            uid: row.text(2) ?? "", deletedAtNanoseconds: row.integer(3), organisation: row.text(4) ?? "",
+            uids: (row.text(2) ?? "").split(separator: " ", omittingEmptySubsequences: false).map {
+                $0.isEmpty ? nil : String($0)
+            }, deletedAtNanoseconds: row.integer(3), organisation: row.text(4) ?? "",
             callingAETitle: row.text(5) ?? "", instances: Int(row.integer(6)),
             state: CatalogDeletion.State(rawValue: row.integer(7)) ?? .pending)
     }
@@ -71,18 +74,16 @@ extension CatalogReader {
     }
 
     /// What is seen under a UID now, and whose it is.
-    package func deletionScope(_ level: CatalogLevel, _ uid: String) throws(CatalogError) -> CatalogDeletionScope {
+    /// - Parameter uids: by level, from the study's down; nil: whatever it is.
+    package func deletionScope(under uids: [String?]) throws(CatalogError) -> CatalogDeletionScope {
         var scope = CatalogDeletionScope()
-        let instances = [
-            "", "study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id WHERE s.uid = ?",
-            "series e JOIN study s ON s.id = e.study JOIN instance i ON i.series = e.id WHERE e.uid = ?",
-            "instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study WHERE i.uid = ?",
-        ][level.rawValue]
-        let notDeleted =
-            "NOT EXISTS (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id AND h.reasons = 1)"
+        let (source, values) = CatalogWriter.instances(under: uids)
         try database.statement(
-            "SELECT s.id, s.uid, coalesce(s.study_date, ''), count(*) FROM \(instances) AND \(notDeleted) GROUP BY s.id"
-        ).forEach([.text(uid)]) { row throws(CatalogError) in
+            """
+            SELECT s.id, s.uid, coalesce(s.study_date, ''), count(*) FROM \(source) AND NOT EXISTS
+                (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id AND h.reasons = 1) GROUP BY s.id
+            """
+        ).forEach(values) { row throws(CatalogError) in
             scope.instances += Int(row.integer(3))
             for organisation in try organisations(ofStudy: row.integer(0)) {
                 scope.studies.append((row.text(1) ?? "", row.text(2) ?? "", organisation))

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Database
+import Glibc
+import Platform
 
 /// A record that nobody refers to any more.
 package struct CatalogGarbage: Equatable, Sendable {
@@ -30,19 +32,30 @@ extension CatalogWriter {
     }
 
     private func refreshDamage(above instance: Int64) throws(CatalogError) {
+        let series = try series(of: instance)
+        try refreshDamage(series: series)
+        let study = try database.statement("SELECT study FROM series WHERE id = ?").first([.integer(series)]) {
+            $0.integer(0)
+        }
+        if let study { try refreshDamage(study: study) }
+    }
+
+    func refreshDamage(series id: Int64) throws(CatalogError) {
         try database.statement(
             """
             UPDATE series SET flags = (flags & ~4) | (SELECT coalesce(max(flags & 4), 0) FROM instance
-                WHERE series = series.id AND flags <> 0) WHERE id = (SELECT series FROM instance WHERE id = ?)
+                WHERE series = ?1 AND flags <> 0) WHERE id = ?1
             """
-        ).run([.integer(instance)])
+        ).run([.integer(id)])
+    }
+
+    func refreshDamage(study id: Int64) throws(CatalogError) {
         try database.statement(
             """
             UPDATE study SET flags = (flags & ~4) | (SELECT coalesce(max(flags & 4), 0) FROM series
-                WHERE series.study = study.id AND flags <> 0)
-                WHERE id = (SELECT e.study FROM instance i JOIN series e ON e.id = i.series WHERE i.id = ?)
+                WHERE study = ?1 AND flags <> 0) WHERE id = ?1
             """
-        ).run([.integer(instance)])
+        ).run([.integer(id)])
     }
 
     /// The record that a version had is not referred to any more.
@@ -82,6 +95,16 @@ extension CatalogWriter {
         } catch {
             try? database.execute("ROLLBACK")
             throw error
+        }
+    }
+
+    /// Makes durable what was committed: before a file goes that an earlier state of the catalog refers to. The log alone
+    /// would not bring that back, for it does not say where its records stand.
+    package func synchronize() throws(CatalogError) {
+        let path = path + "-wal"
+        guard FileSystem.exists(path) else { return }
+        do { try FileDescriptor.open(path, O_RDWR).synchronize() } catch {
+            throw CatalogError(kind: .other, message: "\(error)")
         }
     }
 

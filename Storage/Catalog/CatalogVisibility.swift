@@ -20,19 +20,21 @@ package struct CatalogTombstone: Equatable, Sendable {
     package var source: CatalogSource
     /// `.study`, `.series` or `.instance`.
     package var level: CatalogLevel
-    package var uid: String
+    /// By level, from the study's down to that of `level`; nil: whatever it is.
+    package var uids: [String?]
     /// That it hides, as they were counted then.
     package var instances: Int
 
     package init(
-        sequence: UInt64, receivedAtNanoseconds: Int64, source: CatalogSource, level: CatalogLevel, uid: String,
+        sequence: UInt64, receivedAtNanoseconds: Int64, source: CatalogSource, level: CatalogLevel, uids: [String?],
         instances: Int
     ) {
+        precondition(uids.count == level.rawValue && uids.last! != nil, "a UID for each level, the last one given")
         self.sequence = sequence
         self.receivedAtNanoseconds = receivedAtNanoseconds
         self.source = source
         self.level = level
-        self.uid = uid
+        self.uids = uids
         self.instances = instances
     }
 }
@@ -56,16 +58,22 @@ extension CatalogWriter {
 
     func bury(_ tombstone: CatalogTombstone) throws(CatalogError) {
         let organisation = try organisationID(tombstone.source.organisation)
-        try database.statement(Self.burials[tombstone.level.rawValue]).run([
-            .integer(Int64(tombstone.sequence)), .text(tombstone.uid),
-        ])
+        let (source, values) = Self.instances(under: tombstone.uids)
+        // What is deleted already stays under its first tombstone.
         try database.statement(
             """
-            INSERT INTO tombstone(sequence, level, uid, received_at, organisation, calling_ae_title, instances)
+            INSERT INTO hidden SELECT 3, i.id, ?, 1 FROM \(source) AND NOT EXISTS
+                (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id AND h.reasons = 1)
+            """
+        ).run([.integer(Int64(tombstone.sequence))] + values)
+        try database.statement(
+            """
+            INSERT INTO tombstone(sequence, level, uids, received_at, organisation, calling_ae_title, instances)
                 VALUES(?, ?, ?, ?, ?, ?, ?)
             """
         ).run([
-            .integer(Int64(tombstone.sequence)), .integer(Int64(tombstone.level.rawValue)), .text(tombstone.uid),
+            .integer(Int64(tombstone.sequence)), .integer(Int64(tombstone.level.rawValue)),
+            .text(tombstone.uids.map { $0 ?? "" }.joined(separator: " ")),
             .integer(tombstone.receivedAtNanoseconds), .integer(organisation), .text(tombstone.source.callingAETitle),
             .integer(Int64(tombstone.instances)),
         ])
@@ -76,15 +84,23 @@ extension CatalogWriter {
         try refresh(series)
     }
 
-    /// What is deleted already stays under its first tombstone.
-    private static let burials: [String] = (0..<4).map { level in
-        let tables = ["", "study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id",
-            "series e JOIN instance i ON i.series = e.id", "instance i"][level]
-        let uid = ["", "s.uid", "e.uid", "i.uid"][level]
-        return """
-            INSERT INTO hidden SELECT 3, i.id, ?, 1 FROM \(tables) WHERE \(uid) = ? AND NOT EXISTS
-                (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id AND h.reasons = 1)
-            """
+    /// Tables and conditions that give the instances `i` under these UIDs, with their series `e` and study `s`.
+    static func instances(under uids: [String?]) -> (sql: String, values: [Statement.Value]) {
+        let columns = ["s.uid", "e.uid", "i.uid"]
+        var conditions: [String] = []
+        var values: [Statement.Value] = []
+        for (column, uid) in zip(columns, uids) {
+            guard let uid else { continue }
+            conditions.append("\(column) = ?")
+            values.append(.text(uid))
+        }
+        // From the table whose UID is given, so that the plan is the same however large each one is.
+        let tables = [
+            "study s CROSS JOIN series e ON e.study = s.id CROSS JOIN instance i ON i.series = e.id",
+            "series e CROSS JOIN study s ON s.id = e.study CROSS JOIN instance i ON i.series = e.id",
+            "instance i CROSS JOIN series e ON e.id = i.series CROSS JOIN study s ON s.id = e.study",
+        ][uids.count - 1]
+        return ("\(tables) WHERE \(conditions.joined(separator: " AND "))", values)
     }
 
     /// Nothing happens if it was taken back before, or is gone for good.
@@ -104,6 +120,8 @@ extension CatalogWriter {
         guard try close(tombstone, state: 2) else { return }
         try writeCounts()
         let series = try series(hiddenBy: cause)
+        var studies: Set<Int64> = []
+        for id in series { studies.formUnion(try ids("SELECT study FROM series WHERE id = ?", id)) }
         let instances = "SELECT id FROM hidden WHERE level = 3 AND cause = ?"
         let versions = "SELECT version FROM version_source WHERE instance IN (\(instances))"
         try database.statement(
@@ -119,6 +137,7 @@ extension CatalogWriter {
         pending.totals.versions -= count
         pending.totals.storedBytes -= bytes
         for statement in [
+            "DELETE FROM version_caller WHERE blob IN (SELECT blob FROM version WHERE id IN (\(versions)))",
             "DELETE FROM version WHERE id IN (\(versions))",
             "DELETE FROM version_source WHERE instance IN (\(instances))",
             "DELETE FROM rejection WHERE note IN (\(instances))", "DELETE FROM instance WHERE id IN (\(instances))",
@@ -128,6 +147,9 @@ extension CatalogWriter {
         }
         try removeEmpty(series)
         try refresh(series)
+        // What was damaged may have gone.
+        for id in series.sorted() { try refreshDamage(series: id) }
+        for id in studies.sorted() { try refreshDamage(study: id) }
     }
 
     /// - Returns: false: there is no such tombstone, or it is closed.
@@ -138,14 +160,17 @@ extension CatalogWriter {
         return database.changes > 0
     }
 
-    /// Content that comes again is there again, whatever was deleted before.
+    /// Content that comes again is there again, whatever was deleted before. What a note rejects stays hidden; who sends it
+    /// has no more of it than others.
     func revive(_ instance: Int64) throws(CatalogError) {
         guard try hasRows("hidden") else { return }
+        let isHidden = try database.statement("SELECT 1 FROM hidden WHERE level = 3 AND id = ? LIMIT 1")
+            .first([.integer(instance)]) { _ in true }
+        guard isHidden != nil else { return }
         try database.statement("DELETE FROM hidden WHERE level = 3 AND id = ? AND reasons = 1").run([
             .integer(instance)
         ])
-        guard database.changes > 0 else { return }
-        var series = try apply(note: instance)
+        var series = database.changes > 0 ? try apply(note: instance) : []
         series.insert(try self.series(of: instance))
         try refresh(series)
     }
@@ -228,7 +253,7 @@ extension CatalogWriter {
         return found
     }
 
-    private func series(of instance: Int64) throws(CatalogError) -> Int64 {
+    func series(of instance: Int64) throws(CatalogError) -> Int64 {
         try database.statement("SELECT series FROM instance WHERE id = ?").first([.integer(instance)]) {
             $0.integer(0)
         }!

@@ -7,6 +7,7 @@ import Platform
 /// writes depends on the events alone, so that a rebuild gives the same tables.
 package final class CatalogWriter {
     private(set) var database: Database
+    let path: String
     private let nameWords: @Sendable (String) -> [String]
     var cache = CatalogCache()
     /// Counts of the running transaction, written once at its end.
@@ -19,6 +20,7 @@ package final class CatalogWriter {
     /// - Parameter nameWords: the words under which a folded name is found by fuzzy matching.
     package init(path: String, nameWords: @escaping @Sendable (String) -> [String] = { _ in [] }) throws(CatalogError) {
         self.nameWords = nameWords
+        self.path = path
         database = try Self.open(path)
         // An older schema is not migrated: all of it is in the log, and is replayed from there.
         if try version() < Schema.version {

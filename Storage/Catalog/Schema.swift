@@ -116,8 +116,8 @@ enum Schema {
         CREATE TABLE hidden(level INTEGER NOT NULL, id INTEGER NOT NULL, cause INTEGER NOT NULL, reasons INTEGER NOT NULL,
             PRIMARY KEY(level, id, cause)) STRICT, WITHOUT ROWID;
         CREATE INDEX hidden_cause ON hidden(cause) WHERE level = 3;
-        -- state 0: may be taken back, 1: was taken back, 2: for good.
-        CREATE TABLE tombstone(sequence INTEGER PRIMARY KEY, level INTEGER NOT NULL, uid TEXT NOT NULL,
+        -- uids: from the study's down, with a space between; empty: whatever it is. state 0: may be taken back, 1: was taken back, 2: for good.
+        CREATE TABLE tombstone(sequence INTEGER PRIMARY KEY, level INTEGER NOT NULL, uids TEXT NOT NULL,
             received_at INTEGER NOT NULL, organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL,
             instances INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0) STRICT;
         CREATE INDEX tombstone_pending ON tombstone(received_at) WHERE state = 0;

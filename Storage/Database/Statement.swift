@@ -46,7 +46,9 @@ package final class Statement {
     }
 
     /// The first row, as `body` reads it.
-    @inlinable package func first<Result>(_ values: [Value], _ body: (Statement) -> Result) throws(DatabaseError) -> Result? {
+    @inlinable package func first<Result>(_ values: [Value], _ body: (Statement) -> Result) throws(DatabaseError)
+        -> Result?
+    {
         var found: Result?
         try forEach(values) { row throws(DatabaseError) in
             found = body(row)

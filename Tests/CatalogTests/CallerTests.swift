@@ -8,7 +8,8 @@ struct CallerTests {
     private static let uid = "1.1.1.1"
 
     private func own(_ catalog: TestCatalog, _ aeTitle: String, _ organisation: String) throws -> [[UInt8]] {
-        try catalog.reader().versions(sopInstanceUID: Self.uid, sentBy: aeTitle, organisation: organisation).map(\.blobID)
+        try catalog.reader().versions(sopInstanceUID: Self.uid, sentBy: aeTitle, organisation: organisation).map(
+            \.blobID)
     }
 
     @Test("A version is its first sender's and that of whoever sent it again")
@@ -47,5 +48,18 @@ struct CallerTests {
         try catalog.apply([.instance(first), .instance(again)])
         #expect(try own(catalog, "AE-A", "A") == [first.blobID])
         #expect(try own(catalog, "AE-B", "B") == [first.blobID])
+    }
+    @Test("What is deleted is nobody's until it comes again")
+    func deleted() throws {
+        let catalog = try TestCatalog()
+        let instance = Samples.instance(1, 1, 1, organisation: "A")
+        let tombstone = CatalogTombstone(
+            sequence: 0, receivedAtNanoseconds: 2, source: Samples.source("A"), level: .instance, uids: [nil, nil, Self.uid],
+            instances: 1)
+        try catalog.apply([.instance(instance), .tombstone(tombstone)])
+        #expect(try own(catalog, "AE-A", "A").isEmpty)
+        try catalog.apply([Samples.sighting(of: instance, organisation: "B")])
+        #expect(try own(catalog, "AE-A", "A") == [instance.blobID])
+        #expect(try own(catalog, "AE-B", "B") == [instance.blobID])
     }
 }

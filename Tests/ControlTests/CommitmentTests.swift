@@ -107,7 +107,10 @@ struct CommitmentTests {
         let copy = "\(test.folder)/copy.db"
         try test.control.copy(to: copy)
         _ = try add(test, Self.request("1.2.4"))
-        #expect(try FileManager.default.contentsOfDirectory(atPath: test.folder).filter { $0.hasPrefix("copy") } == ["copy.db"])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: test.folder).filter { $0.hasPrefix("copy") } == [
+                "copy.db"
+            ])
         let opened = try Control(path: copy)
         #expect(try opened.pendingCommitments().count == 1)
         opened.close()

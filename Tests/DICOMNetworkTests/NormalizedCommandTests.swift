@@ -51,7 +51,8 @@ struct NormalizedCommandTests {
     func actionRefusal() throws {
         let request = CommandSet.nActionRequest(
             messageID: 9, sopClassUID: Self.commitment, sopInstanceUID: Self.wellKnown, actionTypeID: 2)
-        let response = CommandSet.nActionResponse(to: request, status: .noSuchActionType, errorComment: "No such action")
+        let response = CommandSet.nActionResponse(
+            to: request, status: .noSuchActionType, errorComment: "No such action")
         let decoded = try withBytes(response.encoded(), CommandSet.decode)
         #expect(decoded.status?.rawValue == 0x0123 && decoded.errorComment == "No such action")
         #expect(decoded.actionTypeID == 2)

@@ -211,6 +211,7 @@ def test_a_damaged_instance_fails_and_its_neighbours_are_committed(archive):
     assert event.kind == FAILURES_EXIST and event.failed == {study[2].sop_instance: PROCESSING_FAILURE}
     assert event.committed == references([study[0], study[1], study[3]])
     archive.wait_for_log("its stored bytes are bad")
+    assert archive.stats()["flagged"] > 0, "everybody knows of the damage"
 
 
 def test_a_damaged_large_object_fails(new_archive):
@@ -239,6 +240,16 @@ def test_a_resend_that_heals_is_committed_again(archive):
     assert ask_and_wait(archive, [hurt]).kind == ALL_COMMITTED
 
 
+def test_what_is_deleted_is_not_committed(archive):
+    study = ct_study(count=2)
+    store_all(archive, study)
+    archive.command("delete", "--instance", study[0].sop_instance, check=0, with_config=True)
+    event = ask_and_wait(archive, study)
+    assert event.failed == {study[0].sop_instance: NO_SUCH_INSTANCE} and event.committed == references(study[1:])
+    store_all(archive, study)
+    assert ask_and_wait(archive, study).kind == ALL_COMMITTED
+
+
 def test_what_only_another_station_sent_is_not_committed(archive):
     instance = ct()
     store_all(archive, [instance], calling="OTHER")
@@ -263,7 +274,7 @@ def test_what_several_stations_sent_is_committed_to_each(archive):
 
 
 def test_each_station_has_its_own_version_committed(archive):
-    """A promise for another station's content under the same UID would let the asker delete the only copy of its own."""
+    """A promise for another station's content under the same UID would cost the only copy of the asker's own."""
     mine, theirs = ct(rows=128, seed=1), ct(rows=128, seed=2)
     store_all(archive, [mine], calling="MINE")
     store_all(archive, [theirs], calling="THEIRS")

@@ -14,6 +14,8 @@ final class Explorer {
     private struct Image {
         let disk: SimulatedDisk
         var oracle: Oracle
+        /// What the start in whose course it was taken had given to the catalog.
+        var replayed: [StoredRecord] = []
     }
 
     private var random: SplitMix
@@ -21,6 +23,8 @@ final class Explorer {
     private let pool: BufferPool
     private let trace: Trace
     private let directWriting: SimulatedVolume.DirectWriting
+    /// Small, so that most batches are the last of their segment, or the first.
+    private let segmentBytes: UInt64
     /// The state to stop at, to see how it came to be.
     private let last: Int
     private var states = 0
@@ -40,6 +44,7 @@ final class Explorer {
         self.trace = trace
         self.last = last
         directWriting = random.pick(SimulatedVolume.DirectWriting.allCases)
+        segmentBytes = random.pick([8192, 16_384, 40_960])
         let directories = random.oneIn(2) ? ["/", "/srv"] : ["/"]
         volume = SimulatedVolume(SimulatedDisk(directories: directories), directWriting, &random, trace)
     }
@@ -54,7 +59,7 @@ final class Explorer {
             }
             switch random.below(12) {
             case 0: end(by: "kill -9") { $0.afterKill(&$1) }
-            case 1: end(by: "power cut") { $0.afterPowerCut(&$1) }
+            case 1, 2: end(by: "power cut") { $0.afterPowerCut(&$1) }
             default: try append(session)
             }
         }
@@ -98,7 +103,7 @@ final class Explorer {
         do {
             let placed = try session.append(batch, pool)
             for (submission, place) in zip(batch, placed) {
-                try oracle.keep(submission, place.0, place.1, session)
+                try oracle.keep(submission, place.0, place.1, session.volume.disk)
             }
             oracle.commit(session.writer.position)
             trace.add { "acknowledged up to \(session.writer.position)" }
@@ -119,11 +124,15 @@ final class Explorer {
         var images: [Image] = []
         var replayed: [StoredRecord] = []
         let before = oracle
-        if depth < Self.depthMaximum { watch(volume) { images.append(Image(disk: $0, oracle: before)) } }
+        if depth < Self.depthMaximum {
+            watch(volume) { images.append(Image(disk: $0, oracle: before, replayed: replayed)) }
+        }
         if random.oneIn(5) { volume.faults = FaultPlan(&random) }
         trace.add { "start from \(position)" }
         let session: Session
-        do { session = try Session(volume, oracle, from: position) { replayed.append($0) } } catch {
+        do {
+            session = try Session(volume, oracle, segmentBytes: segmentBytes, from: position) { replayed.append($0) }
+        } catch {
             trace.add { "start refused: \(error)" }
             guard volume.faults?.hasFailed == true else { throw Violation("a start is refused: \(error)") }
             volume.beforeChange = nil
@@ -189,6 +198,9 @@ final class Explorer {
         let mark = trace.mark
         var disk = image.disk
         var oracle = image.oracle
+        if !image.replayed.isEmpty, random.oneIn(2) {
+            try oracle.commit(replayed: image.replayed.prefix(1 + random.below(image.replayed.count)), disk)
+        }
         let isKill = random.oneIn(5)
         trace.add { "state \(self.state) of the run, depth \(depth): \(isKill ? "kill -9" : "power cut")" }
         disk = isKill ? disk.afterKill(&random) : disk.afterPowerCut(&random)
@@ -204,8 +216,8 @@ final class Explorer {
             try append(batch, session, &oracle)
             images.append(Image(disk: volume.disk, oracle: oracle))
         }
-        if depth < Self.depthMaximum, let image = images.isEmpty ? nil : random.pick(images), states <= last {
-            try look(at: image, depth: depth + 1)
+        if depth < Self.depthMaximum, let latest = images.last, states <= last {
+            try look(at: random.oneIn(2) ? latest : random.pick(images), depth: depth + 1)
         }
         if random.oneIn(8) { try rot(volume.disk, oracle) }
         trace.forget(since: mark)
@@ -220,13 +232,14 @@ final class Explorer {
         let index = random.below(oracle.kept.count)
         let kept = oracle.kept[index]
         let byte = Int(kept.location.offset) + random.below(Int(kept.location.length))
-        try serve(index, on: flipped(disk, Session.segment(kept.location.segment), byte), oracle)
+        try serve(index, on: flipped(disk, Session.segment(kept.location), byte), oracle)
         // The last segment's block: without it, its records look like a tail of garbage.
-        let path = Session.segment(last.location.segment)
+        let path = Session.segment(last.location)
         let volume = SimulatedVolume(flipped(disk, path, random.below(96)), directWriting, &random, trace)
         var oracle = oracle
         trace.add { "a bit turns in the block of \(path)" }
-        _ = try? Session(volume, oracle, from: loseCatalog(&oracle)) { _ in }
+        let position = loseCatalog(&oracle)
+        _ = try? Session(volume, oracle, segmentBytes: segmentBytes, from: position) { _ in }
         try oracle.checkFiles(volume.disk)
     }
 

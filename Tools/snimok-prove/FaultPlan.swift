@@ -25,6 +25,8 @@ struct FaultPlan {
         }
     }
 
+    /// Only calls of this kind fail; nil: any.
+    private let only: Call?
     private var callsBefore: Int
     private var repeats: Int
     private let code: Int32
@@ -35,7 +37,8 @@ struct FaultPlan {
     private(set) var hasFailed = false
 
     init(_ random: inout SplitMix) {
-        callsBefore = random.below(random.oneIn(2) ? 4 : 40)
+        only = random.pick([nil, nil, nil, .synchronize, .synchronize, .write, .truncate, .read])
+        callsBefore = random.below(only != nil ? 3 : random.oneIn(2) ? 4 : 40)
         repeats = random.oneIn(3) ? 1 + random.below(20) : 1
         code = random.oneIn(2) ? EIO : ENOSPC
         interruptions = random.oneIn(3) ? 3 + random.below(8) : 0
@@ -45,7 +48,7 @@ struct FaultPlan {
     /// The error to give; nil: none.
     mutating func fault(_ call: Call) -> Int32? {
         if call.isInterruptible, interruptions > 0, random.oneIn(interruptions) { return EINTR }
-        guard repeats > 0, code == EIO || call.needsRoom else { return nil }
+        guard repeats > 0, only == nil || only == call, code == EIO || call.needsRoom else { return nil }
         if callsBefore > 0 {
             callsBefore -= 1
             return nil

@@ -29,23 +29,31 @@ struct Oracle {
 
     mutating func submit(_ submission: Submission) { submissions.append(submission) }
 
-    mutating func keep(_ submission: Submission, _ header: RecordHeader, _ location: RecordLocation, _ session: Session)
+    mutating func keep(
+        _ submission: Submission, _ header: RecordHeader, _ location: RecordLocation, _ disk: SimulatedDisk
+    )
         throws(Violation)
     {
         if let last = kept.last, header.sequence <= last.sequence {
             throw Violation("sequence number \(header.sequence) is given away twice")
         }
-        guard let bytes = Self.bytes(of: location, session.volume.disk) else {
+        guard let bytes = Self.bytes(of: location, disk) else {
             throw Violation("record \(header.sequence) is acknowledged but not in its file")
         }
-        let largeName =
-            header.kind == .largeInstance
-            ? session.log.directory.largeName(header.blobID, number: header.largeNumber) : ""
+        let largeName = header.kind == .largeInstance ? Self.largeName(header) : ""
         kept.append(
             Kept(submission: submission, header: header, location: location, bytes: bytes, largeName: largeName))
     }
 
     mutating func commit(_ position: LogPosition) { positions.append(position) }
+
+    /// The catalog has taken records in before the start that found them was through.
+    mutating func commit(replayed: ArraySlice<StoredRecord>, _ disk: SimulatedDisk) throws(Violation) {
+        for record in replayed {
+            if record.header.sequence > kept.last?.sequence ?? 0 { try adopt(record, disk) }
+            commit(Self.position(behind: record))
+        }
+    }
 
     /// The catalog has lost all transactions behind its first `count`.
     mutating func rollBack(to count: Int) { positions.removeSubrange(count...) }
@@ -78,18 +86,15 @@ struct Oracle {
                 try check(record, is: next.submission)
                 guard record.location == next.location else { throw Violation("record \(sequence) has moved") }
             } else {
-                try adopt(record, session)
+                try adopt(record, session.volume.disk)
             }
-            commit(
-                LogPosition(
-                    sequence: sequence, segment: record.location.segment,
-                    endOffset: record.location.offset + record.location.length))
+            commit(Self.position(behind: record))
         }
         for lost in expected { try checkIsMissed(lost) }
     }
 
     /// Takes over a record that nobody was promised, but that was once submitted.
-    private mutating func adopt(_ record: StoredRecord, _ session: Session) throws(Violation) {
+    private mutating func adopt(_ record: StoredRecord, _ disk: SimulatedDisk) throws(Violation) {
         let sequence = record.header.sequence
         guard let number = Submission.number(of: record), submissions.indices.contains(number) else {
             throw Violation("record \(sequence) was never submitted")
@@ -98,7 +103,7 @@ struct Oracle {
             throw Violation("record \(sequence) is in the log twice")
         }
         try check(record, is: submissions[number])
-        try keep(submissions[number], record.header, record.location, session)
+        try keep(submissions[number], record.header, record.location, disk)
     }
 
     private func check(_ record: StoredRecord, is submission: Submission) throws(Violation) {
@@ -148,11 +153,22 @@ struct Oracle {
         }
     }
 
+    private static func position(behind record: StoredRecord) -> LogPosition {
+        LogPosition(
+            sequence: record.header.sequence, segment: record.location.segment,
+            endOffset: record.location.offset + record.location.length)
+    }
+
+    private static func largeName(_ header: RecordHeader) -> String {
+        let digits = String(header.largeNumber, radix: 16)
+        return "\(header.blobID)-\(String(repeating: "0", count: 16 - digits.count))\(digits).dcm"
+    }
+
     /// The bytes of a record as programs see them; nil: the file is too short, or they are others than `expected`.
     private static func bytes(
         of location: RecordLocation, _ disk: SimulatedDisk, matching expected: [UInt8]? = nil
     ) -> [UInt8]? {
-        guard let inode = disk.inode(Session.segment(location.segment)) else { return nil }
+        guard let inode = disk.inode(Session.segment(location)) else { return nil }
         let content = disk.inodes[inode].cached
         let range = Int(location.offset)..<Int(location.offset + location.length)
         guard range.upperBound <= content.count else { return nil }

@@ -5,12 +5,14 @@ import Platform
 /// A process that has the archive's log open, from its start to its end.
 final class Session {
     static let directory = "/srv/archive"
-    static func segment(_ number: UInt32) -> String {
-        let digits = String(number, radix: 16)
-        return "\(directory)/segments/00000001-\(String(repeating: "0", count: 8 - digits.count))\(digits).seg"
+    /// The file that a record is in.
+    static func segment(_ location: RecordLocation) -> String {
+        func padded(_ number: UInt32) -> String {
+            let digits = String(number, radix: 16)
+            return String(repeating: "0", count: 8 - digits.count) + digits
+        }
+        return "\(directory)/segments/\(padded(location.writer))-\(padded(location.segment)).seg"
     }
-
-    private static let segmentBytes: UInt64 = 24_576
 
     let log: BlobLog
     let writer: LogWriter
@@ -18,13 +20,16 @@ final class Session {
     let volume: SimulatedVolume
 
     /// Starts the process: the log is recovered from the catalog's position.
-    /// - Parameter replay: is called for each record that the catalog does not have.
+    /// - Parameters:
+    ///   - segmentBytes: from which length on a segment gets a successor.
+    ///   - replay: is called for each record that the catalog does not have.
     init(
-        _ volume: SimulatedVolume, _ oracle: Oracle, from position: LogPosition, replay: (StoredRecord) -> Void
+        _ volume: SimulatedVolume, _ oracle: Oracle, segmentBytes: UInt64, from position: LogPosition,
+        replay: (StoredRecord) -> Void
     ) throws(LogError) {
         self.volume = volume
         log = try BlobLog(
-            try DataDirectory(Self.directory, volume: volume), segmentBytes: Self.segmentBytes,
+            try DataDirectory(Self.directory, volume: volume), segmentBytes: segmentBytes,
             quarantineBytes: 1 << 18)
         var large: Set<UInt64> = []
         (writer, report) = try log.recover(from: position) { record throws(LogError) in

@@ -51,7 +51,18 @@ struct SimulatedInode {
         for write in writes where !write.isDirect { Self.put(write.bytes[...], into: &drive, at: write.offset) }
     }
 
-    mutating func synchronize() {
+    /// - Parameter dataOnly: then a size on the medium that is large enough to read the data may stay as it is (POSIX,
+    ///   "synchronized I/O data integrity completion"), with what stands behind the file's end.
+    mutating func synchronize(dataOnly: Bool = false) {
+        if dataOnly, cached.count < mediumSize {
+            let tail = medium.count > cached.count ? medium[cached.count...] : []
+            let size = mediumSize
+            synchronize()
+            medium += tail
+            mediumSize = size
+            sizes.append(cached.count)
+            return
+        }
         if isPoisoned {
             for write in writes {
                 if !write.isDirect { Self.put(write.bytes[...], into: &drive, at: write.offset) }

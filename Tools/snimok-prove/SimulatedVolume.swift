@@ -190,7 +190,7 @@ final class SimulatedFile: VolumeFile, @unchecked Sendable {
         let code = volume.enter(.synchronize, dataOnly ? "fdatasync" : "fsync", path)
         if code == EINTR { return failed(EINTR) }
         volume.withInode(inode) { file, random in
-            if code == nil { file.synchronize() } else { file.failSynchronize(&random) }
+            if code == nil { file.synchronize(dataOnly: dataOnly) } else { file.failSynchronize(&random) }
         }
         return code.map(failed) ?? 0
     }

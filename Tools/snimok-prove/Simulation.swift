@@ -33,7 +33,10 @@ final class Simulation: Sendable {
             print("see it again: snimok-prove simulate --seed \(seed) --state \(state)")
             return false
         }
-        print("\(Int(Double(states) / seconds)) states a second, \(Int(seconds)) s, \(threads.count) threads")
+        let processorSeconds = Double(clock()) / Double(CLOCKS_PER_SEC)
+        print(
+            "\(Int(Double(states) / seconds)) states a second, \(Int(Double(states) / processorSeconds)) a second of",
+            "processor time, \(Int(seconds)) s, \(threads.count) threads")
         print("simulated \(states) states, seed \(seed), 0 lost")
         return true
     }

@@ -35,6 +35,8 @@ package final class Backup {
     private let check: SegmentCheck
     private let onDamage: (String) -> Void
     private var report = Report()
+    /// Where the last record begins: of the segment that was inspected last, and of the open one.
+    private var inspectedOffset: UInt64 = 0
     private var lastOffset: UInt64 = 0
 
     /// - Parameter onDamage: told what of the archive could not be backed up whole.
@@ -96,9 +98,11 @@ package final class Backup {
         }
         let name = SegmentName(generation: BlobLog.writerID, number: note.segment)
         let paths = [source.segment(writer: name.generation, number: name.number), target.segment(name)]
-        guard note.lastOffset > 0, paths.allSatisfy(FileSystem.exists) else { return }
-        let headers = try paths.map { try Self.header($0, at: note.lastOffset) }
-        guard headers[0] == headers[1] else {
+        // Compacted since: its offsets are others.
+        guard note.lastOffset > 0, let here = try Self.header(paths[0], at: note.lastOffset),
+            let there = try Self.header(paths[1], at: note.lastOffset)
+        else { return }
+        guard here == there else {
             throw ArchiveError.failed(
                 "record \(note.sequence) of \(target.path) is another than the archive's: one of them was restored from an "
                     + "older state, or is damaged; verify both, and back up to another directory")
@@ -106,11 +110,15 @@ package final class Backup {
     }
 
     /// The header tells records apart: its checksum covers content, place and the segment's secret.
-    private static func header(_ path: String, at offset: UInt64) throws -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: RecordHeader.byteCount)
-        _ = try bytes.withMutableRawBytes { buffer throws(SystemError) in
-            try FileDescriptor.open(path, O_RDONLY).read(into: buffer, at: offset)
+    /// nil: there is no such file.
+    private static func header(_ path: String, at offset: UInt64) throws -> [UInt8]? {
+        let file: FileDescriptor
+        do { file = try FileDescriptor.open(path, O_RDONLY) } catch {
+            if error.code == ENOENT { return nil }
+            throw error
         }
+        var bytes = [UInt8](repeating: 0, count: RecordHeader.byteCount)
+        _ = try bytes.withMutableRawBytes { buffer throws(SystemError) in try file.read(into: buffer, at: offset) }
         return bytes
     }
 
@@ -167,6 +175,7 @@ package final class Backup {
             return false
         }
         try DurableFile.move(part, to: final)
+        if isOpen { lastOffset = inspectedOffset }
         report.copiedSegments += 1
         return true
     }
@@ -211,7 +220,7 @@ package final class Backup {
         try check.forEachRecord(of: name, at: part) { record throws(LogError) in
             guard failure == nil else { return }
             report.sequence = max(report.sequence, record.header.sequence)
-            lastOffset = record.location.offset
+            inspectedOffset = record.location.offset
             guard [.instance, .largeInstance].contains(record.header.kind) else { return }
             do {
                 try record.header.kind == .instance ? record.verify() : copyLarge(record)
@@ -296,14 +305,17 @@ package final class Backup {
         }
         // Its own: of the segment that was open the backup may have less than the archive's manifest lists by now.
         try Manifest.update(try DataDirectory(target.path, locking: false), discardingDamaged: true)
-        let open = SegmentName(generation: BlobLog.writerID, number: position.segment)
+        let generation = try target.segments().filter { $0.number == position.segment }.map(\.generation).max()
+        let isOpen = generation == BlobLog.writerID
         var note = target.note
+        // Without a new copy of the open segment the last record is where it was, if that is known.
+        let isSame = note.segment == position.segment && note.endOffset == position.endOffset
+        if lastOffset == 0, isSame { lastOffset = note.lastOffset }
         note.sequence = report.sequence
         note.time = report.time
         note.segment = position.segment
-        let isOpen = FileSystem.exists(target.segment(open))
         note.endOffset = isOpen ? position.endOffset : 0
-        if !isOpen { note.lastOffset = 0 } else if lastOffset > 0 { note.lastOffset = lastOffset }
+        note.lastOffset = isOpen ? lastOffset : 0
         try target.save(note)
     }
 
@@ -316,7 +328,8 @@ package final class Backup {
             unlink("\(target.path)/segments/\(name)")
         }
         for name in try FileSystem.entries("\(target.path)/large") {
-            let isThere = [source.large, source.incoming].contains { FileSystem.exists("\($0)/\(name)") }
+            // In the order in which it moves.
+            let isThere = [source.incoming, source.large].contains { FileSystem.exists("\($0)/\(name)") }
             if isThere { continue }
             if name.hasSuffix(".part") {
                 unlink(target.large(name))

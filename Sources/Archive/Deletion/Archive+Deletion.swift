@@ -17,7 +17,7 @@ extension Archive {
     /// - Throws: `.notFound`, `.retained`; otherwise the tombstone is durable when this returns.
     package func delete(_ target: DeletionTarget, by source: IngestSource) throws(ArchiveError) -> Deletion {
         let scope: CatalogDeletionScope
-        do { scope = try readers.withReader { try $0.deletionScope(target.level, target.uid) } } catch {
+        do { scope = try readers.withReader { try $0.deletionScope(under: target.uids) } } catch {
             throw Self.wrap(error)
         }
         guard scope.instances > 0 else { throw .notFound("The archive has no \(target)") }

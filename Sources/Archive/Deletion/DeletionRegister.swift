@@ -30,7 +30,7 @@ final class DeletionRegister: Sendable {
         var text: [UInt8] = []
         for deletion in deletions {
             let entry = Entry(
-                archive: archive, target: DeletionTarget(deletion.level, deletion.uid).description,
+                archive: archive, target: deletion.target.description,
                 deletedAtNanoseconds: deletion.deletedAtNanoseconds)
             guard let line = try? JSONEncoder().encode(entry) else { continue }
             text += Array(line) + [0x0A]
@@ -61,7 +61,7 @@ final class DeletionRegister: Sendable {
     func unknown(to reader: CatalogReader) throws -> [(target: DeletionTarget, deletedAtNanoseconds: Int64)] {
         guard FileSystem.exists(path) else { return [] }
         let known = Set(
-            try reader.deletions().map { "\($0.deletedAtNanoseconds) \(DeletionTarget($0.level, $0.uid))" })
+            try reader.deletions().map { "\($0.deletedAtNanoseconds) \($0.target)" })
         let lines = try FileSystem.contents(path).split(separator: 0x0A)
         return lines.compactMap { line in
             guard let entry = try? JSONDecoder().decode(Entry.self, from: Data(line)), entry.archive == archive,

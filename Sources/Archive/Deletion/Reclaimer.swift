@@ -177,9 +177,11 @@ package final class Reclaimer: Sendable {
             }
         }
         try withCatalog { catalog throws(ArchiveError) in
-            do throws(CatalogError) { try catalog.forgetGarbage(writer: generation, segment: number) } catch {
-                throw .catalog(error)
-            }
+            do throws(CatalogError) {
+                try catalog.forgetGarbage(writer: generation, segment: number)
+                // A catalog that a power cut sets back must not look for the old file.
+                try catalog.synchronize()
+            } catch { throw .catalog(error) }
         }
         do {
             try Manifest.update(log.directory)
@@ -190,7 +192,10 @@ package final class Reclaimer: Sendable {
     /// Ends compactions that a stop interrupted behind their rename. Before anything else uses log and catalog.
     static func finishInterrupted(_ log: BlobLog, _ catalog: CatalogWriter) throws(ArchiveError) {
         let leftovers: [(generation: UInt32, number: UInt32)]
-        do { leftovers = try log.supersededSegments() } catch { throw .log(error) }
+        do {
+            try log.removeUnfinishedSegments()
+            leftovers = try log.supersededSegments()
+        } catch { throw .log(error) }
         for (generation, number) in leftovers {
             let compaction = SegmentCompaction(log, number: number, generation: generation)
             _ = try finish(compaction, log, number, generation) { body throws(ArchiveError) in try body(catalog) }

@@ -98,12 +98,15 @@ package struct InstanceHistory {
 
     /// Of tombstones and annotations, those about the instance, its series and study; then those about these tombstones.
     private mutating func keepOwn() {
-        let targets = Set(
-            ["instance \(uid)"] + studies.map { "study \($0)" } + series.map { "series \($0)" })
+        let uids = [studies, series, [uid]]
         var tombstones: Set<String> = []
         for event in others {
             let target = event.target ?? ""
-            var isOwn = targets.contains(target)
+            // Where a tombstone names an upper level, too, it must be this instance's.
+            var isOwn =
+                DeletionTarget(target).map { target in
+                    zip(uids, target.uids).allSatisfy { own, named in named.map(own.contains) ?? true }
+                } ?? (target == "instance \(uid)")
             if event.kind == .annotation {
                 isOwn = isOwn || tombstones.contains(target) || event.blobID.map(blobs.contains) ?? false
             }

@@ -26,7 +26,7 @@ enum ControlRecord {
             return .tombstone(
                 CatalogTombstone(
                     sequence: sequence, receivedAtNanoseconds: header.receivedAtNanoseconds,
-                    source: CatalogEntries.source(provenance), level: named.level, uid: named.uid,
+                    source: CatalogEntries.source(provenance), level: named.level, uids: named.uids,
                     instances: Int(provenance[.annotationValue]) ?? 0))
         }
         switch (Annotation(rawValue: provenance[.annotationName]), UInt64(target)) {
@@ -41,28 +41,47 @@ enum ControlRecord {
     }
 }
 
-/// What a tombstone names: `study UID`, `series UID` or `instance UID`.
+/// What a tombstone names: `study UID`, `series UID` or `instance UID`; the series and the study that it is meant in may
+/// follow in the same form, for the same UID may stand under several.
 package struct DeletionTarget: Equatable, Sendable, CustomStringConvertible {
     package let level: CatalogLevel
-    package let uid: String
+    /// By level, from the study's down to that of `level`; nil: whatever it is.
+    package let uids: [String?]
 
-    /// - Parameter level: not the patient's.
-    package init(_ level: CatalogLevel, _ uid: String) {
-        precondition(level != .patient, "patients are deleted study by study")
-        self.level = level
-        self.uid = uid
+    package init(study: String) { self.init(.study, [study]) }
+    package init(series: String, study: String? = nil) { self.init(.series, [study, series]) }
+    package init(instance: String, series: String? = nil, study: String? = nil) {
+        self.init(.instance, [study, series, instance])
     }
 
-    package var description: String { "\(Self.words[level.rawValue]) \(uid)" }
+    fileprivate init(_ level: CatalogLevel, _ uids: [String?]) {
+        self.level = level
+        self.uids = uids
+    }
 
-    private static let words = ["patient", "study", "series", "instance"]
+    package var description: String {
+        zip(Self.words, uids).reversed().compactMap { word, uid in uid.map { "\(word) \($0)" } }.joined(separator: " ")
+    }
+
+    private static let words = ["study", "series", "instance"]
 
     /// Reads what `description` wrote; nil: it is something else.
     init?(_ text: String) {
-        let parts = text.split(separator: " ", maxSplits: 1).map(String.init)
-        guard parts.count == 2, let index = Self.words.firstIndex(of: parts[0]), index > 0 else { return nil }
-        self.init(CatalogLevel(rawValue: index)!, parts[1])
+        let parts = text.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count.isMultiple(of: 2), let first = parts.first, let last = Self.words.firstIndex(of: first) else {
+            return nil
+        }
+        var uids = [String?](repeating: nil, count: last + 1)
+        for pair in stride(from: 0, to: parts.count, by: 2) {
+            guard let index = Self.words.firstIndex(of: parts[pair]), index <= last, uids[index] == nil else { return nil }
+            uids[index] = parts[pair + 1]
+        }
+        self.init(CatalogLevel(rawValue: last + 1)!, uids)
     }
+}
+
+extension CatalogDeletion {
+    package var target: DeletionTarget { DeletionTarget(level, uids) }
 }
 
 extension Archive {

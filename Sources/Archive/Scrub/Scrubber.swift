@@ -26,6 +26,7 @@ package final class Scrubber: Sendable {
 
     private static let savedEverySeconds = 30.0
     private static let pauseMinimumSeconds = 1.0
+    private static let startDelaySeconds = 60.0
     private static let retrySeconds = 60.0
     private static let reopenAttempts = 3
 
@@ -92,7 +93,9 @@ package final class Scrubber: Sendable {
     }
 
     private func waitForPass() -> Bool {
-        if progress.isWithinPass || progress.lastFullPass == 0 { return !isStopping }
+        // A start has other things to do.
+        let delay = max(Self.pauseMinimumSeconds, min(Self.startDelaySeconds, settings.intervalSeconds))
+        if progress.isWithinPass || progress.lastFullPass == 0 { return sleep(seconds: delay) }
         let since = Double(Clock.wallNanoseconds()) / 1e9 - Double(progress.lastFullPass)
         // A clock that was set back must not put the next pass off for years.
         let pause = min(settings.intervalSeconds, max(Self.pauseMinimumSeconds, settings.intervalSeconds - since))

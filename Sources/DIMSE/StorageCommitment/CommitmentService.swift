@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
 import Control
-import Database
 import DICOMNetwork
+import Database
 import Glibc
 import Platform
 
@@ -14,8 +14,9 @@ package final class CommitmentService: Sendable {
     /// How long an open association of the asker may be too busy for its result.
     private static let sameAssociationSeconds = 10.0
     private static let retrySecondsMaximum = 3600.0
-    /// After the archive's own trouble with its databases.
+    /// After the archive's own trouble with its databases; verifying is not lightly done twice.
     private static let pauseSeconds = 5.0
+    private static let verifyPauseSeconds = 60.0
 
     let parsing = Monitor(())
     private let archive: Archive
@@ -213,7 +214,7 @@ package final class CommitmentService: Sendable {
             }
         } catch {
             Log.error("storage commitment cannot be verified", ["request": "\(id)", "why": "\(error)"])
-            work.update { $0.items[id]?.step = .verify(at: Clock.deadline(seconds: Self.pauseSeconds)) }
+            work.update { $0.items[id]?.step = .verify(at: Clock.deadline(seconds: Self.verifyPauseSeconds)) }
         }
     }
 

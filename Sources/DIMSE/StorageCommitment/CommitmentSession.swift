@@ -96,7 +96,9 @@ final class CommitmentSession {
         let isAccepted: Bool
         do { isAccepted = try service.accept(request, mailbox) } catch {
             Log.error("storage commitment cannot be written down", ["why": "\(error)"])
-            throw .init(status: .processingFailure, comment: "The archive cannot write the request down")
+            throw .init(
+                status: error.kind == .full ? .resourceLimitation : .processingFailure,
+                comment: "The archive cannot write the request down")
         }
         guard isAccepted else {
             throw .init(status: .resourceLimitation, comment: "Too many requests of this station are pending")

@@ -39,12 +39,24 @@ struct CommitmentWork {
     var isStopping = false
     var runningThreads = 0
 
-    /// The oldest request to be verified now.
+    /// By asker, when its last request was verified.
+    private var turns: [String: Int] = [:]
+    private var turn = 0
+    private static let turnsMaximum = 1000
+
+    /// The next request to be verified: askers take turns, so that one with many does not hold up the others, and of one
+    /// asker the oldest comes first.
     mutating func nextToVerify(now: UInt64) -> Int64? {
-        let due = items.lazy.filter { entry in
+        let due = items.filter { entry in
             if case .verify(let at) = entry.value.step { at <= now } else { false }
         }
-        guard let id = due.map(\.key).min() else { return nil }
+        let next = due.min { left, right in
+            (turns[left.value.aeTitle] ?? 0, left.key) < (turns[right.value.aeTitle] ?? 0, right.key)
+        }
+        guard let (id, item) = next else { return nil }
+        if turns.count > Self.turnsMaximum { turns.removeAll() }
+        turn += 1
+        turns[item.aeTitle] = turn
         items[id]?.step = .busy
         return id
     }

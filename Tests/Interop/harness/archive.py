@@ -144,7 +144,10 @@ class Archive:
         """The server's own process, also when it runs below a wrapper such as strace."""
         if not self.wrapper:
             return self.process.pid
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        try:
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        except FileNotFoundError:
+            children = []
         return int(children[0]) if children else self.process.pid
 
     def close(self, check=True):
