@@ -58,7 +58,8 @@ let package = Package(
         module(
             "Server",
             [
-                "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE", "DICOMweb",
+                "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE",
+                "DICOMweb",
                 "BlobLog",
                 "Catalog", "Control", "Database",
             ]),

@@ -65,7 +65,8 @@ package final class Archive: @unchecked Sendable {
         do {
             let mirror = try settings.mirror.map { settings throws(LogError) in try Mirror(settings, of: directory) }
             log = try BlobLog(
-                directory, segmentBytes: settings.segmentBytes, quarantineBytes: settings.quarantineBytes, mirror: mirror)
+                directory, segmentBytes: settings.segmentBytes, quarantineBytes: settings.quarantineBytes,
+                mirror: mirror)
             let catalog = try CatalogWriter(path: directory.catalog, nameWords: NameKeys.words)
             let (writer, report) = try Replay(log, catalog).run()
             quarantine = log.quarantine

@@ -43,7 +43,8 @@ package enum ArchiveError: Error, CustomStringConvertible {
     package var description: String {
         switch self {
         case .outOfSpace: "Out of disk space; nothing stored, send again later"
-        case .mismatch(_, let what), .notUnderstood(_, let what), .failed(let what), .notFound(let what), .retained(let what),
+        case .mismatch(_, let what), .notUnderstood(_, let what), .failed(let what), .notFound(let what),
+            .retained(let what),
             .unavailable(let what):
             what
         case .log(let error): error.description

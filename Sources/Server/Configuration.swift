@@ -264,7 +264,8 @@ extension Configuration {
             storage.compactionGarbagePercent <= 100, retention.allSatisfy({ $0.years > 0 && $0.years < 1000 })
         else {
             throw ConfigurationError(
-                "storage.deletionGraceDays must not be below 0, compactionGarbagePercent 0 to 100, years of retention above 0")
+                "storage.deletionGraceDays must not be below 0, compactionGarbagePercent 0 to 100, years of retention above 0"
+            )
         }
         guard (durability.mode == .mirrored) != durability.directory.isEmpty else {
             throw ConfigurationError("durability.mode \"mirrored\" and durability.directory belong together")

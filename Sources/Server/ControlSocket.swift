@@ -100,7 +100,9 @@ final class ControlSocket: Sendable {
         setsockopt(connection.raw, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         guard let line = ControlLine.read(connection.raw, maximum: Self.requestMaximum) else { return }
         let answer: ControlAnswer
-        do { answer = try self.answer(try JSONDecoder().decode(ControlRequest.self, from: Data(line)), connection) } catch {
+        do {
+            answer = try self.answer(try JSONDecoder().decode(ControlRequest.self, from: Data(line)), connection)
+        } catch {
             var isMissing: Bool?
             if case ArchiveError.notFound = error { isMissing = true }
             answer = ControlAnswer(error: "\(error)", isMissing: isMissing)

@@ -58,7 +58,9 @@ package final class BlobLog {
         let count = try MirrorExtension(
             primary: directory, reader: reader, mirror: other, mirrorReader: LogReader(other)
         ).run(&end, replay: replay)
-        if count > 0 { Log.warning("records came from the mirror that the archive did not have", ["records": "\(count)"]) }
+        if count > 0 {
+            Log.warning("records came from the mirror that the archive did not have", ["records": "\(count)"])
+        }
         return count
     }
 

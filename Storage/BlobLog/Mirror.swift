@@ -43,13 +43,17 @@ package final class Mirror: Sendable {
 
     /// Refuses to make a new archive beside a copy of the lost one.
     package static func checkPresence(of data: String, _ settings: Settings) throws(LogError) {
-        guard !FileSystem.exists("\(data)/format"), settings.volume.exists("\(settings.directory)/format") else { return }
+        guard !FileSystem.exists("\(data)/format"), settings.volume.exists("\(settings.directory)/format") else {
+            return
+        }
         throw .onlyMirror(data, settings.directory)
     }
 
     package var isAttached: Bool { state.withLock { $0.link != nil } }
     /// Why there is no second copy now; nil: there is one.
-    package var problem: String? { state.withLock { $0.link == nil ? "mirror \(settings.directory): \($0.reason)" : nil } }
+    package var problem: String? {
+        state.withLock { $0.link == nil ? "mirror \(settings.directory): \($0.reason)" : nil }
+    }
     /// Why nothing may be stored now; nil: it may.
     package var refusal: String? { settings.stops ? problem : nil }
     /// Bytes of the archive that the mirror does not have.
@@ -142,7 +146,8 @@ package final class Mirror: Sendable {
         pending = (link, bytes)
         guard let link = pending.link else { return }
         for record in records where record.kind == .largeInstance {
-            do throws(LogError) { try link.ensureLarge(record.blobID, number: record.largeNumber, from: archive) } catch {
+            do throws(LogError) { try link.ensureLarge(record.blobID, number: record.largeNumber, from: archive) } catch
+            {
                 pending.link = nil
                 return detach(link, "\(error)")
             }

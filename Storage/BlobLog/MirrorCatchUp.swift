@@ -50,7 +50,8 @@ package final class MirrorCatchUp {
         var missing: UInt64 = 0
         for name in try live(to: position) {
             let size = try length(name, position)
-            missing += size - min(size, try Segment.bytes(target, generation: name.generation, number: name.number) ?? 0)
+            missing +=
+                size - min(size, try Segment.bytes(target, generation: name.generation, number: name.number) ?? 0)
         }
         for (folder, name) in try missingLarge() { missing += bytes(primary, "\(folder)/\(name)") }
         return missing
@@ -281,7 +282,9 @@ package final class MirrorCatchUp {
         let small = [primary.manifestKey, primary.manifest].map { ($0, try? primary.volume.contents($0)) }
         let live = try Segment.live(primary)
         for name in live where name.generation > BlobLog.writerID {
-            if !(try Segment.all(target).contains(name)) { try copy(name, length: bytes(primary, segmentPath(primary, name))) }
+            if !(try Segment.all(target).contains(name)) {
+                try copy(name, length: bytes(primary, segmentPath(primary, name)))
+            }
         }
         let there = Set(try Segment.all(target))
         for name in there {
@@ -376,7 +379,9 @@ package final class MirrorCatchUp {
                 let number = UInt64(name.dropFirst(65).prefix(16), radix: 16), !isWanted(blobID, number)
             else { continue }
             // What has come since the listing is on its way.
-            if [primary.incoming, primary.large].contains(where: { primary.volume.exists("\($0)/\(name)") }) { continue }
+            if [primary.incoming, primary.large].contains(where: { primary.volume.exists("\($0)/\(name)") }) {
+                continue
+            }
             try? target.volume.unlink("\(folder)/\(name)")
         }
     }

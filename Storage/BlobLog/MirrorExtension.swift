@@ -127,7 +127,9 @@ struct MirrorExtension {
 
     private func bringLarge(_ record: StoredRecord) throws(LogError) {
         let name = primary.largeName(record.header.blobID, number: record.header.largeNumber)
-        guard ![primary.incoming, primary.large].contains(where: { primary.volume.exists("\($0)/\(name)") }) else { return }
+        guard ![primary.incoming, primary.large].contains(where: { primary.volume.exists("\($0)/\(name)") }) else {
+            return
+        }
         for folder in [mirror.incoming, mirror.large] where mirror.volume.exists("\(folder)/\(name)") {
             return try MirrorFile.copy("\(folder)/\(name)", of: mirror, to: "\(primary.large)/\(name)", of: primary)
         }

@@ -98,7 +98,8 @@ enum MirrorFile {
     }
 
     /// Whether both have all of the range, and the same bytes.
-    static func isSame(_ left: any VolumeFile, _ right: any VolumeFile, _ range: Range<UInt64>) throws(LogError) -> Bool {
+    static func isSame(_ left: any VolumeFile, _ right: any VolumeFile, _ range: Range<UInt64>) throws(LogError) -> Bool
+    {
         try difference(left, right, range) == nil
     }
 

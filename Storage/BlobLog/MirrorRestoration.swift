@@ -22,7 +22,8 @@ extension Mirror {
             }
             let place = offset..<offset + header.recordLength
             // A large object's file may be missing while its record is good.
-            let isReadable = try header.kind == .largeInstance
+            let isReadable =
+                try header.kind == .largeInstance
                 ? bad.header(at: offset) != nil : (try? reader.record(in: bad, at: offset)) != nil
             if place.upperBound <= range.upperBound, !isReadable {
                 try check(header, good, offset, link.reader)

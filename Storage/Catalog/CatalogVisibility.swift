@@ -318,12 +318,14 @@ extension CatalogWriter {
         let isSeen = seen.instances > 0
         pending.totals.instances += seen.instances - before
         pending.totals.series += try setHidden(
-            .series, id, isSeen ? nil
-            : """
-            SELECT DISTINCT reasons FROM (SELECT max(h.reasons & 1) | max(h.reasons & 2) | max(h.reasons & 4)
-                | max(h.reasons & 8) | max(h.reasons & 16) AS reasons
-                FROM instance i JOIN hidden h ON h.level = 3 AND h.id = i.id WHERE i.series = ?1 GROUP BY i.id)
-            """)
+            .series, id,
+            isSeen
+                ? nil
+                : """
+                SELECT DISTINCT reasons FROM (SELECT max(h.reasons & 1) | max(h.reasons & 2) | max(h.reasons & 4)
+                    | max(h.reasons & 8) | max(h.reasons & 16) AS reasons
+                    FROM instance i JOIN hidden h ON h.level = 3 AND h.id = i.id WHERE i.series = ?1 GROUP BY i.id)
+                """)
         try database.statement("UPDATE series SET instances = ?, first_instance = ? WHERE id = ?").run([
             .integer(seen.instances), seen.first, .integer(id),
         ])
@@ -345,8 +347,11 @@ extension CatalogWriter {
                 WHERE study = ? AND instances > 0
             """, id)
         pending.totals.studies += try setHidden(
-            .study, id, seen.instances > 0 ? nil
-            : "SELECT DISTINCT h.reasons FROM series x JOIN hidden h ON h.level = 2 AND h.id = x.id WHERE x.study = ?1")
+            .study, id,
+            seen.instances > 0
+                ? nil
+                : "SELECT DISTINCT h.reasons FROM series x JOIN hidden h ON h.level = 2 AND h.id = x.id WHERE x.study = ?1"
+        )
         try database.statement("UPDATE study SET series = ?, instances = ?, first_instance = ? WHERE id = ?").run([
             .integer(seen.series), .integer(seen.instances), seen.first, .integer(id),
         ])
@@ -363,7 +368,8 @@ extension CatalogWriter {
     }
 
     private func refreshContent(study id: Int64) throws(CatalogError) {
-        let modalities = "SELECT organisation, modality AS value FROM series JOIN series_count ON series = id WHERE study = ?1"
+        let modalities =
+            "SELECT organisation, modality AS value FROM series JOIN series_count ON series = id WHERE study = ?1"
         let classes = """
             SELECT c.organisation, i.sop_class_uid AS value FROM series e JOIN instance i ON i.series = e.id
                 JOIN version_source c ON c.instance = i.id WHERE e.study = ?1 AND NOT EXISTS
@@ -390,11 +396,13 @@ extension CatalogWriter {
                     AND id IN (SELECT study FROM study_patient WHERE patient = ?1)
             """, id)
         pending.totals.patients += try setHidden(
-            .patient, id, seen.studies > 0 ? nil
-            : """
-            SELECT DISTINCT h.reasons FROM study_patient l JOIN hidden h ON h.level = 1 AND h.id = l.study
-                WHERE l.patient = ?1
-            """)
+            .patient, id,
+            seen.studies > 0
+                ? nil
+                : """
+                SELECT DISTINCT h.reasons FROM study_patient l JOIN hidden h ON h.level = 1 AND h.id = l.study
+                    WHERE l.patient = ?1
+                """)
         try database.statement(
             "UPDATE patient SET studies = ?, series = ?, instances = ?, first_instance = ? WHERE id = ?"
         ).run([
@@ -410,8 +418,10 @@ extension CatalogWriter {
         ])
         let wasHidden = database.changes > 0
         if let reasons {
-            try database.statement("INSERT INTO hidden SELECT \(level.rawValue), ?1, reasons, reasons FROM (\(reasons))")
-                .run([.integer(id)])
+            try database.statement(
+                "INSERT INTO hidden SELECT \(level.rawValue), ?1, reasons, reasons FROM (\(reasons))"
+            )
+            .run([.integer(id)])
         }
         return (wasHidden ? 1 : 0) - (reasons != nil ? 1 : 0)
     }
@@ -433,7 +443,8 @@ extension CatalogWriter {
             try remove(.series, id)
         }
         for id in studies.sorted() {
-            let left = try database.statement("SELECT 1 FROM series WHERE study = ?").first([.integer(id)]) { _ in true }
+            let left = try database.statement("SELECT 1 FROM series WHERE study = ?").first([.integer(id)]) { _ in true
+            }
             if left == nil { try removeStudy(id) }
         }
     }

@@ -54,7 +54,8 @@ struct CallerTests {
         let catalog = try TestCatalog()
         let instance = Samples.instance(1, 1, 1, organisation: "A")
         let tombstone = CatalogTombstone(
-            sequence: 0, receivedAtNanoseconds: 2, source: Samples.source("A"), level: .instance, uids: [nil, nil, Self.uid],
+            sequence: 0, receivedAtNanoseconds: 2, source: Samples.source("A"), level: .instance,
+            uids: [nil, nil, Self.uid],
             instances: 1)
         try catalog.apply([.instance(instance), .tombstone(tombstone)])
         #expect(try own(catalog, "AE-A", "A").isEmpty)

@@ -226,7 +226,8 @@ final class Pace {
     func spend(_ bytes: Int) {
         guard bytesPerSecond > 0 else { return }
         spent += UInt64(bytes)
-        let due = start + spent / bytesPerSecond * 1_000_000_000
+        let due =
+            start + spent / bytesPerSecond * 1_000_000_000
             + spent % bytesPerSecond * 1_000_000_000 / bytesPerSecond
         if due > Clock.monotonicNanoseconds() + 1_000_000 { Clock.sleep(until: due) }
     }

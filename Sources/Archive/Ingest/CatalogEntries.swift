@@ -85,7 +85,8 @@ enum CatalogEntries {
             &values, sopClassUID: provenance[.sopClassUID], sopInstanceUID: provenance[.sopInstanceUID],
             issuer: provenance[.issuer])
         var rejection: CatalogRejection?
-        if RejectionNote.mayBe(sopClassUID: values[.sopClassUID], transferSyntax, kind: record.header.kind ?? .sighting) {
+        if RejectionNote.mayBe(sopClassUID: values[.sopClassUID], transferSyntax, kind: record.header.kind ?? .sighting)
+        {
             rejection = RejectionNote.read(try StoredHeader.dataSet(record))
         }
         var entry = CatalogInstance(

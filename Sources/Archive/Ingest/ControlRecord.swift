@@ -76,7 +76,9 @@ package struct DeletionTarget: Equatable, Sendable, CustomStringConvertible {
         }
         var uids = [String?](repeating: nil, count: last + 1)
         for pair in stride(from: 0, to: parts.count, by: 2) {
-            guard let index = Self.words.firstIndex(of: parts[pair]), index <= last, uids[index] == nil else { return nil }
+            guard let index = Self.words.firstIndex(of: parts[pair]), index <= last, uids[index] == nil else {
+                return nil
+            }
             uids[index] = parts[pair + 1]
         }
         self.init(CatalogLevel(rawValue: last + 1)!, uids)

@@ -48,7 +48,9 @@ package final class MirrorKeeper: Sendable {
         metrics.gauge("snimok_mirror_lag_bytes", "Bytes of the archive that the mirror does not have.") {
             Int(clamping: mirror.lagBytes)
         }
-        metrics.gauge("snimok_mirror_failures_total", "How often the mirror has failed since the start.", kind: .counter) {
+        metrics.gauge(
+            "snimok_mirror_failures_total", "How often the mirror has failed since the start.", kind: .counter
+        ) {
             mirror.failures
         }
         archive.log.reader.observer.notify { [damage] blobID, location in Self.enqueue(damage, blobID, location) }
@@ -131,7 +133,8 @@ package final class MirrorKeeper: Sendable {
             try catchUp.run(to: try position())
             for _ in 0..<Self.roundsMaximum {
                 let now = try position()
-                let isClose = now.segment == catchUp.reached.segment
+                let isClose =
+                    now.segment == catchUp.reached.segment
                     && now.endOffset - catchUp.reached.endOffset < Self.exclusiveBytesMaximum
                 if isClose { break }
                 try catchUp.advance(to: now)
@@ -235,7 +238,8 @@ package final class MirrorKeeper: Sendable {
         }
         for (blobID, location) in waiting.contents where !isStopping {
             do { try healing.heal(blobID, at: location) } catch {
-                Log.error("a damaged record cannot be healed from the mirror", ["blob": "\(blobID)", "why": "\(error)"])
+                Log.error(
+                    "a damaged record cannot be healed from the mirror", ["blob": "\(blobID)", "why": "\(error)"])
             }
             // Looking at it has reported it, too; the next read does so again if it is still bad.
             damage.withLock { $0.contents[blobID] = nil }
@@ -248,7 +252,8 @@ extension Archive {
     fileprivate func isWanted(_ blobID: BlobID, _ number: UInt64) -> Bool {
         do {
             guard let found = try readers.withReader({ try $0.location(ofBlob: blobID.bytes) }) else { return false }
-            return try log.reader.record(at: RecordLocation(found.0)).header.largeNumber == number } catch {
+            return try log.reader.record(at: RecordLocation(found.0)).header.largeNumber == number
+        } catch {
             // Its file is missing, which is what makes the record unreadable; or nobody can be asked.
             return true
         }
