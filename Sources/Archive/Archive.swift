@@ -23,6 +23,8 @@ package final class Archive: @unchecked Sendable {
         package var compactionBytesPerSecond: UInt64 = 50_000_000
         /// How much of a segment must be garbage for it to be compacted.
         package var compactionGarbagePercent: UInt64 = 20
+        /// A second copy; nil: none.
+        package var mirror: Mirror.Settings?
 
         package init() {}
     }
@@ -38,6 +40,8 @@ package final class Archive: @unchecked Sendable {
     /// Drops what is deleted for good.
     package private(set) lazy var reclaimer = Reclaimer(self)
     let register: DeletionRegister
+    /// Looks after the second copy; nil: none is wanted.
+    package private(set) var mirrorKeeper: MirrorKeeper?
     let buffers: BufferPool
     let log: BlobLog
     let settings: Settings
@@ -59,7 +63,9 @@ package final class Archive: @unchecked Sendable {
             archiveUUID: directory.archiveUUID)
         buffers = BufferPool(capacity: settings.largeObjectBytes + 65_536)
         do {
-            log = try BlobLog(directory, segmentBytes: settings.segmentBytes, quarantineBytes: settings.quarantineBytes)
+            let mirror = try settings.mirror.map { settings throws(LogError) in try Mirror(settings, of: directory) }
+            log = try BlobLog(
+                directory, segmentBytes: settings.segmentBytes, quarantineBytes: settings.quarantineBytes, mirror: mirror)
             let catalog = try CatalogWriter(path: directory.catalog, nameWords: NameKeys.words)
             let (writer, report) = try Replay(log, catalog).run()
             quarantine = log.quarantine
@@ -74,9 +80,20 @@ package final class Archive: @unchecked Sendable {
         } catch {
             throw Self.wrap(error)
         }
+        if let mirror = log.mirror { mirrorKeeper = MirrorKeeper(self, mirror) }
+        mirrorKeeper?.attachAtStart()
+        // Where nothing may be written without the mirror, the keeper does it when that is there.
+        if log.mirror?.refusal == nil { try recordSettings() }
+        do {
+            try mirrorKeeper?.run()
+            try reclaimer.run()
+        } catch { throw .failed("\(error)") }
+    }
+
+    /// Writes down what holds from this start on.
+    func recordSettings() throws(ArchiveError) {
         try recordRetention()
         try repeatDeletions()
-        do { try reclaimer.run() } catch { throw .failed("\(error)") }
     }
 
     static func wrap(_ error: any Error) -> ArchiveError {
@@ -99,7 +116,9 @@ package final class Archive: @unchecked Sendable {
     /// Commits what waits and closes the catalog. Nothing may be submitted any more.
     package func close() {
         reclaimer.stop()
+        mirrorKeeper?.stop()
         committer.stop()
+        log.mirror?.close()
         checkpointer.stop()
     }
 
@@ -114,7 +133,11 @@ package final class Archive: @unchecked Sendable {
             transferSyntax: TransferSyntax(uid: transferSyntaxUID), source: source)
     }
 
-    package var stopReason: String? { committer.stopReason }
+    /// Why nothing is stored now.
+    package var stopReason: String? { committer.stopReason ?? log.mirror?.refusal }
+
+    /// What is not as it should be, though instances are stored; nil: all is well.
+    package var degradation: String? { log.mirror?.problem }
 
     /// Whether there is room above the floor; the file system is asked at most five times a second.
     var hasRoom: Bool {
@@ -169,10 +192,14 @@ package final class Archive: @unchecked Sendable {
             }
             return record
         } catch {
+            if error.isDamage { noteDamage(BlobID(version.blobID), at: RecordLocation(version.location)) }
             Log.error("stored instance cannot be read", ["instance": version.sopInstanceUID, "why": "\(error)"])
             throw .log(error)
         }
     }
+
+    /// A good copy is looked for in the mirror, and written anew.
+    func noteDamage(_ blobID: BlobID, at location: RecordLocation) { mirrorKeeper?.heal(blobID, at: location) }
 
     /// Compaction may have moved the record since the catalog was asked, and taken the old file away.
     private func currentRecord(_ version: CatalogVersion, forHeader: Bool) throws(LogError) -> StoredRecord {

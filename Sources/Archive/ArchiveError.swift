@@ -7,6 +7,8 @@ import DICOM
 package enum ArchiveError: Error, CustomStringConvertible {
     /// No room, or below the floor that is kept free; the sender may try again later.
     case outOfSpace
+    /// Not now, for a reason that may pass; the sender may try again later.
+    case unavailable(String)
     /// SOP class of command and data set differ, or the data set lacks what it must have.
     case mismatch(Tag, String)
     /// The bytes are no data set, or a UID is none.
@@ -24,14 +26,14 @@ package enum ArchiveError: Error, CustomStringConvertible {
     var isFinal: Bool {
         switch self {
         case .log, .catalog, .failed: true
-        case .outOfSpace, .mismatch, .notUnderstood, .notFound, .retained: false
+        case .outOfSpace, .unavailable, .mismatch, .notUnderstood, .notFound, .retained: false
         }
     }
 
     /// Failure Reason (0008,1197) and status of C-STORE (PS3.4 table B.2-1).
     package var storageStatus: UInt16 {
         switch self {
-        case .outOfSpace: 0xA700
+        case .outOfSpace, .unavailable: 0xA700
         case .mismatch: 0xA900
         case .notUnderstood: 0xC000
         case .failed, .log, .catalog, .notFound, .retained: 0x0110
@@ -41,7 +43,9 @@ package enum ArchiveError: Error, CustomStringConvertible {
     package var description: String {
         switch self {
         case .outOfSpace: "Out of disk space; nothing stored, send again later"
-        case .mismatch(_, let what), .notUnderstood(_, let what), .failed(let what), .notFound(let what), .retained(let what): what
+        case .mismatch(_, let what), .notUnderstood(_, let what), .failed(let what), .notFound(let what), .retained(let what),
+            .unavailable(let what):
+            what
         case .log(let error): error.description
         case .catalog(let error): "catalog: \(error)"
         }

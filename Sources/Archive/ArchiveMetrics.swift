@@ -9,8 +9,11 @@ package struct ArchiveMetrics: Sendable {
     package let refused: Metrics.Counter
     package let batches: Metrics.Counter
     package let freedBytes: Metrics.Counter
+    /// Where further ones are registered.
+    let all: Metrics
 
     package init(_ metrics: Metrics) {
+        all = metrics
         stored = metrics.counter("snimok_instances_stored_total", "Instances stored since the start.")
         storedBytes = metrics.counter("snimok_stored_bytes_total", "Data set bytes stored since the start.")
         alreadyThere = metrics.counter(

@@ -97,9 +97,12 @@ package final class ArchiveReader {
                 guard case .damaged(let what) = error else { throw error }
                 damaged(what)
             }
-            // Alarm number one: the catalog speaks of a record that the log does not have.
+            // Alarm number one: the catalog speaks of a record that the log does not have. Deletions may have gone on, too.
             if statistics.versions > report.instances {
-                damaged("\(statistics.versions - report.instances) instances of the catalog have no readable record")
+                let lost = try check.lost()
+                if lost.count > 0 {
+                    damaged("\(lost.count) instances of the catalog have no readable record: \(lost.names)")
+                }
             }
         } catch {
             throw Archive.wrap(error)

@@ -31,8 +31,12 @@ extension Archive {
             // It may have moved since the catalog was asked.
             guard let found = try? readers.withReader({ try $0.location(ofBlob: version.blobID) }),
                 RecordLocation(found.0) != known
-            else { throw .log(error) }
+            else {
+                if error.isDamage { noteDamage(BlobID(version.blobID), at: known) }
+                throw .log(error)
+            }
             do throws(LogError) { try verifyFromDevice(version, at: RecordLocation(found.0)) } catch {
+                if error.isDamage { noteDamage(BlobID(version.blobID), at: RecordLocation(found.0)) }
                 throw .log(error)
             }
         }

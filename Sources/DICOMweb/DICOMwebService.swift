@@ -157,6 +157,7 @@ package final class DICOMwebService: Sendable {
     static func problem(_ error: any Error) -> any Error {
         switch error {
         case ArchiveError.outOfSpace: HTTPProblem(507, "\(error)")
+        case ArchiveError.unavailable: HTTPProblem(503, "\(error)")
         case ArchiveError.notFound: HTTPProblem(404, "\(error)")
         case ArchiveError.retained: HTTPProblem(409, "\(error)")
         case ArchiveError.mismatch, ArchiveError.notUnderstood: HTTPProblem(409, "\(error)")

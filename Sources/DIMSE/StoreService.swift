@@ -145,7 +145,7 @@ final class StoreService {
     /// PS3.4 table B.2-1.
     private static func status(_ error: ArchiveError) -> (DIMSEStatus, Tag?) {
         switch error {
-        case .outOfSpace: (.outOfResources, nil)
+        case .outOfSpace, .unavailable: (.outOfResources, nil)
         case .mismatch(let tag, _): (.dataSetDoesNotMatchSOPClass, tag)
         case .notUnderstood(let tag, _): (.cannotUnderstand, tag)
         case .failed, .notFound, .retained, .log, .catalog: (.processingFailure, nil)

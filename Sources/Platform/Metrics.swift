@@ -10,6 +10,8 @@ package final class Metrics: Sendable {
         package var current: Int { value.load(ordering: .relaxed) }
     }
 
+    package enum Kind: String, Sendable { case counter, gauge }
+
     private struct Entry {
         let name: String
         let help: String
@@ -28,8 +30,8 @@ package final class Metrics: Sendable {
     }
 
     /// A number that is read when somebody asks.
-    package func gauge(_ name: String, _ help: String, _ read: @escaping @Sendable () -> Int) {
-        entries.withLock { $0.append(Entry(name: name, help: help, kind: "gauge", read: read)) }
+    package func gauge(_ name: String, _ help: String, kind: Kind = .gauge, _ read: @escaping @Sendable () -> Int) {
+        entries.withLock { $0.append(Entry(name: name, help: help, kind: kind.rawValue, read: read)) }
     }
 
     package func rendered() -> String {

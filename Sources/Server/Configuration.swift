@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import BlobLog
 import Catalog
 import DICOM
 import DICOMweb
@@ -86,6 +87,17 @@ package struct Configuration: Codable, Sendable {
         package var scrubIntervalHours = 168.0
     }
 
+    package struct DurabilitySection: Codable, Sendable {
+        package enum Mode: String, Codable, Sendable { case local, mirrored }
+        package enum MirrorFailure: String, Codable, Sendable { case `continue`, stop }
+
+        /// "local": one copy; "mirrored": a second one in another directory, which is to be on another volume.
+        package var mode = Mode.local
+        package var directory = ""
+        /// "continue": storing goes on with one copy; "stop": it does not.
+        package var whenMirrorFails = MirrorFailure.continue
+    }
+
     package struct QuerySection: Codable, Sendable {
         /// 0: no limit.
         package var resultLimit = 0
@@ -127,6 +139,7 @@ package struct Configuration: Codable, Sendable {
     package var web = WebSection()
     package var imaging = ImagingSection()
     package var storage = StorageSection()
+    package var durability = DurabilitySection()
     /// What must be kept, and for how long.
     package var retention: [RetentionRule] = []
     package var query = QuerySection()
@@ -253,6 +266,9 @@ extension Configuration {
             throw ConfigurationError(
                 "storage.deletionGraceDays must not be below 0, compactionGarbagePercent 0 to 100, years of retention above 0")
         }
+        guard (durability.mode == .mirrored) != durability.directory.isEmpty else {
+            throw ConfigurationError("durability.mode \"mirrored\" and durability.directory belong together")
+        }
         guard (0..<1e6).contains(storage.scrubIntervalHours), storage.scrubMegabytesPerSecond < 1_000_000 else {
             throw ConfigurationError(
                 "storage.scrubIntervalHours must be 0 to 1000000, storage.scrubMegabytesPerSecond below 1000000")
@@ -307,6 +323,16 @@ extension Configuration {
         settings.compactionGarbagePercent = storage.compactionGarbagePercent
         settings.retention = retention
         settings.deletionRegister = storage.deletionRegister
+        settings.mirror = mirrorSettings
+        return settings
+    }
+
+    /// nil: one copy only.
+    package var mirrorSettings: Mirror.Settings? {
+        guard durability.mode == .mirrored else { return nil }
+        var settings = Mirror.Settings(directory: durability.directory)
+        settings.stops = durability.whenMirrorFails == .stop
+        settings.freeSpaceFloorBytes = storage.freeSpaceFloorMiB << 20
         return settings
     }
 

@@ -38,7 +38,9 @@ struct OperationsPages: Sendable {
             if let reason = archive.stopReason {
                 HTTPResponse(status: 503, contentType: "text/plain", text: "storing stopped: \(reason)\n")
             } else {
-                HTTPResponse(contentType: "text/plain", text: "ready\n")
+                HTTPResponse(
+                    contentType: "text/plain",
+                    text: "ready\n" + (archive.degradation.map { "degraded: \($0)\n" } ?? ""))
             }
         }
     }

@@ -27,6 +27,9 @@ package final class Service {
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
     package init(_ configuration: Configuration, listens: Bool = true) throws {
         metrics = Metrics()
+        if let mirror = configuration.mirrorSettings {
+            try Mirror.checkPresence(of: configuration.data, mirror)
+        }
         directory = try DataDirectory(configuration.data)
         let archive = try Archive(directory, settings: configuration.archiveSettings, metrics: metrics)
         self.archive = archive
@@ -53,6 +56,10 @@ package final class Service {
         http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
         control = try ControlSocket(
             path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
+        let controlDatabase = directory.control
+        archive.mirrorKeeper?.copyControl { target in
+            if FileSystem.exists(controlDatabase) { try Control.copy(from: controlDatabase, to: target) }
+        }
         scrubber = Scrubber(archive, settings: configuration.scrubSettings, metrics: metrics)
         registerGauges()
         if listens { try scrubber.run() }

@@ -10,16 +10,20 @@ package final class BlobLog {
     package let directory: DataDirectory
     package let reader: LogReader
     package let quarantine: Quarantine
+    /// The second copy; nil: none is wanted.
+    package let mirror: Mirror?
     private let segmentBytes: UInt64
     /// Whether recovery passed places without a readable record.
     private var hasGaps = false
 
     package init(
-        _ directory: DataDirectory, segmentBytes: UInt64 = 1 << 30, quarantineBytes: UInt64 = 1 << 30
+        _ directory: DataDirectory, segmentBytes: UInt64 = 1 << 30, quarantineBytes: UInt64 = 1 << 30,
+        mirror: Mirror? = nil
     ) throws(LogError) {
         precondition(sodium_init() >= 0, "libsodium cannot start")
         self.directory = directory
         self.segmentBytes = segmentBytes
+        self.mirror = mirror
         reader = LogReader(directory)
         quarantine = try Quarantine(directory, maximumBytes: quarantineBytes)
     }
@@ -31,11 +35,31 @@ package final class BlobLog {
         let start = Clock.monotonicNanoseconds()
         let recovery = Recovery(directory: directory, reader: reader, writer: Self.writerID, quarantine: quarantine)
         var (end, report) = try recovery.run(from: position, replay: replay)
+        report.fromMirror = try takeFromMirror(&end, replay)
         report.missing = try Manifest.check(directory, reached: position == .start ? 0 : position.segment)
         hasGaps = !report.gaps.isEmpty
         report.nanoseconds = Clock.monotonicNanoseconds() - start
-        let writer = try LogWriter(directory, writer: Self.writerID, segmentBytes: segmentBytes, end: end)
+        let writer = try LogWriter(
+            directory, writer: Self.writerID, segmentBytes: segmentBytes, end: end, mirror: mirror)
         return (writer, report)
+    }
+
+    /// Takes what the mirror has behind the end. A mirror that cannot be read is no reason not to start.
+    private func takeFromMirror(
+        _ end: inout LogPosition, _ replay: (StoredRecord) throws(LogError) -> Void
+    ) throws(LogError) -> Int {
+        guard let mirror, mirror.settings.volume.exists("\(mirror.settings.directory)/format") else { return 0 }
+        let other: DataDirectory
+        do throws(LogError) { other = try mirror.open(mayCreate: false) } catch {
+            mirror.note("\(error)")
+            return 0
+        }
+        defer { other.releaseLock() }
+        let count = try MirrorExtension(
+            primary: directory, reader: reader, mirror: other, mirrorReader: LogReader(other)
+        ).run(&end, replay: replay)
+        if count > 0 { Log.warning("records came from the mirror that the archive did not have", ["records": "\(count)"]) }
+        return count
     }
 
     /// Walks through all records without changing anything; `gap` is told where none could be read.

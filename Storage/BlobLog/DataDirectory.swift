@@ -12,7 +12,8 @@ package final class DataDirectory: Sendable {
     package let archiveUUID: [UInt8]
     /// The disk that all of it is on.
     package let volume: any Volume
-    private let lock: (any VolumeFile)?
+    /// nil: read beside the process that has it.
+    private let lock: Monitor<(any VolumeFile)?>
 
     private struct FormatFile: Codable {
         var format: Int
@@ -27,12 +28,58 @@ package final class DataDirectory: Sendable {
         try wrappingSystemErrors { () throws(SystemError) in
             try volume.createDirectories(path)
         }
-        lock = locking ? try Self.lock(path, volume) : nil
+        lock = Monitor(locking ? try Self.lock(path, volume) : nil)
         archiveUUID = try Self.identity(path, volume, mayCreate: locking)
+        guard !volume.exists(unfinishedMirrorNote) else { throw .unfinishedMirror(path) }
+        try Self.makeFolders(path, volume)
+        if locking, volume.exists(mirrorNote) { try endMirroring() }
+    }
+
+    /// Opens an archive's second copy and locks it.
+    /// - Parameter mayCreate: one that is missing is made; an empty one is taken in any case.
+    init(mirror path: String, of archiveUUID: [UInt8], mayCreate: Bool, volume: any Volume) throws(LogError) {
+        self.path = path
+        self.volume = volume
+        if mayCreate {
+            try wrappingSystemErrors { () throws(SystemError) in try volume.createDirectories(path) }
+        }
+        lock = Monitor(try Self.lock(path, volume))
+        if !volume.exists("\(path)/format") { try Self.noteUnfinishedMirror(path, volume) }
+        self.archiveUUID = try Self.identity(path, volume, mayCreate: true, wanted: archiveUUID)
+        guard self.archiveUUID == archiveUUID else {
+            throw .unmirrored("\(path) holds another archive; choose another directory for the mirror")
+        }
+        try Self.makeFolders(path, volume)
+    }
+
+    /// Until all of the archive was copied here, nobody is to take it for an archive.
+    private static func noteUnfinishedMirror(_ path: String, _ volume: any Volume) throws(LogError) {
+        let names = try wrappingSystemErrors { () throws(SystemError) in try volume.entries(path) }
+        guard names.allSatisfy(isHarmless) else { throw .notAnArchive(path) }
         try wrappingSystemErrors { () throws(SystemError) in
-            // The format file may be from a start that stopped before its name was durable; folders that outlive it would
-            // be taken for somebody else's.
+            try volume.replace("\(path)/\(unfinishedMirrorName)", with: Array("{\"format\":1}\n".utf8))
+        }
+    }
+
+    /// What may stand in a directory that is to become an archive.
+    private static func isHarmless(_ name: String) -> Bool {
+        ["lock", "format.new", "lost+found", unfinishedMirrorName, unfinishedMirrorName + ".new"].contains(name)
+    }
+
+    /// Whoever is started on a mirror makes it an archive of its own: from here on it may have what the other has not.
+    private func endMirroring() throws(LogError) {
+        try wrappingSystemErrors { () throws(SystemError) in
+            try volume.unlink(mirrorNote)
             try volume.synchronizeDirectory(path)
+        }
+        Log.warning("the directory was an archive's mirror and is an archive of its own now", ["data": path])
+    }
+
+    /// Others may open the directory from now on.
+    func releaseLock() { lock.withLock { $0 = nil } }
+
+    private static func makeFolders(_ path: String, _ volume: any Volume) throws(LogError) {
+        try wrappingSystemErrors { () throws(SystemError) in
             for folder in ["segments", "large", "incoming", "quarantine"] {
                 try volume.createDirectories("\(path)/\(folder)")
             }
@@ -53,6 +100,12 @@ package final class DataDirectory: Sendable {
     /// The secret that signs manifests; nobody but the archive's own user reads it.
     package var manifestKey: String { "\(path)/manifest.key" }
 
+    /// Says that nobody but the archive whose mirror this is has ever written here.
+    var mirrorNote: String { "\(path)/mirror.json" }
+    /// Stands there until all of the archive was copied for the first time.
+    var unfinishedMirrorNote: String { "\(path)/\(Self.unfinishedMirrorName)" }
+    private static let unfinishedMirrorName = "mirror.unfinished"
+
     package var catalog: String { "\(path)/catalog.db" }
     /// What does not follow from the log; see module `Control`.
     package var control: String { "\(path)/control.db" }
@@ -69,7 +122,9 @@ package final class DataDirectory: Sendable {
         return file
     }
 
-    private static func identity(_ path: String, _ volume: any Volume, mayCreate: Bool) throws(LogError) -> [UInt8] {
+    private static func identity(
+        _ path: String, _ volume: any Volume, mayCreate: Bool, wanted: [UInt8]? = nil
+    ) throws(LogError) -> [UInt8] {
         let file = "\(path)/format"
         if volume.exists(file) {
             let bytes = try wrappingSystemErrors { () throws(SystemError) in try volume.contents(file) }
@@ -77,14 +132,19 @@ package final class DataDirectory: Sendable {
                 let uuid = UUID(uuidString: content.archive)
             else { throw .notAnArchive(path) }
             guard content.format <= format else { throw .newerFormat(content.format, path) }
+            // The file may be from a start that stopped before its name was durable; folders that outlive it would be taken
+            // for somebody else's.
+            if mayCreate {
+                try wrappingSystemErrors { () throws(SystemError) in try volume.synchronizeDirectory(path) }
+            }
             return withUnsafeBytes(of: uuid.uuid) { Array($0) }
         }
         let others = try wrappingSystemErrors { () throws(SystemError) in try volume.entries(path) }
-        guard mayCreate, others.allSatisfy({ $0 == "lock" || $0 == "format.new" || $0 == "lost+found" }) else {
+        guard mayCreate, others.allSatisfy(isHarmless) else {
             throw .notAnArchive(path)
         }
         try wrappingSystemErrors { () throws(SystemError) in try makeNameDurable(path, volume) }
-        let uuid = UUID()
+        let uuid = wanted.map { UUID(uuid: $0.withUnsafeBytes { $0.loadUnaligned(as: uuid_t.self) }) } ?? UUID()
         let text = "{\"format\":\(format),\"archive\":\"\(uuid.uuidString)\"}\n"
         try wrappingSystemErrors { () throws(SystemError) in try volume.replace(file, with: Array(text.utf8)) }
         return withUnsafeBytes(of: uuid.uuid) { Array($0) }

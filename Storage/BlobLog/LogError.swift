@@ -17,6 +17,14 @@ package enum LogError: Error, CustomStringConvertible {
     case stopped(String)
     /// The device does not read, or sync, what stands behind the last record that the catalog is sure of.
     case unreadableEnd(String)
+    /// There is no second copy now, and without one nothing is to be stored.
+    case unmirrored(String)
+    /// The mirror has records that the archive has not; neither is touched.
+    case diverged(String)
+    /// There is no archive, but a copy of one.
+    case onlyMirror(String, String)
+    /// Not all of the archive was copied there yet.
+    case unfinishedMirror(String)
 
     package var description: String {
         switch self {
@@ -31,6 +39,13 @@ package enum LogError: Error, CustomStringConvertible {
         case .unreadableEnd(let what):
             "the end of the log cannot be read (\(what)); what was stored last may stand there, so nothing is cut off: "
                 + "check the disk, then start again"
+        case .unmirrored(let why): why
+        case .diverged(let path):
+            "\(path) holds records that this archive does not: one of them was used without the other, or restored from an "
+                + "older state, and nothing of either is touched; start on the one that has more, and empty the other"
+        case .unfinishedMirror(let path): "\(path) is a mirror to which not all of the archive was copied yet"
+        case .onlyMirror(let data, let mirror):
+            "\(data) holds no archive, but its mirror \(mirror) does: start with --data \(mirror), or copy it back to \(data)"
         }
     }
 
@@ -44,6 +59,17 @@ package enum LogError: Error, CustomStringConvertible {
     /// The device gives no bytes, now; it may give them at the next start.
     var isUnreadable: Bool {
         if case .system(let error) = self { return error.code == EIO }
+        return false
+    }
+
+    /// The next batch may be stored.
+    var costsBatchOnly: Bool {
+        if case .unmirrored = self { return true }
+        return isOutOfSpace
+    }
+
+    package var isUnmirrored: Bool {
+        if case .unmirrored = self { return true }
         return false
     }
 

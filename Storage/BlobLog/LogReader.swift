@@ -11,12 +11,23 @@ package struct StoredRecord: Sendable {
     let file: any VolumeFile
     /// Where the payload begins in `file`.
     let payloadStart: UInt64
+    /// Is told when a read finds the payload damaged.
+    let observer: DamageObserver
 
     package var dataSetOffset: UInt64 { header.payloadLength - header.dataSetLength }
 
     /// Reads `range` of the payload; every chunk that it touches is verified first.
     /// - Returns: the bytes of `range`, in the buffer's memory until its next use.
     package func read(_ range: Range<UInt64>, into buffer: ReadBuffer) throws(LogError) -> UnsafeRawBufferPointer {
+        do throws(LogError) { return try readChecked(range, into: buffer) } catch {
+            if error.isDamage { observer.found(header.blobID, at: location) }
+            throw error
+        }
+    }
+
+    private func readChecked(
+        _ range: Range<UInt64>, into buffer: ReadBuffer
+    ) throws(LogError) -> UnsafeRawBufferPointer {
         guard range.upperBound <= header.payloadLength else { throw .damaged("a range beyond the payload") }
         guard !range.isEmpty else { return UnsafeRawBufferPointer(start: nil, count: 0) }
         let chunks = index.chunks(covering: range, payloadLength: header.payloadLength)
@@ -131,6 +142,7 @@ package final class LogReader: Sendable {
     }
 
     private static let openSegmentsMaximum = 256
+    package let observer = DamageObserver()
     private let directory: DataDirectory
     private let segments = Monitor<[Key: Segment]>([:])
 
@@ -185,7 +197,7 @@ package final class LogReader: Sendable {
                 provenance: try Provenance(decoding: metadata.part(0..<split)),
                 index: hasIndex ? try PayloadIndex(decoding: metadata.part(split..<metadata.count)) : PayloadIndex(),
                 file: isLarge ? try openLarge(header) : file,
-                payloadStart: isLarge ? 0 : offset + UInt64(header.payloadOffset))
+                payloadStart: isLarge ? 0 : offset + UInt64(header.payloadOffset), observer: observer)
         }
     }
 

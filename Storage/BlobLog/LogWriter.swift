@@ -7,6 +7,7 @@ package final class LogWriter {
     private let directory: DataDirectory
     private let writer: UInt32
     private let segmentBytes: UInt64
+    private let mirror: Mirror?
     private var segment: Segment?
     private var segmentNumber: UInt32
     private var endOffset: UInt64
@@ -15,8 +16,11 @@ package final class LogWriter {
     private var isSealed = false
     private let staging = StagingMemory()
 
-    init(_ directory: DataDirectory, writer: UInt32, segmentBytes: UInt64, end: LogPosition) throws(LogError) {
+    init(
+        _ directory: DataDirectory, writer: UInt32, segmentBytes: UInt64, end: LogPosition, mirror: Mirror? = nil
+    ) throws(LogError) {
         self.directory = directory
+        self.mirror = mirror
         self.writer = writer
         self.segmentBytes = segmentBytes
         segmentNumber = end.segment
@@ -40,10 +44,11 @@ package final class LogWriter {
     /// tried again, since the kernel forgets which pages did not arrive).
     package func append(_ records: [NewRecord]) throws(LogError) -> [(RecordHeader, RecordLocation)] {
         if let failure { throw .stopped("\(failure)") }
+        if let refusal = mirror?.refusal { throw .unmirrored(refusal) }
         do {
             return try write(records)
         } catch {
-            if error.isOutOfSpace, (try? discardTail()) != nil { throw error }
+            if error.costsBatchOnly, (try? discardTail()) != nil { throw error }
             failure = error
             throw error
         }
@@ -64,19 +69,27 @@ package final class LogWriter {
                         writer: writer, segment: segmentNumber, offset: offset, length: header.recordLength)))
             offset += header.recordLength
         }
-        try wrappingSystemErrors { () throws(SystemError) in
-            try gatherAndWrite(records, placed, segment)
+        let vectors = gather(records, placed)
+        mirror?.begin(records, vectors, at: endOffset)
+        do throws(SystemError) {
+            try segment.append(gathering: vectors, at: endOffset)
             try segment.output.synchronizeData()
+        } catch {
+            // The memory that it writes from is still needed; and here it is over.
+            try? mirror?.end()
+            throw .system(error)
         }
+        try mirror?.end()
+        staging.trim()
         endOffset = offset
         durableSequence += UInt64(records.count)
         return placed.map { ($0.header, $0.location) }
     }
 
-    /// Writes heads, payloads and padding behind each other. Every piece of memory begins at a page and is whole pages, so
+    /// Heads, payloads and padding, to be written behind each other. Every piece of memory begins at a page and is whole pages, so
     /// that the device reads it where it lies: written through the page cache, each gigabyte cost a second more of
     /// processor time, for copying and for pages that nobody reads soon.
-    private func gatherAndWrite(_ records: [NewRecord], _ placed: [Placed], _ segment: Segment) throws(SystemError) {
+    private func gather(_ records: [NewRecord], _ placed: [Placed]) -> [iovec] {
         let staged = placed.reduce(0) { $0 + $1.stagedLength }
         staging.reserve(staged)
         var vectors: [iovec] = []
@@ -96,18 +109,7 @@ package final class LogWriter {
                 vectors.append(iovec(iov_base: buffer.base, iov_len: buffer.zeroPadded(to: RecordHeader.alignment)))
             }
         }
-        try write(&vectors, segment)
-        staging.trim()
-    }
-
-    private func write(_ vectors: inout [iovec], _ segment: Segment) throws(SystemError) {
-        var remaining = vectors
-        do { try segment.output.write(gathering: &remaining, at: endOffset) } catch {
-            // Some file systems take no such writes, or only of larger pieces; nothing of this batch counts yet.
-            guard error.code == EINVAL else { throw error }
-            segment.writeThroughCache()
-            try segment.file.write(gathering: &vectors, at: endOffset)
-        }
+        return vectors
     }
 
     /// The next record begins a new segment, so that this one can be compacted.
@@ -127,6 +129,7 @@ package final class LogWriter {
         do throws(LogError) { try Manifest.update(directory) } catch {
             Log.error("the manifest cannot be written", ["why": "\(error)"])
         }
+        try mirror?.begin(created)
         return created
     }
 
@@ -142,6 +145,7 @@ package final class LogWriter {
             try segment.file.truncate(to: endOffset)
             try segment.file.synchronize()
         }
+        mirror?.discardTail(to: endOffset)
     }
 }
 

@@ -12,6 +12,8 @@ package struct RecoveryReport: Sendable {
     package var gaps: [LogScan.Gap] = []
     /// Segments that the manifest lists and that are not there, or not whole.
     package var missing: [Manifest.Entry] = []
+    /// Records that only the mirror had.
+    package var fromMirror = 0
     package var nanoseconds: UInt64 = 0
 }
 

@@ -75,6 +75,27 @@ package final class Segment: Sendable {
         }
     }
 
+    /// Begins the same segment in another directory: the block with its secret, durable as one that is created.
+    init(copying other: Segment, to directory: DataDirectory) throws(LogError) {
+        writer = other.writer
+        number = other.number
+        secret = other.secret
+        let path = directory.segment(writer: other.writer, number: other.number)
+        self.path = path
+        volume = directory.volume
+        do {
+            var block = [UInt8](repeating: 0, count: Self.blockBytes)
+            _ = try block.withMutableRawBytes { buffer throws(SystemError) in try other.file.read(into: buffer, at: 0) }
+            file = try volume.open(path, O_RDWR | O_CREAT | O_EXCL)
+            output = Self.direct(volume, path) ?? file
+            try block.withRawBytes { bytes throws(SystemError) in try file.write(bytes, at: 0) }
+            try file.synchronize()
+            try volume.synchronizeDirectory("\(directory.path)/segments")
+        } catch {
+            throw .system(error)
+        }
+    }
+
     /// For reads here and there, a page or two each: the kernel reads nothing ahead, which would be image bytes that nobody
     /// asked for.
     var scattered: any VolumeFile {
@@ -97,6 +118,18 @@ package final class Segment: Sendable {
             guard error.code == EINVAL else { throw error }
             writeThroughCache()
             try file.write(bytes, at: offset)
+        }
+    }
+
+    /// Writes whole pages of memory behind each other.
+    func append(gathering vectors: [iovec], at offset: UInt64) throws(SystemError) {
+        var remaining = vectors
+        do { try output.write(gathering: &remaining, at: offset) } catch {
+            // Some file systems take no such writes, or only of larger pieces; nothing of this batch counts yet.
+            guard error.code == EINVAL else { throw error }
+            writeThroughCache()
+            remaining = vectors
+            try file.write(gathering: &remaining, at: offset)
         }
     }
 

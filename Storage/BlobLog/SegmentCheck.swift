@@ -4,7 +4,8 @@ import Platform
 /// Walks through one segment, wherever its file stands.
 package struct SegmentCheck {
     private let directory: DataDirectory
-    private let reader: LogReader
+    /// Of this check alone: what it opens is closed with it.
+    package let reader: LogReader
 
     /// - Parameter directory: of the archive that the segment is of, and where its large objects are.
     package init(_ directory: DataDirectory) {

@@ -22,6 +22,27 @@ extension CatalogReader {
         return versions
     }
 
+    /// Where versions have their records, a page at a time.
+    /// - Parameter after: the last id of the page before; 0: the first page.
+    package func places(
+        after: Int64, limit: Int
+    ) throws(CatalogError) -> [(id: Int64, sopInstanceUID: String, blobID: [UInt8], location: CatalogLocation)] {
+        var found: [(id: Int64, sopInstanceUID: String, blobID: [UInt8], location: CatalogLocation)] = []
+        try database.statement(
+            """
+            SELECT v.id, i.uid, v.blob, v.writer, v.segment, v.offset, v.length FROM version v
+                JOIN instance i ON i.id = v.instance WHERE v.id > ? ORDER BY v.id LIMIT ?
+            """
+        ).forEach([.integer(after), .integer(Int64(limit))]) { row throws(CatalogError) in
+            let location = CatalogLocation(
+                writer: UInt32(row.integer(3)), segment: UInt32(row.integer(4)), offset: UInt64(row.integer(5)),
+                length: UInt64(row.integer(6)))
+            found.append((row.integer(0), row.text(1) ?? "", row.blob(2), location))
+            return true
+        }
+        return found
+    }
+
     /// Whether an instance was deleted, or rejected, under every series that it stands in.
     package func isHidden(sopInstanceUID uid: String) throws(CatalogError) -> Bool {
         try database.statement(

@@ -84,6 +84,8 @@ package struct CatalogInstance: Sendable {
     package var requests: [CatalogRequest]
     /// What it says, if it is a rejection note.
     package var rejection: CatalogRejection?
+    /// The archive itself wrote a good copy of what it had, so nobody has sent it again.
+    package var isOwnCopy = false
 
     package init(
         sequence: UInt64, receivedAtNanoseconds: Int64, source: CatalogSource, blobID: [UInt8],

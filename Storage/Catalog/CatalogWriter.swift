@@ -160,6 +160,7 @@ package final class CatalogWriter {
         try database.statement("UPDATE version SET writer = ?, segment = ?, offset = ?, length = ? WHERE id = ?")
             .run(location(instance.location) + [.integer(version)])
         if flags.contains(.damaged) { try clearDamaged(version, of: id) }
+        if instance.isOwnCopy { return true }
         pending.totals.sightings += 1
         try addSource(id, try organisationID(instance.source.organisation), instance.sequence, version)
         try revive(id)
@@ -167,7 +168,10 @@ package final class CatalogWriter {
     }
 
     private func add(_ event: CatalogInstance) throws(CatalogError) {
-        if try heal(event) { return try add(caller: event.source, of: event.blobID) }
+        if try heal(event) {
+            if !event.isOwnCopy { try add(caller: event.source, of: event.blobID) }
+            return
+        }
         let organisation = try organisationID(event.source.organisation)
         let series = try series(event)
         let isFaulty = event.flags & 1 != 0

@@ -113,6 +113,20 @@ struct FaultTests {
         }
     }
 
+    @Test("What a batch without room leaves is cut, and the cut is durable before anything follows")
+    func withoutRoom() throws {
+        let session = try session()
+        try session.append(Samples.bytes(10))
+        volume.change {
+            $0.isFull = true
+            $0.calls = []
+        }
+        #expect(throws: LogError.self) { try session.append(Samples.bytes(9000)) }
+        #expect(volume.calls == ["truncate \(segmentPath)", "fsync \(segmentPath)"])
+        #expect(session.writer.stopReason == nil)
+        try session.append(Samples.bytes(10))
+    }
+
     @Test("A new archive's own name, and those above it, are durable before it says that it is one")
     func namesAbove() throws {
         let path = "\(folder.path)/new/archive"

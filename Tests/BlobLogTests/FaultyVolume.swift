@@ -10,6 +10,8 @@ final class FaultyVolume: Volume {
         var unreadable: (suffix: String, range: Range<UInt64>)?
         var takesDirectCalls = true
         var failsSyncs = false
+        /// The next sync of data finds no room.
+        var isFull = false
         var calls: [String] = []
     }
 
@@ -81,16 +83,26 @@ private final class FaultyFile: VolumeFile {
 
     func synchronizeOnce(dataOnly: Bool) -> Int32 {
         if volume.state.withLock({ $0.failsSyncs }) { return failed() }
+        let isFull = volume.state.withLock { state in
+            defer { if dataOnly { state.isFull = false } }
+            return dataOnly && state.isFull
+        }
+        if isFull { return failed(ENOSPC) }
+        volume.note("\(dataOnly ? "fdatasync" : "fsync") \(path)")
         return file.synchronizeOnce(dataOnly: dataOnly)
     }
 
-    func truncateOnce(to length: UInt64) -> Int32 { file.truncateOnce(to: length) }
+    func truncateOnce(to length: UInt64) -> Int32 {
+        volume.note("truncate \(path)")
+        return file.truncateOnce(to: length)
+    }
+
     func tryLock() -> Bool { file.tryLock() }
     func startWriteBack(_ range: Range<UInt64>) { file.startWriteBack(range) }
     func advise(_ advice: Int32, _ range: Range<UInt64>) { file.advise(advice, range) }
 
-    private func failed() -> Int32 {
-        errno = EIO
+    private func failed(_ code: Int32 = EIO) -> Int32 {
+        errno = code
         return -1
     }
 }

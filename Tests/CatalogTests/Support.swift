@@ -86,6 +86,11 @@ final class TestCatalog {
             }
     }
 
+    /// Maintained counts and contents that are not what a recount of everything that is seen gives.
+    func miscounted() throws -> [String] {
+        try Recount.queries.flatMap { name, sql in try select(sql).map { "\(name): \($0)" } }
+    }
+
     func select(_ sql: String) throws -> [String] { try Self.select(path, sql) }
 
     private static func select(_ path: String, _ sql: String, after preparation: String = "") throws -> [String] {
@@ -114,6 +119,85 @@ final class TestCatalog {
     }
 
     struct Failure: Error { var what = "" }
+}
+
+/// Queries that give rows where something is counted wrong.
+private enum Recount {
+    private static let seen = "NOT EXISTS (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id)"
+    private static let instances = "instance i JOIN series e ON e.id = i.series"
+
+    static let queries: [(String, String)] = columns + totals + hidden + organisations
+
+    private static let columns: [(String, String)] = [
+        ("series", "instances", "SELECT count(*) FROM instance i WHERE i.series = t.id AND \(seen)"),
+        ("series", "first_instance", "SELECT min(i.id) FROM instance i WHERE i.series = t.id AND \(seen)"),
+        ("study", "series", "SELECT count(DISTINCT e.id) FROM \(instances) WHERE e.study = t.id AND \(seen)"),
+        ("study", "instances", "SELECT count(*) FROM \(instances) WHERE e.study = t.id AND \(seen)"),
+        ("study", "first_instance", "SELECT min(i.id) FROM \(instances) WHERE e.study = t.id AND \(seen)"),
+        (
+            "patient", "studies",
+            "SELECT count(*) FROM study_patient l JOIN study s ON s.id = l.study WHERE l.patient = t.id AND s.instances > 0"
+        ),
+        ("patient", "series", "SELECT coalesce(sum(series), 0) FROM study WHERE patient = t.id"),
+        ("patient", "instances", "SELECT coalesce(sum(instances), 0) FROM study WHERE patient = t.id"),
+        ("patient", "first_instance", "SELECT min(first_instance) FROM study WHERE patient = t.id"),
+    ].map { table, column, count in
+        ("\(table).\(column)", "SELECT t.id, t.\(column), (\(count)) AS n FROM \(table) t WHERE t.\(column) IS NOT n")
+    }
+
+    private static let totals: [(String, String)] = [
+        ("patients", "SELECT count(*) FROM patient WHERE studies > 0"),
+        ("studies", "SELECT count(*) FROM study WHERE instances > 0"),
+        ("series", "SELECT count(*) FROM series WHERE instances > 0"),
+        ("instances", "SELECT count(*) FROM instance i WHERE \(seen)"), ("versions", "SELECT count(*) FROM version"),
+        ("stored_bytes", "SELECT coalesce(sum(data_set_length), 0) FROM version"),
+    ].map { column, count in
+        ("state.\(column)", "SELECT \(column), (\(count)) AS n FROM state WHERE \(column) IS NOT n")
+    }
+
+    /// What holds nothing that is seen has rows of its own that say so, and nothing else has.
+    private static let hidden: [(String, String)] = [
+        (0, "patient", "studies"), (1, "study", "instances"), (2, "series", "instances"),
+    ]
+    .map { level, table, column in
+        (
+            "hidden \(table)",
+            """
+            SELECT id FROM \(table) t WHERE (t.\(column) = 0) <>
+                EXISTS (SELECT 1 FROM hidden h WHERE h.level = \(level) AND h.id = t.id)
+            """
+        )
+    }
+
+    private static let organisations: [(String, String)] = {
+        let sources =
+            "version_source v JOIN instance i ON i.id = v.instance JOIN series e ON e.id = i.series WHERE \(seen)"
+        let contents = [
+            "SELECT e.study, v.organisation, 1, e.modality FROM \(sources) AND e.modality <> ''",
+            "SELECT e.study, 0, 1, e.modality FROM \(sources) AND e.modality <> ''",
+            "SELECT e.study, v.organisation, 2, i.sop_class_uid FROM \(sources) AND i.sop_class_uid <> ''",
+            "SELECT e.study, 0, 2, i.sop_class_uid FROM \(sources) AND i.sop_class_uid <> ''",
+        ].joined(separator: " UNION ")
+        return [
+            (
+                "study_count", "study, organisation, series, instances",
+                """
+                SELECT e.study, v.organisation, count(DISTINCT e.id), count(DISTINCT i.id) FROM \(sources)
+                    GROUP BY e.study, v.organisation
+                """
+            ),
+            (
+                "series_count", "series, organisation, instances",
+                "SELECT e.id, v.organisation, count(DISTINCT i.id) FROM \(sources) GROUP BY e.id, v.organisation"
+            ),
+            ("study_content", "study, organisation, kind, value", contents),
+        ].flatMap { table, columns, expected in
+            [
+                ("\(table) lacks", "SELECT * FROM (\(expected)) EXCEPT SELECT \(columns) FROM \(table)"),
+                ("\(table) has", "SELECT \(columns) FROM \(table) EXCEPT SELECT * FROM (\(expected))"),
+            ]
+        }
+    }()
 }
 
 extension CatalogEvent {
@@ -170,6 +254,41 @@ enum Samples {
             blobID: blobID("\(all[.sopInstanceUID]!)/\(content)"),
             location: CatalogLocation(writer: 1, segment: 1, offset: 0, length: 4096), dataSetLength: 1000,
             transferSyntaxUID: "1.2.840.10008.1.2.1", flags: 0, values: columns, folded: folded, requests: requests)
+    }
+
+    static func tombstone(
+        _ level: CatalogLevel, _ uid: String, study: String? = nil, organisation: String = "A", instances: Int = 0,
+        at time: Int64 = 1
+    ) -> CatalogEvent {
+        .tombstone(
+            CatalogTombstone(
+                sequence: 0, receivedAtNanoseconds: time, source: source(organisation), level: level,
+                uids: uids(level, uid, study: study), instances: instances))
+    }
+
+    /// As a tombstone names them: by level, from the study's down.
+    static func uids(_ level: CatalogLevel, _ uid: String, study: String? = nil) -> [String?] {
+        var uids = [String?](repeating: nil, count: level.rawValue)
+        uids[0] = study
+        uids[level.rawValue - 1] = uid
+        return uids
+    }
+
+    static func undelete(_ tombstone: UInt64) -> CatalogEvent { .undelete(sequence: 0, tombstone: tombstone) }
+    static func purge(_ tombstone: UInt64) -> CatalogEvent { .purge(sequence: 0, tombstone: tombstone) }
+
+    /// A rejection note in study 1, series 90.
+    static func note(
+        _ number: Int, _ rejected: [String], reasons: HiddenReasons = .rejectedForQuality
+    ) -> CatalogEvent { .instance(noteInstance(number, rejected, reasons: reasons)) }
+
+    static func noteInstance(
+        _ number: Int, _ rejected: [String], reasons: HiddenReasons = .rejectedForQuality
+    ) -> CatalogInstance {
+        var note = instance(
+            1, 90, number, [.modality: "KO", .sopClassUID: "1.2.840.10008.5.1.4.1.1.88.59"])
+        note.rejection = CatalogRejection(reasons: reasons, sopInstanceUIDs: rejected)
+        return note
     }
 
     static func sighting(of instance: CatalogInstance, organisation: String) -> CatalogEvent {

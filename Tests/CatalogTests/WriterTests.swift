@@ -264,31 +264,7 @@ struct WriterTests {
     @Test("Maintained counts are what a recount gives")
     func recount() throws {
         try catalog.apply(WriterTests.history)
-        for (table, column, count) in [
-            ("series", "instances", "SELECT count(*) FROM instance i WHERE i.series = t.id"),
-            ("study", "series", "SELECT count(*) FROM series e WHERE e.study = t.id"),
-            (
-                "study", "instances",
-                "SELECT count(*) FROM instance i JOIN series e ON e.id = i.series WHERE e.study = t.id"
-            ),
-            ("patient", "studies", "SELECT count(*) FROM study_patient l WHERE l.patient = t.id"),
-            ("series", "first_instance", "SELECT min(id) FROM instance i WHERE i.series = t.id"),
-        ] {
-            let wrong = try catalog.select(
-                "SELECT t.id, t.\(column), (\(count)) AS n FROM \(table) t WHERE t.\(column) <> n")
-            #expect(wrong == [], "\(table).\(column)")
-        }
-        #expect(
-            try catalog.select("SELECT count(*) FROM instance") == ["\(try catalog.reader().statistics().instances)"])
-        #expect(try catalog.select("SELECT count(*) FROM version") == ["\(try catalog.reader().statistics().versions)"])
-        #expect(
-            try catalog.select(
-                """
-                SELECT c.study, c.organisation FROM study_count c WHERE c.instances <> (
-                    SELECT count(DISTINCT v.instance) FROM version_source v JOIN instance i ON i.id = v.instance
-                    JOIN series e ON e.id = i.series WHERE e.study = c.study AND v.organisation = c.organisation)
-                """
-            ) == [])
+        #expect(try catalog.miscounted() == [])
     }
 
     @Test("An organisation that sends known content again is counted like the first one")
@@ -356,7 +332,7 @@ struct WriterTests {
     }
 
     /// Everything that can happen, several times: versions, sightings, healing, conflicts, missing and odd values.
-    private static let history: [CatalogEvent] = (0..<200).map { number in
+    static let history: [CatalogEvent] = (0..<200).map { number in
         let study = number % 7
         let organisation = ["A", "B", "C"][number % 3]
         switch number % 10 {
@@ -381,7 +357,7 @@ struct WriterTests {
         }
     }
 
-    private static let request = CatalogRequest(
+    static let request = CatalogRequest(
         requestedProcedureID: "RP1", scheduledProcedureStepID: "SPS1", accessionNumber: "A1",
         requestedProcedureDescription: "Head", scheduledProcedureStepDescription: "Head CT")
 }

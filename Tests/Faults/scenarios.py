@@ -155,13 +155,27 @@ def compact(archive, promises):
     ask(archive, "compact", "--all")
 
 
+def check_files(archive):
+    """A start leaves nothing unfinished, and of each segment one generation."""
+    assert not list(archive.data.rglob("*.seg.new")), "a half-written segment is left"
+    numbers = [path.name.split("-")[1] for path in archive.segments()]
+    assert len(numbers) == len(set(numbers)), f"two generations of a segment are left: {archive.segments()}"
+
+
 def compact_again(archive, promises):
-    """What a compaction left unfinished does not stand in the way of the next, and nothing is dropped twice."""
+    """What a compaction left unfinished does not stand in the way of the next, nothing is dropped twice, and all that is
+    garbage goes at last."""
+    check_files(archive)
     compact(archive, promises)
     check_promises(archive, promises)
     verified = archive.verify("--full", check=None)
     assert verified.returncode == 0, f"verify after compaction: {verified.stdout[-1500:]}{verified.stderr[-1500:]}"
-    assert not list(archive.data.rglob("*.seg.new")), "a half-written segment is left"
+    check_files(archive)
+    said = archive.command("compact", "--all", check=0, with_config=True).stdout
+    assert said.startswith("compacted 0 "), f"garbage is left by a compaction of all: {said}"
+    alive = sum(len(instance.data) > 1 << 20 for instance in promises.stored.values())
+    files = [path for folder in ("large", "incoming") for path in (archive.data / folder).rglob("*") if path.is_file()]
+    assert len(files) == alive, f"{len(files)} files of large objects, {alive} instances in them"
 
 
 @dataclass
@@ -238,7 +252,7 @@ SCENARIOS = [
     Scenario("deletion of a series over HTTP", [small(1), small(2), blocks(2)], delete_series(small(1), small(2)),
              is_store=False),
     Scenario("a deletion taken back", [small(1), small(2)], undelete(small(1)), deleted=[small(1)], is_store=False),
-    Scenario("compaction beside the server", [*SEGMENTS, large(3)], compact, deleted=[*SEGMENTS[1:6], large(3)],
+    Scenario("compaction beside the server", [*SEGMENTS, large(3), large(4)], compact, deleted=[*SEGMENTS[1:6], large(3)],
              storage={"segmentMiB": 1, "deletionGraceDays": 0}, check=compact_again, is_store=False),
     Scenario("compaction without a server", SEGMENTS, command=lambda archive: [
         "compact", "--all", "--config", archive.config_file], deleted=SEGMENTS[1:6],

@@ -10,8 +10,8 @@ from harness import clients, web, wire
 from harness.archive import BINARY, INPUT_MISSING, INPUT_OUTPUT, USAGE
 from harness.clients import Destination, find, identifier, move, store_all
 from harness.deletion import (
-    AS_STORED, COUNTED, answers, below, check_all_there, check_gone, check_rebuilt, check_same, compact, delete, deletions, fetched,
-    resource, sample, uid_of, undelete)
+    AS_STORED, COUNTED, answers, below, check_all_there, check_gone, check_rebuilt, check_same, compact, delete,
+    deletions, fetched, resource, sample, uid_of, undelete)
 from harness.samples import ROOT_UID, ct, ct_study, tiny
 from harness.web import JSON, get, query, value
 
@@ -36,7 +36,7 @@ def test_what_is_deleted_is_seen_nowhere_and_comes_back_as_it_was(level, way, ne
     assert archive.stats()["instances"] == len(left)
     row, = deletions(archive)
     assert (row["number"], row["state"], row["instances"]) == (number, "pending", len(gone))
-    assert row["target"] == f"{level} {uid_of(level, instances[0])}"
+    assert row["target"].startswith(f"{level} {uid_of(level, instances[0])}")
     if way == "command without a server":
         archive.stop()
         undelete(archive, number)

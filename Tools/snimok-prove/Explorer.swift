@@ -9,6 +9,8 @@ final class Explorer {
     static let statesPerRun = 64
     /// Crashes within the starts after crashes, one within the other.
     private static let depthMaximum = 3
+    /// Moments of one start or batch that are looked at.
+    private static let imagesMaximum = 4
 
     /// The disk at one moment, and what was promised by then.
     private struct Image {
@@ -43,7 +45,8 @@ final class Explorer {
         self.pool = pool
         self.trace = trace
         self.last = last
-        directWriting = random.pick(SimulatedVolume.DirectWriting.allCases)
+        // Through the page cache more can go wrong.
+        directWriting = random.pick([.accepted, .refusedByOpen, .refusedByOpen, .refusedByWrite, .refusedByWrite])
         segmentBytes = random.pick([8192, 16_384, 40_960])
         let directories = random.oneIn(2) ? ["/", "/srv"] : ["/"]
         volume = SimulatedVolume(SimulatedDisk(directories: directories), directWriting, &random, trace)
@@ -89,7 +92,7 @@ final class Explorer {
         var promised = before
         for submission in batch { promised.submit(submission) }
         watch(volume) { images.append(Image(disk: $0, oracle: promised)) }
-        if random.oneIn(6) { volume.faults = FaultPlan(&random) }
+        if random.oneIn(4) { volume.faults = FaultPlan(&random) }
         try append(batch, session, &oracle)
         volume.beforeChange = nil
         volume.faults = nil
@@ -175,17 +178,15 @@ final class Explorer {
     /// Has images taken before some of the calls that change something.
     private func watch(_ volume: SimulatedVolume, _ take: @escaping (SimulatedDisk) -> Void) {
         var random = SplitMix(seed: random.next(), [])
-        var calls = random.below(4)
+        let rarity = 1 + random.below(6)
         volume.beforeChange = { disk in
-            if calls == 0 {
-                take(disk)
-                calls = 2 + random.below(8)
-            }
-            calls -= 1
+            if random.oneIn(rarity) { take(disk) }
         }
     }
 
     private func explore(_ images: [Image], depth: Int) throws(Violation) {
+        var images = images
+        while images.count > Self.imagesMaximum { images.remove(at: random.below(images.count - 1)) }
         for image in images {
             for _ in 0..<1 + random.below(2) where states <= last { try look(at: image, depth: depth) }
         }
@@ -210,6 +211,7 @@ final class Explorer {
             volume = SimulatedVolume(volume.disk.afterKill(&random), directWriting, &random, trace)
             (session, _) = try start(volume, &oracle, depth: Self.depthMaximum)
         }
+        let whileStarting = images.last
         if random.oneIn(2), let session {
             let batch = workload.batch(&oracle, end: session.writer.position)
             trace.add { "append \(batch.map { "\($0.number) \($0.kind)" })" }
@@ -217,7 +219,8 @@ final class Explorer {
             images.append(Image(disk: volume.disk, oracle: oracle))
         }
         if depth < Self.depthMaximum, let latest = images.last, states <= last {
-            try look(at: random.oneIn(2) ? latest : random.pick(images), depth: depth + 1)
+            let chosen = random.pick([latest, whileStarting ?? latest, random.pick(images)])
+            try look(at: chosen, depth: depth + 1)
         }
         if random.oneIn(8) { try rot(volume.disk, oracle) }
         trace.forget(since: mark)

@@ -40,7 +40,7 @@ struct FaultPlan {
         only = random.pick([nil, nil, nil, .synchronize, .synchronize, .write, .truncate, .read])
         callsBefore = random.below(only != nil ? 3 : random.oneIn(2) ? 4 : 40)
         repeats = random.oneIn(3) ? 1 + random.below(20) : 1
-        code = random.oneIn(2) ? EIO : ENOSPC
+        code = random.oneIn(2) ? ENOSPC : EIO
         interruptions = random.oneIn(3) ? 3 + random.below(8) : 0
         self.random = SplitMix(seed: random.next(), [])
     }

@@ -108,7 +108,7 @@ struct SimulatedDisk {
     /// The process is gone, the machine goes on; memory may have been scarce.
     func afterKill(_ random: inout SplitMix) -> SimulatedDisk {
         var disk = self
-        guard random.oneIn(2) else { return disk }
+        guard random.oneIn(4) else { return disk }
         for number in disk.inodes.indices { disk.inodes[number].evict() }
         return disk
     }

@@ -105,7 +105,7 @@ struct SimulatedInode {
             }
         }
         writes = kept
-        if random.oneIn(2) {
+        if !random.oneIn(4) {
             mediumSize = cached.count
             sizes.removeAll()
         }

@@ -6,7 +6,7 @@ import Platform
 /// A disk in memory under the log, that forgets what was not synced. One thread at a time.
 final class SimulatedVolume: Volume, @unchecked Sendable {
     /// How the file system takes writes past the page cache.
-    enum DirectWriting: CaseIterable { case accepted, refusedByOpen, refusedByWrite }
+    enum DirectWriting { case accepted, refusedByOpen, refusedByWrite }
 
     var disk: SimulatedDisk
     let directWriting: DirectWriting

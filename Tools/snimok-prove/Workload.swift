@@ -11,7 +11,7 @@ struct Workload {
     ///   - oracle: knows the records whose bytes may stand in payloads; is told of the new ones.
     ///   - end: where the log ends.
     mutating func batch(_ oracle: inout Oracle, end: LogPosition) -> [Submission] {
-        (0..<1 + random.below(6)).map { _ in
+        (0..<(random.oneIn(3) ? 1 : 1 + random.below(6))).map { _ in
             let submission = submission(oracle, end)
             oracle.submit(submission)
             return submission

@@ -125,9 +125,11 @@ package final class Reclaimer: Sendable {
                 guard entry.segment < openSegment else { return false }
                 if everything { return true }
                 guard archive.settings.compactionBytesPerSecond > 0 else { return false }
-                let size = try FileDescriptor.open(
-                    archive.directory.segment(writer: entry.writer, number: entry.segment), 0
-                ).size()
+                // One that is missing is told at start and by `verify`; others are compacted all the same.
+                guard
+                    let size = try Segment.bytes(
+                        archive.directory, generation: entry.writer, number: entry.segment)
+                else { return false }
                 return entry.bytes * 100 >= size * archive.settings.compactionGarbagePercent
             }.map { ($0.writer, $0.segment) }
         } catch { throw Archive.wrap(error) }

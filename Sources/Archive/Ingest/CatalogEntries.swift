@@ -95,6 +95,7 @@ enum CatalogEntries {
             flags: UInt32(record.header.flags.rawValue), values: values.texts, folded: values.folded,
             requests: values.requests)
         entry.rejection = rejection
+        entry.isOwnCopy = provenance[.annotationName] == ControlRecord.heal
         return entry
     }
 }

@@ -174,6 +174,7 @@ final class Committer: Sendable {
     private func write(_ records: [NewRecord], of batch: [PendingStore]) throws(ArchiveError) {
         let placed: [(RecordHeader, RecordLocation)]
         do { placed = try writer.append(records) } catch {
+            if error.isUnmirrored { throw .unavailable("\(error)") }
             throw error.isOutOfSpace && writer.stopReason == nil ? .outOfSpace : .log(error)
         }
         let events = zip(batch, placed).map { store, place in Self.event(store, place) }

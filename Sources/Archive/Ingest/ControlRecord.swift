@@ -17,6 +17,9 @@ enum ControlRecord {
         case retention
     }
 
+    /// On the record of an instance: the archive wrote it anew from its mirror.
+    static let heal = "heal"
+
     /// What the catalog is told; the same when it happens and when the log is replayed.
     static func event(_ header: RecordHeader, _ provenance: Provenance) -> CatalogEvent {
         let sequence = header.sequence
@@ -95,7 +98,9 @@ extension Archive {
         provenance[.annotationName] = name
         provenance[.annotationValue] = value
         provenance[.target] = target
-        return try append(.annotation, provenance, blobID: blobID)
+        let sequence = try append(.annotation, provenance, blobID: blobID)
+        if name == ControlRecord.Annotation.damaged.rawValue, let blobID { mirrorKeeper?.heal(blobID) }
+        return sequence
     }
 
     /// Appends a record without content; below the free space floor, too.

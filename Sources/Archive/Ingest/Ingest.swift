@@ -44,7 +44,8 @@ package final class Ingest {
         buffer.count = meta.count
         analyzer = PayloadAnalyzer(transferSyntax: transferSyntax, dataSetOffset: meta.count)
         if !archive.hasRoom { failure = .outOfSpace }
-        if let stopped = archive.stopReason { failure = .failed(stopped) }
+        if let refusal = archive.log.mirror?.refusal { failure = .unavailable(refusal) }
+        if let stopped = archive.committer.stopReason { failure = .failed(stopped) }
         for (tag, uid) in [(Tag.sopClassUID, sopClassUID), (.sopInstanceUID, sopInstanceUID)]
         where UIDGrammar.check(uid) == .unacceptable {
             failure = failure ?? .notUnderstood(tag, Self.notUID(tag))
@@ -64,7 +65,7 @@ package final class Ingest {
     /// Nothing of what comes is kept: there is no room for it, or no way to write it.
     private var isDiscarding: Bool {
         switch failure {
-        case .outOfSpace, .failed, .log: true
+        case .outOfSpace, .unavailable, .failed, .log: true
         default: false
         }
     }
@@ -88,7 +89,7 @@ package final class Ingest {
     /// not passed yet is carried over.
     private func spill() {
         do {
-            if file == nil { file = try LargeObjectFile(archive.directory) }
+            if file == nil { file = try LargeObjectFile(archive.directory, mirror: archive.log.mirror) }
             let written = Int(file!.length) - bufferOffset
             try file!.append(buffer.bytes.part(written..<buffer.count))
         } catch {

@@ -1,13 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 import BlobLog
 import Catalog
+import Dispatch
 import Platform
 
 /// Brings the catalog up to the log: after a stop from where it had come, after its loss from the first record.
-struct Replay {
+///
+/// While the next batch of records is found, the last one is made into entries, on all processors, and applied: of the
+/// processor time of a rebuild two thirds go into reading headers.
+final class Replay: @unchecked Sendable {
     private static let batchMaximum = 2000
+
+    private struct Batch {
+        var records: [StoredRecord] = []
+        var position = LogPosition.start
+    }
+
+    private struct State {
+        var waiting: Batch?
+        var isEnding = false
+        var hasEnded = true
+        var failure: ArchiveError?
+    }
+
     private let log: BlobLog
     private let catalog: CatalogWriter
+    private let state = Monitor(State())
 
     init(_ log: BlobLog, _ catalog: CatalogWriter) {
         self.log = log
@@ -15,33 +33,26 @@ struct Replay {
     }
 
     func run() throws(ArchiveError) -> (LogWriter, RecoveryReport) {
-        var events: [CatalogEvent] = []
-        var position =
+        let start =
             catalog.position.map {
                 LogPosition(sequence: $0.sequence, segment: $0.segment, endOffset: $0.endOffset)
             } ?? .start
-        func flush() throws(ArchiveError) {
-            guard !events.isEmpty else { return }
-            let reached = CatalogPosition(
-                sequence: position.sequence, writer: BlobLog.writerID, segment: position.segment,
-                endOffset: position.endOffset)
-            do { try catalog.apply(events, position: reached) } catch { throw .catalog(error) }
-            events.removeAll(keepingCapacity: true)
-        }
-        var failure: ArchiveError?
+        var batch = Batch()
         do {
-            let result = try log.recover(from: position) { record throws(LogError) in
-                guard failure == nil else { return }
-                events.append(event(of: record))
-                position = LogPosition(
+            defer { end() }
+            let result = try log.recover(from: start) { record throws(LogError) in
+                batch.records.append(record)
+                batch.position = LogPosition(
                     sequence: record.header.sequence, segment: record.location.segment,
                     endOffset: record.location.offset + record.location.length)
-                if events.count >= Self.batchMaximum {
-                    do throws(ArchiveError) { try flush() } catch { failure = error }
-                }
+                guard batch.records.count >= Self.batchMaximum else { return }
+                handOver(batch)
+                batch = Batch()
             }
-            if let failure { throw failure }
-            try flush()
+            end()
+            if let failure = state.withLock({ $0.failure }) { throw failure }
+            // The rest, and a short replay altogether, needs no other thread.
+            try apply(batch)
             for gap in result.report.gaps {
                 Log.error("damage in the log", ["segment": "\(gap.segment)", "bytes": "\(gap.range)"])
             }
@@ -51,9 +62,77 @@ struct Replay {
         }
     }
 
+    // MARK: The other thread
+
+    /// Waits until the batch before is being applied. After a failure nothing more is.
+    private func handOver(_ batch: Batch) {
+        let isFirst = state.withLock { state in
+            defer { state.hasEnded = false }
+            return state.hasEnded
+        }
+        if isFirst { startApplying() }
+        state.wait { $0.waiting == nil || $0.failure != nil ? true : nil }
+        state.update { $0.waiting = $0.failure == nil ? batch : nil }
+    }
+
+    private func startApplying() {
+        do {
+            try SystemThread(name: "replay", stackBytes: 1 << 20) { [self] in
+                while let batch = next() {
+                    do throws(ArchiveError) { try apply(batch) } catch { state.update { $0.failure = error } }
+                }
+                state.update { $0.hasEnded = true }
+            }.detach()
+        } catch {
+            state.update { state in
+                state.failure = .failed("\(error)")
+                state.hasEnded = true
+            }
+        }
+    }
+
+    private func next() -> Batch? {
+        let next: Batch?? = state.wait { state in
+            if let batch = state.waiting { return .some(batch) }
+            return state.isEnding || state.failure != nil ? .some(nil) : nil
+        }
+        state.update { $0.waiting = nil }
+        return next ?? nil
+    }
+
+    /// Waits until all that was handed over is applied.
+    private func end() {
+        state.update { $0.isEnding = true }
+        state.wait { $0.hasEnded ? true : nil }
+    }
+
+    // MARK: A batch
+
+    private func apply(_ batch: Batch) throws(ArchiveError) {
+        guard !batch.records.isEmpty else { return }
+        let position = CatalogPosition(
+            sequence: batch.position.sequence, writer: BlobLog.writerID, segment: batch.position.segment,
+            endOffset: batch.position.endOffset)
+        do { try catalog.apply(events(of: batch.records), position: position) } catch { throw .catalog(error) }
+    }
+
+    private func events(of records: [StoredRecord]) -> [CatalogEvent] {
+        let pieceLength = 100
+        let pieces = (records.count + pieceLength - 1) / pieceLength
+        var made = [[CatalogEvent]](repeating: [], count: pieces)
+        made.withUnsafeMutableBufferPointer { made in
+            nonisolated(unsafe) let made = made
+            DispatchQueue.concurrentPerform(iterations: pieces) { piece in
+                let from = piece * pieceLength
+                made[piece] = records[from..<min(from + pieceLength, records.count)].map(Self.event)
+            }
+        }
+        return made.flatMap { $0 }
+    }
+
     /// A record whose header is readable but whose content is not: it was acknowledged, so the catalog keeps its place
     /// in the order, without being able to say what it was.
-    private func event(of record: StoredRecord) -> CatalogEvent {
+    private static func event(of record: StoredRecord) -> CatalogEvent {
         do { return try CatalogEntries.event(of: record) } catch {
             Log.error("record cannot be catalogued", ["sequence": "\(record.header.sequence)", "why": "\(error)"])
             return .other(sequence: record.header.sequence)

@@ -29,6 +29,8 @@ struct RecordCheck: Sendable {
             if record.hasContent { try stored.verifyFromDevice(onPiece: onPiece) }
             return nil
         } catch {
+            // A compaction has removed the file, and has verified what it took over.
+            if case .system(let system) = error, system.code == ENOENT { return nil }
             guard error.isDamage else { throw error }
             // What the cache still has is not what is stored.
             reader.forgetCached(record.location)
@@ -52,19 +54,60 @@ struct RecordCheck: Sendable {
         return lost
     }
 
+    /// Whatever the catalog has and whose record cannot be read: how many, and some of them by name.
+    func lost() throws(ArchiveError) -> (count: Int, names: String) {
+        var count = 0
+        var names: [String] = []
+        var last: Int64 = 0
+        do {
+            while true {
+                let page = try readers.withReader { try $0.places(after: last, limit: Self.pageRows) }
+                for place in page where try fault(ofBlob: place.blobID, isFull: false) != nil {
+                    count += 1
+                    if names.count < Self.namesMaximum { names.append(place.sopInstanceUID) }
+                }
+                guard let end = page.last, page.count == Self.pageRows else { break }
+                last = end.id
+            }
+        } catch { throw Archive.wrap(error) }
+        return (count, names.joined(separator: ", ") + (count > names.count ? " …" : ""))
+    }
+
+    private static let pageRows = 10_000
+    private static let namesMaximum = 20
+    private static let movesMaximum = 4
+
     /// What is wrong with a version where it stands now; nil: nothing.
     /// - Parameter isFull: read its content too.
     func fault(of version: CatalogVersion, isFull: Bool) throws(ArchiveError) -> String? {
-        let now: CatalogLocation?
-        do { now = try readers.withReader { try $0.location(ofBlob: version.blobID) }?.0 } catch {
+        try fault(ofBlob: version.blobID, isFull: isFull)
+    }
+
+    private func fault(ofBlob blobID: [UInt8], isFull: Bool) throws(ArchiveError) -> String? {
+        var last: RecordLocation?
+        var why: String?
+        // A compaction may move it while it is read; then the new place counts.
+        for _ in 0..<Self.movesMaximum {
+            guard let now = try location(ofBlob: blobID) else { return nil }
+            if now == last { return why }
+            why = try fault(at: now, blobID, isFull: isFull)
+            if why == nil { return nil }
+            last = now
+        }
+        return why
+    }
+
+    /// nil: deleted for good meanwhile.
+    private func location(ofBlob blobID: [UInt8]) throws(ArchiveError) -> RecordLocation? {
+        do { return try readers.withReader { try $0.location(ofBlob: blobID) }.map { RecordLocation($0.0) } } catch {
             throw Archive.wrap(error)
         }
-        // Deleted for good meanwhile.
-        guard let now else { return nil }
-        let location = RecordLocation(now)
+    }
+
+    private func fault(at location: RecordLocation, _ blobID: [UInt8], isFull: Bool) throws(ArchiveError) -> String? {
         do throws(LogError) {
             let record = try reader.recordFromDevice(at: location)
-            guard record.header.blobID == BlobID(version.blobID) else { return "another record stands in its place" }
+            guard record.header.blobID == BlobID(blobID) else { return "another record stands in its place" }
             if isFull { try record.verifyFromDevice() }
             return nil
         } catch {

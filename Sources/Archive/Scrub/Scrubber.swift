@@ -170,10 +170,12 @@ package final class Scrubber: Sendable {
     private func scrub(
         _ name: SegmentName, _ position: CatalogPosition, _ onProgress: (UInt64) -> Void
     ) throws(LogError) {
-        try SegmentCheck(archive.directory).forEachRecord(of: name) { record throws(LogError) in
+        let segment = SegmentCheck(archive.directory)
+        let check = RecordCheck(reader: segment.reader, readers: archive.readers)
+        try segment.forEachRecord(of: name) { record throws(LogError) in
             let sequence = record.header.sequence
             guard sequence > progress.sequence, sequence <= position.sequence else { return }
-            try scrub(record)
+            try scrub(record, check)
             progress.sequence = sequence
             onProgress(record.location.offset + record.location.length)
             if Clock.monotonicNanoseconds() > savedAt + UInt64(Self.savedEverySeconds * 1e9) { save() }
@@ -184,7 +186,7 @@ package final class Scrubber: Sendable {
         }
     }
 
-    private func scrub(_ record: StoredRecord) throws(LogError) {
+    private func scrub(_ record: StoredRecord, _ check: RecordCheck) throws(LogError) {
         try pace(record.header.metadataLength)
         guard !record.hasContent || check.isServed(record) else { return }
         guard let why = try check.fault(of: record, onPiece: pace) else { return }
@@ -214,6 +216,7 @@ package final class Scrubber: Sendable {
     /// Where no record could be read, though there should be one.
     private func note(_ segment: UInt32, _ range: Range<UInt64>) {
         do {
+            archive.mirrorKeeper?.restore(range, ofSegment: segment)
             let lost = try check.lost(segment: segment, range)
             // What readers are not sent to may have been anything.
             if lost.isEmpty {

@@ -108,10 +108,10 @@ package enum CommandLineTool {
         switch error {
         case .inUse: return .directoryInUse
         case .newerFormat: return .newerFormat
-        case .notAnArchive: return .directoryUnusable
+        case .notAnArchive, .onlyMirror, .unfinishedMirror: return .directoryUnusable
         case .damaged: return .damageFound
         case .system(let error) where [EACCES, EROFS, ENOTDIR, EPERM].contains(error.code): return .directoryUnusable
-        case .system, .stopped, .unreadableEnd: return .inputOutput
+        case .system, .stopped, .unreadableEnd, .unmirrored, .diverged: return .inputOutput
         }
     }
 }
