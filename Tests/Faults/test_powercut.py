@@ -213,7 +213,13 @@ class Proof:
                 number = int(uid.rsplit(".", 1)[1])
                 assert number < sender.sent, f"{uid} was never sent"
                 assert made(sender.study, sender.sender, number).data == data, f"{uid} has other bytes"
-        self.archive.verify("--full")
+        verified = self.archive.verify("--full", check=None)
+        if verified.returncode:
+            # Whether it stays so tells damage from a view that was taken in the middle of something.
+            again = self.archive.verify("--full", check=None)
+            raise AssertionError(f"verify ended with {verified.returncode}, then with {again.returncode}:\n"
+                                 f"{verified.stdout[-500:]}{verified.stderr[-1000:]}"
+                                 f"{[path.name for path in self.archive.segments()]}")
         assert not self.archive.partial_files()
 
     def served(self, study):
