@@ -159,6 +159,13 @@ package final class Archive: @unchecked Sendable {
         }
     }
 
+    /// What becomes of an instance whose own file could not be written. A device that fails is not tried again.
+    func storingFailed(_ error: LogError) -> ArchiveError {
+        if error.isOutOfSpace { return .outOfSpace }
+        if error.isUnreadable { committer.stop("\(error)") }
+        return .log(error)
+    }
+
     /// Whether the archive has this content, but no good copy of it.
     func isDamaged(_ blobID: BlobID, length: UInt64) -> Bool {
         guard let found = try? ingestReaders.withReader({ try $0.location(ofBlob: blobID.bytes) }) else { return false }

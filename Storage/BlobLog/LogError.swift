@@ -56,8 +56,8 @@ package enum LogError: Error, CustomStringConvertible {
         return isUnreadable
     }
 
-    /// The device gives no bytes, now; it may give them at the next start.
-    var isUnreadable: Bool {
+    /// The device fails, now; it may work at the next start.
+    package var isUnreadable: Bool {
         if case .system(let error) = self { return error.code == EIO }
         return false
     }

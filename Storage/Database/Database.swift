@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CSQLite
+import Glibc
 
 /// A connection to SQLite and its prepared statements. One thread at a time.
 package final class Database {
@@ -94,6 +95,9 @@ package final class Database {
             case SQLITE_FULL: .full
             case SQLITE_BUSY, SQLITE_LOCKED: .busy
             case SQLITE_CORRUPT, SQLITE_NOTADB: .corrupt
+            // No room for the shared memory beside the database, for one.
+            case SQLITE_IOERR, SQLITE_CANTOPEN:
+                handle.map { [ENOSPC, EDQUOT].contains(sqlite3_system_errno($0)) } ?? false ? .full : .other
             default: .other
             }
         return DatabaseError(kind: kind, message: "\(text) (\(what.prefix(200)))")

@@ -161,9 +161,11 @@ final class Committer: Sendable {
             outcomes.append(isKnown ? .alreadyThere : .stored)
         }
         do { try write(records, of: batch) } catch {
-            if error.isFinal { stop("\(error)") }
-            // Whether its record stands in the log is for the next start to find out.
-            for store in batch { store.file?.leave() }
+            if error.isFinal {
+                stop("\(error)")
+                // Whether its record stands in the log is for the next start to find out.
+                for store in batch { store.file?.leave() }
+            }
             throw error
         }
         for (store, outcome) in zip(batch, outcomes) where outcome == .stored { store.file?.keep(store.record.blobID) }
@@ -181,8 +183,12 @@ final class Committer: Sendable {
         let position = CatalogPosition(
             sequence: writer.position.sequence, writer: BlobLog.writerID, segment: writer.position.segment,
             endOffset: writer.position.endOffset)
-        // Should this fail, the log is ahead of the catalog; replay at the next start cures it.
-        do { try catalog.apply(events, position: position) } catch { throw .catalog(error) }
+        do throws(CatalogError) { try catalog.apply(events, position: position) } catch {
+            // Nobody was told yet, so where only room is missing the batch goes again, and storing goes on when there is some.
+            if error.kind == .full, (try? writer.retract()) != nil { throw .outOfSpace }
+            // The log is ahead of the catalog; replay at the next start cures it.
+            throw .catalog(error)
+        }
     }
 
     /// Whether the content is in the archive. An association has looked before and verified what it found, so what is
@@ -209,7 +215,8 @@ final class Committer: Sendable {
         }
     }
 
-    private func stop(_ reason: String) {
+    /// Nothing is stored from here on.
+    func stop(_ reason: String) {
         stopped.update { $0 = $0 ?? reason }
         Log.error("storing stops until the next start; reading goes on", ["why": reason])
     }

@@ -93,7 +93,7 @@ package final class Ingest {
             let written = Int(file!.length) - bufferOffset
             try file!.append(buffer.bytes.part(written..<buffer.count))
         } catch {
-            failure = error.isOutOfSpace ? .outOfSpace : .log(error)
+            failure = archive.storingFailed(error)
             file = nil
             return
         }
@@ -167,7 +167,7 @@ package final class Ingest {
         record.dataSetLength = UInt64(length - dataSetOffset)
         record.flags = isFaulty ? .faultyUID : []
         if let file {
-            do { try file.finish(blobID) } catch { throw error.isOutOfSpace ? .outOfSpace : .log(error) }
+            do { try file.finish(blobID) } catch { throw archive.storingFailed(error) }
             record.largeNumber = file.number
         } else {
             record.buffer = buffer
