@@ -20,6 +20,8 @@ package final class DICOMwebService: Sendable {
         package var organisation = "default"
         package var issuer = ""
         package var aeTitle = "SNIMOK"
+        /// Clients come over TLS to the archive itself; behind a proxy that ends it, X-Forwarded-Proto says so.
+        package var isSecure = false
 
         package init() {}
     }
@@ -43,7 +45,8 @@ package final class DICOMwebService: Sendable {
         guard let host = request.headers["Host"], !host.isEmpty, host.utf8.count <= 260,
             host.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".-:[]".contains($0)) })
         else { return path }
-        let scheme = request.headers["X-Forwarded-Proto"] == "https" ? "https" : "http"
+        let isSecure = settings.isSecure || request.headers["X-Forwarded-Proto"] == "https"
+        let scheme = isSecure ? "https" : "http"
         return "\(scheme)://\(host)\(path)"
     }
 

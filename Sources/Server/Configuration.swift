@@ -379,6 +379,7 @@ extension Configuration {
         settings.organisation = organisation
         settings.issuer = issuer
         settings.aeTitle = aeTitle
+        settings.isSecure = !http.tlsCertificate.isEmpty
         return settings
     }
 
