@@ -104,7 +104,7 @@ package enum CommandLineTool {
         case .notAnArchive: return .directoryUnusable
         case .damaged: return .damageFound
         case .system(let error) where [EACCES, EROFS, ENOTDIR, EPERM].contains(error.code): return .directoryUnusable
-        case .system, .stopped: return .inputOutput
+        case .system, .stopped, .unreadableEnd: return .inputOutput
         }
     }
 }
