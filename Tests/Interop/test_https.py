@@ -40,7 +40,7 @@ def connect(archive, certificate, **settings):
 
 
 def test_what_is_stored_over_https_comes_back_over_it(server, certificate):
-    instance = tiny(f"{ROOT_UID}.1800.1.1", f"{ROOT_UID}.1800", f"{ROOT_UID}.1800.1", size=300_000)
+    instance = tiny(f"{ROOT_UID}.1800.1.1", f"{ROOT_UID}.1800", f"{ROOT_UID}.1800.1", size=60_000)
     connection = connect(server, certificate)
     connection.request("POST", f"{web.ROOT}/studies", web.part10(instance), {"Content-Type": "application/dicom"})
     answer = connection.getresponse()
