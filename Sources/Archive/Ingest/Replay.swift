@@ -6,14 +6,26 @@ import Platform
 
 /// Brings the catalog up to the log: after a stop from where it had come, after its loss from the first record.
 ///
-/// While the next batch of records is found, the last one is made into entries, on all processors, and applied: of the
+/// While the next batch of records is found and made into entries, on all processors, the last one is applied: of the
 /// processor time of a rebuild two thirds go into reading headers.
 final class Replay: @unchecked Sendable {
-    private static let batchMaximum = 2000
+    private static let batchMaximum = 5000
 
-    private struct Batch {
+    private struct Found {
         var records: [StoredRecord] = []
         var position = LogPosition.start
+    }
+
+    private struct Batch {
+        let events: [CatalogEvent]
+        let position: CatalogPosition
+
+        init(_ found: Found) {
+            events = Replay.events(of: found.records)
+            position = CatalogPosition(
+                sequence: found.position.sequence, writer: BlobLog.writerID, segment: found.position.segment,
+                endOffset: found.position.endOffset)
+        }
     }
 
     private struct State {
@@ -37,22 +49,22 @@ final class Replay: @unchecked Sendable {
             catalog.position.map {
                 LogPosition(sequence: $0.sequence, segment: $0.segment, endOffset: $0.endOffset)
             } ?? .start
-        var batch = Batch()
+        var found = Found()
         do {
             defer { end() }
             let result = try log.recover(from: start) { record throws(LogError) in
-                batch.records.append(record)
-                batch.position = LogPosition(
+                found.records.append(record)
+                found.position = LogPosition(
                     sequence: record.header.sequence, segment: record.location.segment,
                     endOffset: record.location.offset + record.location.length)
-                guard batch.records.count >= Self.batchMaximum else { return }
-                handOver(batch)
-                batch = Batch()
+                guard found.records.count >= Self.batchMaximum else { return }
+                handOver(Batch(found))
+                found = Found()
             }
             end()
             if let failure = state.withLock({ $0.failure }) { throw failure }
             // The rest, and a short replay altogether, needs no other thread.
-            try apply(batch)
+            try apply(Batch(found))
             for gap in result.report.gaps {
                 Log.error("damage in the log", ["segment": "\(gap.segment)", "bytes": "\(gap.range)"])
             }
@@ -109,14 +121,11 @@ final class Replay: @unchecked Sendable {
     // MARK: A batch
 
     private func apply(_ batch: Batch) throws(ArchiveError) {
-        guard !batch.records.isEmpty else { return }
-        let position = CatalogPosition(
-            sequence: batch.position.sequence, writer: BlobLog.writerID, segment: batch.position.segment,
-            endOffset: batch.position.endOffset)
-        do { try catalog.apply(events(of: batch.records), position: position) } catch { throw .catalog(error) }
+        guard !batch.events.isEmpty else { return }
+        do { try catalog.apply(batch.events, position: batch.position) } catch { throw .catalog(error) }
     }
 
-    private func events(of records: [StoredRecord]) -> [CatalogEvent] {
+    private static func events(of records: [StoredRecord]) -> [CatalogEvent] {
         let pieceLength = 100
         let pieces = (records.count + pieceLength - 1) / pieceLength
         var made = [[CatalogEvent]](repeating: [], count: pieces)
@@ -124,7 +133,7 @@ final class Replay: @unchecked Sendable {
             nonisolated(unsafe) let made = made
             DispatchQueue.concurrentPerform(iterations: pieces) { piece in
                 let from = piece * pieceLength
-                made[piece] = records[from..<min(from + pieceLength, records.count)].map(Self.event)
+                made[piece] = records[from..<min(from + pieceLength, records.count)].map(event)
             }
         }
         return made.flatMap { $0 }
