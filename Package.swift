@@ -46,19 +46,21 @@ let package = Package(
         module("Transport", ["Platform", "DICOMNetwork", "CSystem"]),
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
+        module("Access", ["Platform", "Catalog", "Control", "CSodium"]),
         module(
             "DIMSE",
             [
-                "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog", "Control",
+                "Access", "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog", "Control",
                 "Database",
             ]),
         module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
         module(
-            "DICOMweb", ["Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash", "CZlib"]),
+            "DICOMweb",
+            ["Access", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash", "CZlib"]),
         module(
             "Server",
             [
-                "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE",
+                "Access", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE",
                 "DICOMweb",
                 "BlobLog",
                 "Catalog", "Control", "Database",

@@ -222,9 +222,9 @@ package final class Archive: @unchecked Sendable {
 }
 
 extension Archive {
-    /// The selected instances, each in the version that the organisation gets.
-    package func versions(_ selection: CatalogSelection, organisation: String) throws(ArchiveError) -> [CatalogVersion]
+    /// The selected instances, each in the version that the asker gets.
+    package func versions(_ selection: CatalogSelection, scope: CatalogScope) throws(ArchiveError) -> [CatalogVersion]
     {
-        do { return try readers.versions(selection, organisation: organisation) } catch { throw Archive.wrap(error) }
+        do { return try readers.versions(selection, scope: scope) } catch { throw Archive.wrap(error) }
     }
 }

@@ -29,9 +29,9 @@ package final class ArchiveReader {
         }
     }
 
-    package func versions(_ selection: CatalogSelection, organisation: String) throws(ArchiveError) -> [CatalogVersion]
+    package func versions(_ selection: CatalogSelection, scope: CatalogScope) throws(ArchiveError) -> [CatalogVersion]
     {
-        do { return try readers.versions(selection, organisation: organisation) } catch { throw Archive.wrap(error) }
+        do { return try readers.versions(selection, scope: scope) } catch { throw Archive.wrap(error) }
     }
 
     /// Writes an instance as a file, verified; `asHashed`: the bytes that its blob id is the hash of.

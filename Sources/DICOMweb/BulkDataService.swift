@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import BlobLog
 import DICOM
@@ -9,10 +10,12 @@ import Platform
 struct BulkDataService {
     private let service: DICOMwebService
     private let exchange: HTTPExchange
+    private let asker: Asker
 
-    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange, _ asker: Asker) {
         self.service = service
         self.exchange = exchange
+        self.asker = asker
     }
 
     func run(_ resource: ResourcePath, path: String) throws {
@@ -20,7 +23,7 @@ struct BulkDataService {
             throw HTTPProblem(
                 400, "Bulk data is named by tags of eight hexadecimal digits, as 7FE00010 or 00081140.0.00091010")
         }
-        let version = try service.versions(resource)[0]
+        let version = try service.versions(resource, for: asker)[0]
         let record = try service.archive.record(of: version)
         guard let place = try StoredHeader.locate(record, attribute) else {
             throw HTTPProblem(404, "The instance has no value at \(path)")
@@ -34,7 +37,7 @@ struct BulkDataService {
         }
         if place.isEncapsulated {
             let frames = try StoredImage(record).description.numberOfFrames
-            return try FrameService(service, exchange).run(
+            return try FrameService(service, exchange, asker).run(
                 resource, list: (1...frames).map(String.init).joined(separator: ","))
         }
         let document = try documentType(record, attribute)

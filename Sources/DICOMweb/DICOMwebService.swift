@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import BlobLog
 import Catalog
@@ -16,8 +17,6 @@ package final class DICOMwebService: Sendable {
         package var allowsDelete = false
         /// Rows of one search at most; nil: no limit.
         package var resultLimit: Int?
-        /// Whose versions of instances clients get.
-        package var organisation = "default"
         package var issuer = ""
         package var aeTitle = "SNIMOK"
         /// Clients come over TLS to the archive itself; behind a proxy that ends it, X-Forwarded-Proto says so.
@@ -51,8 +50,9 @@ package final class DICOMwebService: Sendable {
     }
 
     /// Answers a request, if it is one of ours.
+    /// - Parameter asker: who sent it, as was found out before.
     /// - Returns: false: the path is not below our roots.
-    package func handle(_ exchange: HTTPExchange) throws -> Bool {
+    package func handle(_ exchange: HTTPExchange, for asker: Asker) throws -> Bool {
         let path = exchange.request.path
         do {
             if path == ["openapi.json"] {
@@ -60,9 +60,9 @@ package final class DICOMwebService: Sendable {
                     exchange.respond(HTTPResponse(contentType: Media.plainJSON, text: OpenAPIDocument.json))
                 }
             } else if !settings.wadoURI.isEmpty, path == settings.wadoURI {
-                if try isReading(exchange) { try URIService(self, exchange).run() }
+                if try isReading(exchange) { try URIService(self, exchange, asker).run() }
             } else if path.starts(with: settings.root) {
-                try dispatch(exchange, try ResourcePath(path.dropFirst(settings.root.count)))
+                try dispatch(exchange, try ResourcePath(path.dropFirst(settings.root.count)), asker)
             } else {
                 return false
             }
@@ -81,10 +81,10 @@ package final class DICOMwebService: Sendable {
         }
     }
 
-    private func dispatch(_ exchange: HTTPExchange, _ resource: ResourcePath) throws {
+    private func dispatch(_ exchange: HTTPExchange, _ resource: ResourcePath, _ asker: Asker) throws {
         let method = exchange.request.method
         switch method {
-        case "GET", "HEAD": try get(exchange, resource)
+        case "GET", "HEAD": try get(exchange, resource, asker)
         // The root itself says what there is (PS3.18 section 8.9).
         case "OPTIONS" where resource.selection == nil && (resource.tail.isEmpty || resource.tail == [""]):
             var response = try Capabilities.response(Negotiation(exchange.request), root: rootURL(exchange.request))
@@ -95,34 +95,34 @@ package final class DICOMwebService: Sendable {
                 HTTPResponse(status: 204, headers: HTTPHeaders([("Allow", allowedMethods(resource))])))
         case "POST" where resource.tail == ["studies"] && resource.series == nil,
             "POST" where resource.tail.isEmpty && resource.study != nil && resource.series == nil:
-            try StoreService(self, exchange).run(resource)
-        case "POST" where resource.tail == ["uploads", "check"]: try UploadCheck(self, exchange).run()
-        case "DELETE" where resource.tail.isEmpty && resource.study != nil: try delete(exchange, resource)
+            try StoreService(self, exchange, asker).run(resource)
+        case "POST" where resource.tail == ["uploads", "check"]: try UploadCheck(self, exchange, asker).run()
+        case "DELETE" where resource.tail.isEmpty && resource.study != nil: try delete(exchange, resource, asker)
         default: throw Self.notAllowed(allowedMethods(resource))
         }
     }
 
-    private func get(_ exchange: HTTPExchange, _ resource: ResourcePath) throws {
+    private func get(_ exchange: HTTPExchange, _ resource: ResourcePath, _ asker: Asker) throws {
         switch (resource.instance, resource.tail) {
         case (nil, []) where resource.selection == nil, (nil, [""]):
             exchange.respond(
                 try Capabilities.response(Negotiation(exchange.request), root: rootURL(exchange.request)))
         case (nil, ["uploads", "check"]): throw Self.notAllowed("POST, OPTIONS")
         case (nil, ["studies"]), (nil, ["series"]), (nil, ["instances"]):
-            try SearchService(self, exchange).run(resource)
-        case (_, ["metadata"]) where resource.selection != nil: try MetadataService(self, exchange).run(resource)
-        case (_, []) where resource.selection != nil: try RetrieveService(self, exchange).run(resource)
+            try SearchService(self, exchange, asker).run(resource)
+        case (_, ["metadata"]) where resource.selection != nil: try MetadataService(self, exchange, asker).run(resource)
+        case (_, []) where resource.selection != nil: try RetrieveService(self, exchange, asker).run(resource)
         case (.some, let tail) where tail.count == 2 && tail[0] == "frames":
-            try FrameService(self, exchange).run(resource, list: tail[1])
+            try FrameService(self, exchange, asker).run(resource, list: tail[1])
         case (_, ["rendered"]) where resource.selection != nil:
-            try RenderedService(self, exchange).run(resource, frames: nil, isThumbnail: false)
+            try RenderedService(self, exchange, asker).run(resource, frames: nil, isThumbnail: false)
         case (_, ["thumbnail"]) where resource.selection != nil:
-            try RenderedService(self, exchange).run(resource, frames: nil, isThumbnail: true)
+            try RenderedService(self, exchange, asker).run(resource, frames: nil, isThumbnail: true)
         case (.some, let tail)
         where tail.count == 3 && tail[0] == "frames" && ["rendered", "thumbnail"].contains(tail[2]):
-            try RenderedService(self, exchange).run(resource, frames: tail[1], isThumbnail: tail[2] == "thumbnail")
+            try RenderedService(self, exchange, asker).run(resource, frames: tail[1], isThumbnail: tail[2] == "thumbnail")
         case (.some, let tail) where tail.count == 2 && tail[0] == "bulkdata":
-            try BulkDataService(self, exchange).run(resource, path: tail[1])
+            try BulkDataService(self, exchange, asker).run(resource, path: tail[1])
         default: throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")
         }
     }
@@ -136,7 +136,7 @@ package final class DICOMwebService: Sendable {
     }
 
     /// PS3.18 has no transaction for it; peers and viewers use DELETE on the resource.
-    private func delete(_ exchange: HTTPExchange, _ resource: ResourcePath) throws {
+    private func delete(_ exchange: HTTPExchange, _ resource: ResourcePath, _ asker: Asker) throws {
         guard settings.allowsDelete else {
             throw HTTPProblem(
                 403, "Deleting is not permitted here; the administrator may allow it by dicomweb.allowDelete")
@@ -147,7 +147,7 @@ package final class DICOMwebService: Sendable {
             } else if let uid = resource.series { DeletionTarget(series: uid, study: resource.study) } else {
                 DeletionTarget(study: resource.study!)
             }
-        _ = try archive.delete(target, by: source(exchange))
+        _ = try archive.delete(target, by: source(asker))
         exchange.respond(HTTPResponse(status: 204))
     }
 
@@ -176,8 +176,10 @@ package final class DICOMwebService: Sendable {
     }
 
     /// The selected instances in the order of the disk; 404 if there are none.
-    func versions(_ resource: ResourcePath) throws -> [CatalogVersion] {
-        let versions = try archive.versions(resource.selection!, organisation: settings.organisation)
+    func versions(_ resource: ResourcePath, for asker: Asker) throws -> [CatalogVersion] {
+        var selection = resource.selection!
+        selection.shownReasons = asker.shownReasons
+        let versions = try archive.versions(selection, scope: asker.scope)
         guard !versions.isEmpty else {
             throw HTTPProblem(404, "The archive has no instance under these UIDs")
         }

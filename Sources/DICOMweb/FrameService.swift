@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import BlobLog
 import Catalog
@@ -11,15 +12,17 @@ struct FrameService {
     private static let framesMaximum = 100_000
     private let service: DICOMwebService
     private let exchange: HTTPExchange
+    private let asker: Asker
 
-    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange, _ asker: Asker) {
         self.service = service
         self.exchange = exchange
+        self.asker = asker
     }
 
     func run(_ resource: ResourcePath, list: String) throws {
         let numbers = try Self.numbers(list)
-        let version = try service.versions(resource)[0]
+        let version = try service.versions(resource, for: asker)[0]
         let image = try StoredImage(service.archive.record(of: version))
         for number in numbers where number > image.description.numberOfFrames {
             throw StoredImage.Failure.noSuchFrame(number, of: image.description.numberOfFrames)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import BlobLog
 import CXXHash
@@ -16,15 +17,17 @@ struct MetadataService {
     private static let readAhead = 64
     private let service: DICOMwebService
     private let exchange: HTTPExchange
+    private let asker: Asker
 
-    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange, _ asker: Asker) {
         self.service = service
         self.exchange = exchange
+        self.asker = asker
     }
 
     func run(_ resource: ResourcePath) throws {
         let format = try AttributeFormat.choose(Negotiation(exchange.request))
-        let versions = try service.versions(resource)
+        let versions = try service.versions(resource, for: asker)
         let root = service.rootURL(exchange.request)
         let tag = EntityTag.make(versions, "\(format) \(root)")
         var headers = HTTPHeaders([("ETag", tag), ("Cache-Control", "private, no-cache")])

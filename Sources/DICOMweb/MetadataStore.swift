@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import DICOM
 import FoundationEssentials
@@ -15,6 +16,7 @@ struct MetadataStore {
     private static let nestingMaximum = 64 * 3 + 4
     private let service: DICOMwebService
     private let batch: StoreBatch
+    private let asker: Asker
 
     private struct BulkPart {
         let location: String
@@ -23,9 +25,10 @@ struct MetadataStore {
         let length: UInt64
     }
 
-    init(_ service: DICOMwebService, _ batch: StoreBatch) {
+    init(_ service: DICOMwebService, _ batch: StoreBatch, _ asker: Asker) {
         self.service = service
         self.batch = batch
+        self.asker = asker
     }
 
     func run(_ exchange: HTTPExchange, _ type: MediaType, _ study: String?) throws {
@@ -40,7 +43,7 @@ struct MetadataStore {
             }
             parts.append(try spool(head, reader))
         }
-        for object in objects { try store(object, parts, study, exchange) }
+        for object in objects { try store(object, parts, study) }
     }
 
     private func metadata(_ reader: MultipartReader) throws -> [JSONValue] {
@@ -76,7 +79,7 @@ struct MetadataStore {
 
     // MARK: One instance
 
-    private func store(_ json: JSONValue, _ parts: [BulkPart], _ study: String?, _ exchange: HTTPExchange) throws {
+    private func store(_ json: JSONValue, _ parts: [BulkPart], _ study: String?) throws {
         let dataSet: DICOMJSONReader
         do { dataSet = try DICOMJSONReader(json) } catch {
             throw HTTPProblem(400, error.description)
@@ -96,7 +99,7 @@ struct MetadataStore {
         let syntax = Self.transferSyntax(pixels)
         let ingest = service.archive.beginIngest(
             sopClassUID: item.sopClassUID, sopInstanceUID: item.sopInstanceUID, transferSyntaxUID: syntax.uid,
-            source: service.source(exchange))
+            source: service.source(asker))
         ingest.expectedStudyInstanceUID = study
         try write(dataSet.elements, values, syntax, ingest)
         batch.submit(ingest)

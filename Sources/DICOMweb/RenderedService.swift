@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import BlobLog
 import Catalog
@@ -14,10 +15,12 @@ struct RenderedService {
     private static let animatedMaximum = 500
     private let service: DICOMwebService
     private let exchange: HTTPExchange
+    private let asker: Asker
 
-    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange, _ asker: Asker) {
         self.service = service
         self.exchange = exchange
+        self.asker = asker
     }
 
     private enum Form { case jpeg, png, animation, multipartJPEG, multipartPNG }
@@ -72,7 +75,7 @@ struct RenderedService {
 
     /// Of several instances one in the middle that has pixels shows best what they are.
     private func representative(_ resource: ResourcePath) throws -> CatalogVersion {
-        let versions = try service.versions(resource)
+        let versions = try service.versions(resource, for: asker)
         let middle = versions.count / 2
         let candidates = [middle] + stride(from: 0, to: versions.count, by: max(1, versions.count / 16))
         for index in candidates {

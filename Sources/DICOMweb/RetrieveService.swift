@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import BlobLog
 import Catalog
@@ -12,6 +13,7 @@ import Platform
 struct RetrieveService {
     private let service: DICOMwebService
     private let exchange: HTTPExchange
+    private let asker: Asker
 
     /// With the syntax in which each instance goes out.
     private enum Form {
@@ -21,13 +23,14 @@ struct RetrieveService {
         case frames
     }
 
-    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange, _ asker: Asker) {
         self.service = service
         self.exchange = exchange
+        self.asker = asker
     }
 
     func run(_ resource: ResourcePath) throws {
-        let versions = try service.versions(resource)
+        let versions = try service.versions(resource, for: asker)
         switch try chooseForm(versions, isInstance: resource.instance != nil) {
         case .multipart(let targets): try sendMultipart(versions, targets)
         case .single(let target): try sendSingle(versions[0], target)
@@ -35,7 +38,7 @@ struct RetrieveService {
         case .frames:
             let image = try StoredImage(service.archive.record(of: versions[0]))
             let all = (1...image.description.numberOfFrames).map(String.init).joined(separator: ",")
-            try FrameService(service, exchange).run(resource, list: all)
+            try FrameService(service, exchange, asker).run(resource, list: all)
         }
     }
 

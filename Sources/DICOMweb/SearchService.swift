@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import Catalog
 import DICOM
@@ -15,10 +16,12 @@ struct SearchService {
     private static let writeBytes = 64 << 10
     private let service: DICOMwebService
     private let exchange: HTTPExchange
+    private let asker: Asker
 
-    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange, _ asker: Asker) {
         self.service = service
         self.exchange = exchange
+        self.asker = asker
     }
 
     func run(_ resource: ResourcePath) throws {
@@ -35,7 +38,7 @@ struct SearchService {
         do {
             keys = try QueryKeys(
                 asked.identifier, root: .study, characterSetOverride: nil, combinesDateTime: true,
-                organisation: service.settings.organisation, limit: limit)
+                scope: asker.scope, shownReasons: asker.shownReasons, limit: limit)
         } catch { throw HTTPProblem(400, "\(error)") }
         if asked.isFuzzy { keys.matchFuzzily() }
         let answers = QueryAnswer(keys, archive: service.archive, retrieveAETitle: service.settings.aeTitle)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import DICOM
 import Glibc
@@ -12,11 +13,13 @@ struct StoreService {
     private static let headBytes = 64 << 10
     private let service: DICOMwebService
     private let exchange: HTTPExchange
+    private let asker: Asker
     private let batch: StoreBatch
 
-    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange, _ asker: Asker) {
         self.service = service
         self.exchange = exchange
+        self.asker = asker
         batch = StoreBatch()
     }
 
@@ -29,7 +32,7 @@ struct StoreService {
         switch (type.name, type["type"]?.lowercased()) {
         case (Media.dicom, _): try storeSingle(resource.study)
         case (Media.multipart, Media.dicom?), (Media.multipart, nil): try storeParts(type, resource.study)
-        case (Media.multipart, Media.json?): try MetadataStore(service, batch).run(exchange, type, resource.study)
+        case (Media.multipart, Media.json?): try MetadataStore(service, batch, asker).run(exchange, type, resource.study)
         default:
             throw HTTPProblem(
                 415,
@@ -83,7 +86,7 @@ struct StoreService {
             head.withRawBytes { meta.takeIdentity(fromDataSetIn: $0) }
             ingest = service.archive.beginIngest(
                 sopClassUID: meta.sopClassUID, sopInstanceUID: meta.sopInstanceUID,
-                transferSyntaxUID: meta.transferSyntaxUID, source: service.source(exchange))
+                transferSyntaxUID: meta.transferSyntaxUID, source: service.source(asker))
             ingest!.expectedStudyInstanceUID = study
             head.withRawBytes { ingest!.take($0.part(meta.dataSetOffset..<$0.count)) }
             head = []
@@ -101,10 +104,10 @@ struct StoreService {
 
 extension DICOMwebService {
     /// Who stores over HTTP.
-    func source(_ exchange: HTTPExchange) -> IngestSource {
+    func source(_ asker: Asker) -> IngestSource {
         IngestSource(
-            callingAETitle: "", calledAETitle: settings.aeTitle, peerAddress: exchange.request.peerAddress,
-            organisation: settings.organisation, issuer: settings.issuer, characterSetOverride: "", associationID: "",
+            callingAETitle: "", calledAETitle: settings.aeTitle, peerAddress: asker.address,
+            organisation: asker.organisation, issuer: settings.issuer, characterSetOverride: "", associationID: "",
             route: .stow)
     }
 }

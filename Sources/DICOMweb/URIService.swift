@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import BlobLog
 import Catalog
@@ -11,11 +12,13 @@ import Platform
 struct URIService {
     private let service: DICOMwebService
     private let exchange: HTTPExchange
+    private let asker: Asker
     private let request: HTTPRequest
 
-    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange, _ asker: Asker) {
         self.service = service
         self.exchange = exchange
+        self.asker = asker
         request = exchange.request
     }
 
@@ -50,7 +53,7 @@ struct URIService {
         selection.sopInstanceUIDs = [try uid("objectUID")]
         selection.studyInstanceUIDs = [try uid("studyUID")]
         selection.seriesInstanceUIDs = [try uid("seriesUID")]
-        let versions = try service.archive.versions(selection, organisation: service.settings.organisation)
+        let versions = try service.archive.versions(selection, scope: asker.scope)
         guard let version = versions.first else {
             throw HTTPProblem(404, "The archive has no instance under these UIDs")
         }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import DICOM
 import FoundationEssentials
@@ -12,15 +13,17 @@ struct UploadCheck {
     private static let digestsMaximum = 20_000
     private let service: DICOMwebService
     private let exchange: HTTPExchange
+    private let asker: Asker
 
-    init(_ service: DICOMwebService, _ exchange: HTTPExchange) {
+    init(_ service: DICOMwebService, _ exchange: HTTPExchange, _ asker: Asker) {
         self.service = service
         self.exchange = exchange
+        self.asker = asker
     }
 
     func run() throws {
         let digests = try self.digests()
-        let organisation = service.settings.organisation
+        let organisation = asker.organisation
         let states = try service.archive.readers.withReader { reader in
             try digests.map { digest -> String in
                 try reader.hasSent(blob: digest.bytes, organisation: organisation) ? "present" : "unknown"

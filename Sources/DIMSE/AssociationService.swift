@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import DICOM
 import DICOMNetwork
@@ -70,7 +71,8 @@ package final class DIMSEServer: Sendable {
                 "called": negotiated.calledAETitle, "implementation": negotiated.peerImplementationVersionName ?? "",
                 "contexts": "\(negotiated.allContexts.count)",
             ])
-        let session = Session(self, association, peer)
+        let asker = settings.directory.asker(peer, at: association.peerAddress, connection: id)
+        let session = Session(self, association, peer, asker)
         do {
             try session.run()
             Log.info("association released", ["association": id, "stored": "\(session.store.storedCount)"])
@@ -93,16 +95,18 @@ final class Session {
     let server: DIMSEServer
     let association: Association
     let peer: Peer
+    let asker: Asker
     let store: StoreService
     /// nil: not offered.
     let commitment: CommitmentSession?
     /// A query or retrieval is running; a second one on the same association must wait for it to end.
     private var isBusy = false
 
-    init(_ server: DIMSEServer, _ association: Association, _ peer: Peer) {
+    init(_ server: DIMSEServer, _ association: Association, _ peer: Peer, _ asker: Asker) {
         self.server = server
         self.association = association
         self.peer = peer
+        self.asker = asker
         store = StoreService(server.archive, association, peer, window: Int(server.settings.asynchronousOperations))
         commitment = server.commitment.map { CommitmentSession($0, association, peer) }
     }

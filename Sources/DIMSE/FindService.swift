@@ -28,8 +28,8 @@ struct FindService {
             keys = try QueryKeys(
                 identifier, root: root,
                 characterSetOverride: SpecificCharacterSet(override: session.peer.characterSet),
-                combinesDateTime: combinesDateTime, organisation: session.peer.organisation,
-                shownReasons: session.peer.shownReasons,
+                combinesDateTime: combinesDateTime, scope: session.asker.scope,
+                shownReasons: session.asker.shownReasons,
                 limit: settings.queryResultLimit.map { $0 + 1 })
         } catch {
             guard case .identifierDoesNotMatch(let why) = error else { return }

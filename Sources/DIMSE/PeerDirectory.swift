@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Catalog
 import DICOM
 import Glibc
@@ -77,6 +78,7 @@ package struct PeerDirectory: Sendable {
     package var aeTitle = "SNIMOK"
     package var organisation = "default"
     package var issuer = ""
+    package var organisations = OrganisationDirectory()
     package var peers: [Peer] = []
     package var checksCalledAETitle = true
     package var acceptsUnknownCallingAETitles = true
@@ -95,5 +97,13 @@ package struct PeerDirectory: Sendable {
         }
         guard peer.addresses.isEmpty || peer.addresses.contains(where: { $0.contains(address) }) else { return nil }
         return peer
+    }
+
+    /// Who asks over an association of this peer.
+    func asker(_ peer: Peer, at address: String, connection: String) -> Asker {
+        Asker(
+            kind: address.isEmpty ? .local : .station, name: peer.aeTitle, address: address,
+            permissions: address.isEmpty ? .all : .station, scope: organisations.scope(of: peer.organisation),
+            shownReasons: peer.shownReasons, connection: connection)
     }
 }

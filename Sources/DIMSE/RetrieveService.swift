@@ -56,7 +56,7 @@ struct RetrieveService {
             let keys = try RetrieveKeys(
                 identifier, root: root, characterSetOverride: SpecificCharacterSet(override: session.peer.characterSet),
                 shownReasons: receiver.shownReasons)
-            return try session.server.archive.versions(keys.selection, organisation: session.peer.organisation)
+            return try session.server.archive.versions(keys.selection, scope: session.asker.scope)
         } catch QueryKeys.Failure.identifierDoesNotMatch(let why) {
             try answer(.identifierDoesNotMatchSOPClass, comment: why)
         } catch {

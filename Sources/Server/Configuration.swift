@@ -376,7 +376,6 @@ extension Configuration {
         settings.wadoURI = dicomweb.wadoURI.split(separator: "/").map(String.init)
         settings.allowsDelete = dicomweb.allowDelete
         settings.resultLimit = query.resultLimit == 0 ? nil : query.resultLimit
-        settings.organisation = organisation
         settings.issuer = issuer
         settings.aeTitle = aeTitle
         settings.isSecure = !http.tlsCertificate.isEmpty

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import BlobLog
 import Catalog
@@ -95,11 +96,18 @@ package final class Service {
             : ViewerFiles(
                 directory: configuration.web.ohifDirectory, root: configuration.dicomweb.root,
                 wadoURI: configuration.dicomweb.wadoURI)
+        // Whoever reaches a loopback address is on this machine.
+        let local = { @Sendable (request: HTTPRequest) in
+            Asker(
+                kind: .local, name: "", address: request.peerAddress, permissions: .all,
+                scope: .everything(as: configuration.organisation))
+        }
         return try HTTPServer(
             host: configuration.http.bind, port: UInt16(configuration.http.port), settings: configuration.httpSettings()
         ) { exchange in
             if try operations.handle(exchange) { return }
-            if try dicomweb.handle(exchange) { return }
+            let asker = local(exchange.request)
+            if try dicomweb.handle(exchange, for: asker) { return }
             if let viewer, try viewer.handle(exchange) { return }
             throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")
         }

@@ -59,8 +59,7 @@ package struct CatalogDateTimeRange: Sendable {
 /// A query at one level; conditions may name columns of that level and of all above it.
 package struct CatalogQuery: Sendable {
     package var level: CatalogLevel
-    /// The asker's: decides which version of an instance it gets.
-    package var organisation: String
+    package var scope: CatalogScope
     package var conditions: [CatalogCondition] = []
     package var dateTimeRanges: [CatalogDateTimeRange] = []
     package var modalitiesInStudy: CatalogMatch?
@@ -78,9 +77,9 @@ package struct CatalogQuery: Sendable {
     /// Rows to leave out first.
     package var offset = 0
 
-    package init(level: CatalogLevel, organisation: String) {
+    package init(level: CatalogLevel, scope: CatalogScope) {
         self.level = level
-        self.organisation = organisation
+        self.scope = scope
     }
 }
 

@@ -82,7 +82,7 @@ package final class CatalogReader {
 
     /// Hands out each matching row, in the order of first receipt, until `body` says false.
     package func find(_ query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
-        let organisation = try organisationID(query.organisation)
+        let organisation = try organisationID(query.scope.organisation)
         var after: Int64 = 0
         var offset = query.offset
         var remaining = (query.limit ?? Int.max).addingReportingOverflow(offset).partialValue.magnitude
@@ -130,7 +130,7 @@ package final class CatalogReader {
     /// Hands out the rows of a page.
     package func rows(_ page: Page, of query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
         guard let ids = page.ids else { return try find(query, body) }
-        let organisation = try organisationID(query.organisation)
+        let organisation = try organisationID(query.scope.organisation)
         for match in ids {
             guard let row = try row(query, match.id, patient: match.patient, organisation) else { continue }
             guard try body(row) else { return }
@@ -384,12 +384,12 @@ package final class CatalogReader {
         return versions
     }
 
-    /// The selected instances behind `after`, each in the version that the organisation gets.
+    /// The selected instances behind `after`, each in the version that the asker gets.
     /// - Returns: the versions of one page, and the id to go on behind; nil: that was all.
     func versions(
-        _ selection: CatalogSelection, organisation: String, after: Int64
+        _ selection: CatalogSelection, scope: CatalogScope, after: Int64
     ) throws -> (page: [CatalogVersion], next: Int64?) {
-        var query = CatalogQuery(level: .instance, organisation: organisation)
+        var query = CatalogQuery(level: .instance, scope: scope)
         func add(_ column: CatalogColumn, _ list: [String]) {
             if !list.isEmpty { query.conditions.append(CatalogCondition(column: column, match: .anyOf(list))) }
         }
@@ -401,7 +401,7 @@ package final class CatalogReader {
             if let issuer { add(.issuerOfPatientID, [issuer]) }
         }
         query.shownReasons = selection.shownReasons
-        let asker = try organisationID(organisation)
+        let asker = try organisationID(scope.organisation)
         let limit = 1000
         let found = try ids(query, after: after, limit: limit)
         let page = try found.compactMap { try version(ofInstance: $0.id, asker) }
@@ -465,15 +465,15 @@ package final class CatalogReaders: Sendable {
     }
 
     /// All selected instances in the order in which they lie on disk.
-    package func versions(_ selection: CatalogSelection, organisation: String) throws -> [CatalogVersion] {
+    package func versions(_ selection: CatalogSelection, scope: CatalogScope) throws -> [CatalogVersion] {
         var all: [CatalogVersion] = []
         var after: Int64? = 0
         while let id = after {
-            let (page, next) = try withReader { try $0.versions(selection, organisation: organisation, after: id) }
+            let (page, next) = try withReader { try $0.versions(selection, scope: scope, after: id) }
             all += page
             after = next
         }
-        return Self.withoutNamesakes(all, organisation).sorted { left, right in
+        return Self.withoutNamesakes(all, scope.organisation).sorted { left, right in
             (left.location.writer, left.location.segment, left.location.offset)
                 < (right.location.writer, right.location.segment, right.location.offset)
         }

@@ -73,7 +73,7 @@ struct QueryBuilder {
 
     /// How many studies have contents of these kinds, or these dates, by an index alone; one may count twice.
     static func indexCount(_ query: CatalogQuery, upTo maximum: Int) -> (sql: String, values: [Statement.Value]) {
-        var inner = QueryBuilder(CatalogQuery(level: .study, organisation: ""))
+        var inner = QueryBuilder(CatalogQuery(level: .study, scope: .everything(as: "")))
         var source = "study s WHERE "
         if let match = query.modalitiesInStudy ?? query.sopClassesInStudy {
             let kind = query.modalitiesInStudy == nil ? 2 : 1
@@ -253,7 +253,7 @@ struct QueryBuilder {
         if isWalking, query.level == .study, case .wildcard(let pattern) = match {
             return addWalkedName(pattern)
         }
-        var inner = QueryBuilder(CatalogQuery(level: .patient, organisation: ""))
+        var inner = QueryBuilder(CatalogQuery(level: .patient, scope: .everything(as: "")))
         if case .wildcard(let pattern) = match, pattern == Self.infix(in: query), !trigrams.isEmpty {
             inner.conditions.append(
                 "n.id IN (SELECT rowid FROM patient_name_trigram WHERE patient_name_trigram MATCH ?)")
@@ -323,7 +323,7 @@ struct QueryBuilder {
     private mutating func addContent(kind: Int, _ match: CatalogMatch?) {
         guard let match else { return }
         touch(.study)
-        var inner = QueryBuilder(CatalogQuery(level: .study, organisation: ""))
+        var inner = QueryBuilder(CatalogQuery(level: .study, scope: .everything(as: "")))
         inner.addText("c.value", match)
         let isAlone = conditions.isEmpty && !isWalking
         if isAlone { for condition in studyDates { inner.addText("c.date", condition.match) } }
@@ -341,7 +341,7 @@ struct QueryBuilder {
     private mutating func addRequest() {
         guard !query.request.isEmpty else { return }
         touch(.study)
-        var inner = QueryBuilder(CatalogQuery(level: .series, organisation: ""))
+        var inner = QueryBuilder(CatalogQuery(level: .series, scope: .everything(as: "")))
         for (field, match) in query.request { inner.addText("r.\(field.rawValue)", match) }
         let condition = inner.conditions.joined(separator: " AND ")
         switch query.level {

@@ -118,7 +118,7 @@ struct MatchingTests {
             (nil, nil, "20250102", "101459", [1]), ("20250106", "235959", "20250106", "235959", [6]),
         ] as [(String?, String?, String?, String?, [Int])])
     func moments(fromDate: String?, fromTime: String?, toDate: String?, toTime: String?, expected: [Int]) throws {
-        var query = CatalogQuery(level: .study, organisation: "A")
+        var query = CatalogQuery(level: .study, scope: .everything(as: "A"))
         query.dateTimeRanges = [
             CatalogDateTimeRange(
                 dateColumn: .studyDate, timeColumn: .studyTime, fromDate: fromDate, fromTime: fromTime, toDate: toDate,
@@ -130,7 +130,7 @@ struct MatchingTests {
     @Test("Studies are found by the modalities and SOP classes within, alone or with other keys")
     func content() throws {
         try catalog.add(Samples.instance(1, 2, 1, [.modality: "PR", .sopClassUID: "1.2.3"]))
-        var query = CatalogQuery(level: .study, organisation: "A")
+        var query = CatalogQuery(level: .study, scope: .everything(as: "A"))
         query.modalitiesInStudy = .equals("PR")
         #expect(try catalog.keys(query) == ["1.1"])
         query.modalitiesInStudy = .anyOf(["MR", "PR"])
@@ -155,7 +155,7 @@ struct MatchingTests {
         }
         try catalog.add(Samples.instance(7, 1, 1, requests: [request("R1", "S1"), request("R2", "S2")]))
         for level in [CatalogLevel.study, .series, .instance] {
-            var query = CatalogQuery(level: level, organisation: "A")
+            var query = CatalogQuery(level: level, scope: .everything(as: "A"))
             query.request = [(.requestedProcedureID, .equals("R1")), (.scheduledProcedureStepID, .equals("S1"))]
             #expect(try catalog.keys(query).count == 1)
             query.request = [(.requestedProcedureID, .equals("R1")), (.scheduledProcedureStepID, .equals("S2"))]
@@ -191,12 +191,12 @@ struct MatchingTests {
         #expect(try catalog.find(.study) == all)
         #expect(try catalog.find(.instance, (.patientID, .wildcard("P*"))).map { String($0.dropLast(4)) } == all)
         for limit in [0, 1, 199, 200, 201, 500, 501] {
-            var query = CatalogQuery(level: .study, organisation: "A")
+            var query = CatalogQuery(level: .study, scope: .everything(as: "A"))
             query.limit = limit
             #expect(try catalog.keys(query) == Array(all.prefix(limit)))
         }
         var taken = 0
-        try catalog.reader().find(CatalogQuery(level: .study, organisation: "A")) { _ in
+        try catalog.reader().find(CatalogQuery(level: .study, scope: .everything(as: "A"))) { _ in
             taken += 1
             return taken < 7
         }

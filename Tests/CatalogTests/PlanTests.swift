@@ -61,7 +61,7 @@ struct PlanTests {
         var testDescription: String { "\(name), \(level) level" }
 
         var query: CatalogQuery {
-            var query = CatalogQuery(level: level, organisation: "A")
+            var query = CatalogQuery(level: level, scope: .everything(as: "A"))
             query.conditions = conditions.map { CatalogCondition(column: $0.0, match: $0.1) }
             return query
         }
@@ -81,7 +81,7 @@ struct PlanTests {
 
     @Test("Modality in study and date are answered by one index of both")
     func modalityInStudyAndDate() throws {
-        var query = CatalogQuery(level: .study, organisation: "A")
+        var query = CatalogQuery(level: .study, scope: .everything(as: "A"))
         query.modalitiesInStudy = .equals("CT")
         query.conditions = [CatalogCondition(column: .studyDate, match: Self.range)]
         let plan = try expectNoScan(query)
@@ -96,7 +96,7 @@ struct PlanTests {
 
     @Test("A moment in time is answered by the date's index")
     func moment() throws {
-        var query = CatalogQuery(level: .study, organisation: "A")
+        var query = CatalogQuery(level: .study, scope: .everything(as: "A"))
         query.dateTimeRanges = [
             CatalogDateTimeRange(
                 dateColumn: .studyDate, timeColumn: .studyTime, fromDate: "20260101", fromTime: "10",
@@ -109,7 +109,7 @@ struct PlanTests {
     @Test("Request attributes are answered by their indexes", arguments: [CatalogLevel.study, .series, .instance])
     func requests(level: CatalogLevel) throws {
         for field in [CatalogRequestField.requestedProcedureID, .scheduledProcedureStepID, .accessionNumber] {
-            var query = CatalogQuery(level: level, organisation: "A")
+            var query = CatalogQuery(level: level, scope: .everything(as: "A"))
             query.request = [(field, .equals("1"))]
             try expectNoScan(query)
         }

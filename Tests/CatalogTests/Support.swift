@@ -56,7 +56,7 @@ final class TestCatalog {
     func find(
         _ level: CatalogLevel, _ conditions: (CatalogColumn, CatalogMatch)..., organisation: String = "A"
     ) throws -> [String] {
-        var query = CatalogQuery(level: level, organisation: organisation)
+        var query = CatalogQuery(level: level, scope: .everything(as: organisation))
         query.conditions = conditions.map { CatalogCondition(column: $0.0, match: $0.1) }
         return try keys(query)
     }

@@ -200,7 +200,7 @@ struct VisibilityTests {
         var selection = CatalogSelection()
         selection.studyInstanceUIDs = ["1.1", "1.2", "1.3"]
         let readers = try CatalogReaders(path: catalog.path)
-        let versions = try readers.versions(selection, organisation: "A")
+        let versions = try readers.versions(selection, scope: .everything(as: "A"))
         #expect(versions.map(\.sopInstanceUID).sorted() == expected.sorted())
     }
 
@@ -219,7 +219,7 @@ struct VisibilityTests {
     @Test("Counts and modalities are of what is seen")
     func counts() throws {
         try catalog.apply(Self.base + [Samples.tombstone(.series, "1.1.2")])
-        var query = CatalogQuery(level: .study, organisation: "A")
+        var query = CatalogQuery(level: .study, scope: .everything(as: "A"))
         query.conditions = [CatalogCondition(column: .studyInstanceUID, match: .equals("1.1"))]
         let study = try #require(try catalog.rows(query).first)
         #expect(study.modalitiesInStudy == ["CT"])
@@ -242,7 +242,7 @@ struct VisibilityTests {
                 Samples.tombstone(.instance, Self.second),
             ])
         func seen(_ reasons: HiddenReasons) throws -> [String] {
-            var query = CatalogQuery(level: .instance, organisation: "A")
+            var query = CatalogQuery(level: .instance, scope: .everything(as: "A"))
             query.shownReasons = reasons
             return try catalog.keys(query).filter { Self.all.contains($0) }
         }
@@ -384,7 +384,7 @@ struct VisibilityTests {
 
     private func flags(_ level: CatalogLevel, _ key: String) throws -> CatalogFlags? {
         let column: CatalogColumn = [.patientID, .studyInstanceUID, .seriesInstanceUID, .sopInstanceUID][level.rawValue]
-        var query = CatalogQuery(level: level, organisation: "A")
+        var query = CatalogQuery(level: level, scope: .everything(as: "A"))
         query.conditions = [CatalogCondition(column: column, match: .equals(key))]
         return try catalog.rows(query).first?.flags
     }

@@ -12,7 +12,7 @@ struct WriterTests {
 
     private func row(_ level: CatalogLevel, _ key: String, organisation: String = "A") throws -> CatalogRow {
         let column: CatalogColumn = [.patientID, .studyInstanceUID, .seriesInstanceUID, .sopInstanceUID][level.rawValue]
-        var query = CatalogQuery(level: level, organisation: organisation)
+        var query = CatalogQuery(level: level, scope: .everything(as: organisation))
         query.conditions = [CatalogCondition(column: column, match: .equals(key))]
         return try #require(try catalog.rows(query).first)
     }
@@ -75,7 +75,7 @@ struct WriterTests {
     }
 
     private func query(_ level: CatalogLevel, _ column: CatalogColumn, _ value: String) -> CatalogQuery {
-        var query = CatalogQuery(level: level, organisation: "A")
+        var query = CatalogQuery(level: level, scope: .everything(as: "A"))
         query.conditions = [CatalogCondition(column: column, match: .equals(value))]
         return query
     }
@@ -164,11 +164,11 @@ struct WriterTests {
         let readers = try CatalogReaders(path: catalog.path, maximum: 2)
         var selection = CatalogSelection()
         selection.studyInstanceUIDs = ["1.1"]
-        #expect(try readers.versions(selection, organisation: "A").map(\.sequence) == [1, 2])
-        #expect(try readers.versions(selection, organisation: "B").map(\.sequence) == [1, 3])
-        #expect(try readers.versions(selection, organisation: "C").map(\.sequence) == [1, 2])
+        #expect(try readers.versions(selection, scope: .everything(as: "A")).map(\.sequence) == [1, 2])
+        #expect(try readers.versions(selection, scope: .everything(as: "B")).map(\.sequence) == [1, 3])
+        #expect(try readers.versions(selection, scope: .everything(as: "C")).map(\.sequence) == [1, 2])
         selection.patientID = ("P2", nil)
-        #expect(try readers.versions(selection, organisation: "A").isEmpty)
+        #expect(try readers.versions(selection, scope: .everything(as: "A")).isEmpty)
     }
 
     @Test("More instances than a page are all retrieved, once each")
@@ -176,7 +176,7 @@ struct WriterTests {
         try catalog.apply((1...2500).map { .instance(Samples.instance(1, 1 + $0 % 3, $0)) })
         var selection = CatalogSelection()
         selection.studyInstanceUIDs = ["1.1"]
-        let versions = try CatalogReaders(path: catalog.path).versions(selection, organisation: "A")
+        let versions = try CatalogReaders(path: catalog.path).versions(selection, scope: .everything(as: "A"))
         #expect(versions.map(\.sequence) == (1...2500).map { UInt64($0) })
     }
 

@@ -41,14 +41,14 @@ package struct QueryKeys {
     /// - Parameters:
     ///   - characterSetOverride: for askers whose text is mislabelled.
     ///   - combinesDateTime: whether date and time ranges are one range (negotiated, PS3.4 section C.5.1.1).
-    ///   - organisation: the asker's.
+    ///   - scope: the asker's.
     ///   - shownReasons: of what is hidden, what the asker sees all the same.
     package init(
         _ identifier: DataSet, root: Root, characterSetOverride: SpecificCharacterSet?, combinesDateTime: Bool,
-        organisation: String, shownReasons: HiddenReasons = [], limit: Int?
+        scope: CatalogScope, shownReasons: HiddenReasons = [], limit: Int?
     ) throws(Failure) {
         let level = try Self.level(identifier, root)
-        query = CatalogQuery(level: level, organisation: organisation)
+        query = CatalogQuery(level: level, scope: scope)
         query.shownReasons = shownReasons
         query.limit = limit
         returnKeys = identifier.elements.sorted { $0.tag < $1.tag }

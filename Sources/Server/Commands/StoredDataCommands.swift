@@ -27,7 +27,7 @@ enum ExportCommand {
         }
         try arguments.end()
         let archive = try ArchiveReader(configuration.data)
-        let versions = try archive.versions(selection, organisation: configuration.organisation)
+        let versions = try archive.versions(selection, scope: .everything(as: configuration.organisation))
         guard !versions.isEmpty else {
             CommandLineTool.complain("nothing matches")
             return .noInput

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What an asker may see, and whose versions of instances it gets. Every question to the catalog has one, and the catalog
+/// alone enforces it, so no service can forget to.
+package struct CatalogScope: Sendable, Equatable {
+    /// The asker's own: it gets the version that this organisation sent, where it sent one.
+    package var organisation: String
+    /// Organisations whose instances it sees, its own among them; nil: everybody's.
+    package var visible: Set<String>?
+    /// Study Instance UIDs of studies that it sees besides, whosever they are.
+    package var sharedStudies: [String] = []
+
+    /// Sees what these organisations have sent.
+    package init(organisation: String, visible: Set<String>) {
+        self.organisation = organisation
+        self.visible = visible.union([organisation])
+    }
+
+    private init(everythingAs organisation: String) {
+        self.organisation = organisation
+        visible = nil
+    }
+
+    /// Sees all there is: for the archive's own work and its operator, and for organisations that may.
+    package static func everything(as organisation: String) -> CatalogScope {
+        CatalogScope(everythingAs: organisation)
+    }
+}
