@@ -50,7 +50,8 @@ let package = Package(
         module(
             "DIMSE",
             [
-                "Access", "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog", "Control",
+                "Access", "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog",
+                "Control",
                 "Database",
             ]),
         module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
@@ -60,7 +61,8 @@ let package = Package(
         module(
             "Server",
             [
-                "Access", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE",
+                "Access", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging",
+                "DIMSE",
                 "DICOMweb",
                 "BlobLog",
                 "Catalog", "Control", "Database",
