@@ -22,11 +22,7 @@ package struct SegmentName: Hashable, Sendable {
     }
 
     package var fileName: String {
-        func digits(_ number: UInt32) -> String {
-            let text = String(number, radix: 16)
-            return String(repeating: "0", count: 8 - text.count) + text
-        }
-        return "\(digits(generation))-\(digits(number)).seg"
+        "\(Hexadecimal.text(generation, width: 8))-\(Hexadecimal.text(number, width: 8)).seg"
     }
 }
 

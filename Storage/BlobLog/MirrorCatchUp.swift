@@ -375,9 +375,9 @@ package final class MirrorCatchUp {
     private func removeLarge() throws(LogError) {
         let mine = Set(try largeFiles(primary).map(\.name))
         for (folder, name) in try largeFiles(target) where !mine.contains(name) {
-            guard let blobID = BlobID(hexadecimal: name.prefix(64)),
-                let number = UInt64(name.dropFirst(65).prefix(16), radix: 16), !isWanted(blobID, number)
-            else { continue }
+            guard let (blobID, number) = DataDirectory.parse(largeName: name), !isWanted(blobID, number) else {
+                continue
+            }
             // What has come since the listing is on its way.
             if [primary.incoming, primary.large].contains(where: { primary.volume.exists("\($0)/\(name)") }) {
                 continue
