@@ -80,7 +80,7 @@ package final class BlobLog {
 
     /// Removes what a compaction that was stopped had written so far; it begins anew.
     package func removeUnfinishedSegments() throws(LogError) {
-        let folder = "\(directory.path)/segments"
+        let folder = directory.segments
         try wrappingSystemErrors { () throws(SystemError) in
             for name in try directory.volume.entries(folder) where name.hasSuffix(".seg.new") {
                 try directory.volume.unlink("\(folder)/\(name)")

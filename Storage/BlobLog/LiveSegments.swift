@@ -43,7 +43,7 @@ extension Segment {
     /// Every generation that is there.
     static func all(_ directory: DataDirectory) throws(LogError) -> [SegmentName] {
         try wrappingSystemErrors { () throws(SystemError) in
-            try directory.volume.entries("\(directory.path)/segments").compactMap(SegmentName.init(fileName:))
+            try directory.volume.entries(directory.segments).compactMap(SegmentName.init(fileName:))
         }
     }
 

@@ -53,7 +53,7 @@ package final class SegmentCompaction {
             }
             try wrappingSystemErrors { () throws(SystemError) in
                 try directory.volume.rename(unfinished, to: path)
-                try directory.volume.synchronizeDirectory("\(directory.path)/segments")
+                try directory.volume.synchronizeDirectory(directory.segments)
             }
             return true
         } catch {
@@ -141,7 +141,7 @@ package final class SegmentCompaction {
         let path = directory.segment(writer: generation, number: number)
         try wrappingSystemErrors { () throws(SystemError) in
             try directory.volume.unlink(path)
-            try directory.volume.synchronizeDirectory("\(directory.path)/segments")
+            try directory.volume.synchronizeDirectory(directory.segments)
         }
         reader.forget(writer: generation, number: number)
         return freed
