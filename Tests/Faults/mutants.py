@@ -129,7 +129,7 @@ MUTANTS = [
     (
         "blob id not tested in recovery",
         LOG + "Recovery.swift",
-        "            try record.verifyIfStored()\n",
+        "            if record.header.hasContent { try record.verify() }\n",
         "",
     ),
     (
