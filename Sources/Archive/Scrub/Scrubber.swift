@@ -236,7 +236,8 @@ package final class Scrubber: Sendable {
         guard known.insert(blobID).inserted else { return }
         do {
             try archive.annotate(
-                "damaged", value: why, target: "instance \(sopInstanceUID)", blobID: blobID, by: .archive)
+                ControlRecord.Annotation.damaged.rawValue, value: why,
+                target: DeletionTarget(instance: sopInstanceUID).description, blobID: blobID, by: .archive)
         } catch {
             known.remove(blobID)
             Log.error("damage cannot be noted", ["blob": "\(blobID)", "why": "\(error)"])
