@@ -71,17 +71,18 @@ let package = Package(
 
         // What people run around the archive.
         .executableTarget(name: "generate-dictionary", path: "Tools/generate-dictionary", swiftSettings: strict),
+        module("Seeded", [], path: "Tools/Seeded"),
         .executableTarget(
             name: "snimok-load",
-            dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "DIMSE", "Archive", "BlobLog"],
+            dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "DIMSE", "Archive", "BlobLog", "Seeded"],
             path: "Tools/snimok-load", swiftSettings: strict),
         .executableTarget(
             name: "snimok-limits",
             dependencies: ["Platform", "DICOM", "DICOMNetwork", "Transport", "BlobLog", "CSystem"],
             path: "Tools/snimok-limits", swiftSettings: strict),
         .executableTarget(
-            name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem"], path: "Tools/snimok-prove",
-            swiftSettings: strict),
+            name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem", "Seeded"],
+            path: "Tools/snimok-prove", swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),

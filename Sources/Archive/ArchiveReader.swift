@@ -73,13 +73,13 @@ package final class ArchiveReader {
             try log.forEachRecord { record throws(LogError) in
                 guard record.header.sequence <= position.sequence else { return }
                 report.records += 1
-                guard !record.hasContent || check.isServed(record) else { return }
-                if record.hasContent {
+                guard !record.header.hasContent || check.isServed(record) else { return }
+                if record.header.hasContent {
                     report.instances += 1
                     report.bytes += record.header.payloadLength
                 }
                 guard full, let why = try check.fault(of: record, onPiece: { _ throws(LogError) in }) else { return }
-                guard record.hasContent else { return damaged("record \(record.header.sequence): \(why)") }
+                guard record.header.hasContent else { return damaged("record \(record.header.sequence): \(why)") }
                 // Compaction may have taken it away while it was read.
                 if check.isServed(record) { damaged("instance \(record.provenance[.sopInstanceUID]): \(why)") }
             } gap: { gap throws(LogError) in

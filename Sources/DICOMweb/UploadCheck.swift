@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Access
 import Archive
+import BlobLog
 import DICOM
 import FoundationEssentials
 import HTTP
@@ -29,12 +30,12 @@ struct UploadCheck {
                 try reader.hasSent(blob: digest.bytes, organisation: organisation) ? "present" : "unknown"
             }
         }
-        let items = zip(digests, states).map { #"{"digest":"\#($0.text)","state":"\#($1)"}"# }
+        let items = zip(digests, states).map { #"{"digest":"\#($0)","state":"\#($1)"}"# }
         let body = "{\"instances\":[" + items.joined(separator: ",") + "]}\n"
         exchange.respond(HTTPResponse(contentType: Media.plainJSON, body: Array(body.utf8)))
     }
 
-    private func digests() throws -> [(text: String, bytes: [UInt8])] {
+    private func digests() throws -> [BlobID] {
         let wanted = HTTPProblem(
             400,
             "Wanted is {\"instances\": [{\"digest\": \"64 hexadecimal digits\"}]} with at most \(Self.digestsMaximum) of them"
@@ -43,8 +44,10 @@ struct UploadCheck {
             throw wanted
         }
         return try instances.map { instance in
-            guard case .string(let text)? = instance["digest"], let bytes = Self.bytes(text) else { throw wanted }
-            return (text.lowercased(), bytes)
+            guard case .string(let text)? = instance["digest"], let blobID = BlobID(hexadecimal: text) else {
+                throw wanted
+            }
+            return blobID
         }
     }
 
@@ -63,18 +66,5 @@ struct UploadCheck {
             throw HTTPProblem(400, "The body is no JSON")
         }
         return json
-    }
-
-    private static func bytes(_ text: String) -> [UInt8]? {
-        let digits = Array(text.utf8)
-        guard digits.count == 64 else { return nil }
-        var bytes: [UInt8] = []
-        for index in stride(from: 0, to: 64, by: 2) {
-            guard let byte = UInt8(String(decoding: digits[index..<index + 2], as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            bytes.append(byte)
-        }
-        return bytes
     }
 }

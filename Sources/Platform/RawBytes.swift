@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 
 extension UnsafeRawBufferPointer {
     /// A little-endian number at any offset; the caller has checked that it lies within the buffer.
@@ -44,5 +45,20 @@ extension Array where Element == UInt8 {
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try withUnsafeMutableBufferPointer { bytes throws(Failure) in try body(UnsafeMutableRawBufferPointer(bytes)) }
+    }
+}
+
+extension Array where Element == iovec {
+    /// After a short gathered write: what follows the first `count` bytes from `first` on is left to be written.
+    package mutating func stepOver(_ count: Int, from first: inout Int) {
+        var count = count
+        while first < self.count, count >= self[first].iov_len {
+            count -= self[first].iov_len
+            first += 1
+        }
+        if count > 0 {
+            self[first].iov_base += count
+            self[first].iov_len -= count
+        }
     }
 }

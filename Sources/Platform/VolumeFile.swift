@@ -57,19 +57,11 @@ extension VolumeFile {
         var first = 0
         while first < vectors.count {
             let batch = first..<min(vectors.count, first + 1024)
-            var written = try retryingInterrupts("pwritev", path) {
+            let written = try retryingInterrupts("pwritev", path) {
                 vectors.withUnsafeBufferPointer { writeOnce(gathering: .init(rebasing: $0[batch]), at: position) }
             }
             position += UInt64(written)
-            // A short write: step over what is done and go on behind it.
-            while first < vectors.count, written >= vectors[first].iov_len {
-                written -= vectors[first].iov_len
-                first += 1
-            }
-            if written > 0 {
-                vectors[first].iov_base += written
-                vectors[first].iov_len -= written
-            }
+            vectors.stepOver(written, from: &first)
         }
     }
 

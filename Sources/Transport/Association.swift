@@ -414,20 +414,13 @@ package final class Association {
             let sent = try vectors.withUnsafeMutableBufferPointer { buffer throws(TransportError) in
                 try socket.send(UnsafeMutableBufferPointer(rebasing: buffer[from..<min(from + 1000, buffer.count)]))
             }
-            guard var written = sent else {
+            guard let written = sent else {
                 guard Poll.wait(socket.raw, Int16(POLLOUT), deadline: Clock.deadline(seconds: limits.pduSeconds)) else {
                     throw timeOut("peer takes nothing off the wire")
                 }
                 continue
             }
-            while first < vectors.count, written >= vectors[first].iov_len {
-                written -= vectors[first].iov_len
-                first += 1
-            }
-            if written > 0 {
-                vectors[first].iov_base += written
-                vectors[first].iov_len -= written
-            }
+            vectors.stepOver(written, from: &first)
         }
     }
 

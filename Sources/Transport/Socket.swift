@@ -79,8 +79,8 @@ package final class Socket: Sendable {
         }
     }
 
-    /// Writes all of a small PDU, waiting at most until the deadline.
-    func sendAll(_ bytes: [UInt8], deadline: UInt64) throws(TransportError) {
+    /// Writes all of a small message, waiting at most until the deadline.
+    package func sendAll(_ bytes: [UInt8], deadline: UInt64) throws(TransportError) {
         var done = 0
         while done < bytes.count {
             let from = done

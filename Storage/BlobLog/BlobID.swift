@@ -18,9 +18,7 @@ package struct BlobID: Hashable, Sendable, CustomStringConvertible {
     package var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
 
     /// As `b2sum -l 256` prints it.
-    package var description: String {
-        bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
-    }
+    package var description: String { Hexadecimal.text(bytes) }
 }
 
 /// BLAKE2b over bytes that come in pieces.

@@ -80,7 +80,7 @@ package final class BlobLog {
 
     /// Removes what a compaction that was stopped had written so far; it begins anew.
     package func removeUnfinishedSegments() throws(LogError) {
-        let folder = "\(directory.path)/segments"
+        let folder = directory.segments
         try wrappingSystemErrors { () throws(SystemError) in
             for name in try directory.volume.entries(folder) where name.hasSuffix(".seg.new") {
                 try directory.volume.unlink("\(folder)/\(name)")
@@ -99,7 +99,9 @@ package final class BlobLog {
             let path = "\(incoming)/\(name)"
             if name.hasSuffix(".part") {
                 try? volume.unlink(path)
-            } else if let (blobID, number) = Self.parse(name), hasGaps || isReferenced(blobID, number) {
+            } else if let (blobID, number) = DataDirectory.parse(largeName: name),
+                hasGaps || isReferenced(blobID, number)
+            {
                 try? volume.rename(path, to: "\(directory.large)/\(name)")
             } else {
                 let bytes = (try? volume.open(path, O_RDONLY).size()) ?? 0
@@ -108,20 +110,5 @@ package final class BlobLog {
                     reason: "large object without a record (stopped before it was acknowledged)")
             }
         }
-    }
-
-    private static func parse(_ name: String) -> (BlobID, UInt64)? {
-        let parts = name.dropLast(4).split(separator: "-")
-        guard name.hasSuffix(".dcm"), parts.count == 2, parts[0].utf8.count == 64,
-            let number = UInt64(parts[1], radix: 16)
-        else { return nil }
-        var bytes: [UInt8] = []
-        var digits = parts[0]
-        while !digits.isEmpty {
-            guard let byte = UInt8(digits.prefix(2), radix: 16) else { return nil }
-            bytes.append(byte)
-            digits = digits.dropFirst(2)
-        }
-        return (BlobID(bytes), number)
     }
 }

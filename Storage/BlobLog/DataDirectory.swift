@@ -87,12 +87,23 @@ package final class DataDirectory: Sendable {
         }
     }
 
+    package var segments: String { "\(path)/segments" }
     package func segment(writer: UInt32, number: UInt32) -> String {
-        "\(path)/segments/\(hexadecimal(UInt64(writer), 8))-\(hexadecimal(UInt64(number), 8)).seg"
+        "\(segments)/\(SegmentName(generation: writer, number: number).fileName)"
     }
 
     /// A large object's file name, the same in `incoming` and `large`.
-    package func largeName(_ blobID: BlobID, number: UInt64) -> String { "\(blobID)-\(hexadecimal(number, 16)).dcm" }
+    package func largeName(_ blobID: BlobID, number: UInt64) -> String {
+        "\(blobID)-\(Hexadecimal.text(number, width: 16)).dcm"
+    }
+    /// Reads what `largeName` gives; nil: the file is no large object.
+    package static func parse(largeName name: String) -> (blobID: BlobID, number: UInt64)? {
+        let parts = name.dropLast(4).split(separator: "-")
+        guard name.hasSuffix(".dcm"), parts.count == 2, let blobID = BlobID(hexadecimal: parts[0]),
+            let number = UInt64(parts[1], radix: 16)
+        else { return nil }
+        return (blobID, number)
+    }
     package var incoming: String { "\(path)/incoming" }
     package var large: String { "\(path)/large" }
 
@@ -161,10 +172,5 @@ package final class DataDirectory: Sendable {
                 guard error.code == EACCES else { throw error }
             }
         }
-    }
-
-    private func hexadecimal(_ number: UInt64, _ width: Int) -> String {
-        let digits = String(number, radix: 16)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 }

@@ -22,11 +22,7 @@ package struct SegmentName: Hashable, Sendable {
     }
 
     package var fileName: String {
-        func digits(_ number: UInt32) -> String {
-            let text = String(number, radix: 16)
-            return String(repeating: "0", count: 8 - text.count) + text
-        }
-        return "\(digits(generation))-\(digits(number)).seg"
+        "\(Hexadecimal.text(generation, width: 8))-\(Hexadecimal.text(number, width: 8)).seg"
     }
 }
 
@@ -47,7 +43,7 @@ extension Segment {
     /// Every generation that is there.
     static func all(_ directory: DataDirectory) throws(LogError) -> [SegmentName] {
         try wrappingSystemErrors { () throws(SystemError) in
-            try directory.volume.entries("\(directory.path)/segments").compactMap(SegmentName.init(fileName:))
+            try directory.volume.entries(directory.segments).compactMap(SegmentName.init(fileName:))
         }
     }
 

@@ -40,7 +40,6 @@ package final class MirrorCatchUp {
     /// Gives the directory up again.
     package func abandon() { target.releaseLock() }
 
-    private var segments: String { "\(target.path)/segments" }
     private var isMirror: Bool { target.volume.exists(target.mirrorNote) }
 
     // MARK: All of it
@@ -156,7 +155,7 @@ package final class MirrorCatchUp {
             }
             try wrappingSystemErrors { () throws(SystemError) in
                 try target.volume.unlink(path)
-                try target.volume.synchronizeDirectory(segments)
+                try target.volume.synchronizeDirectory(target.segments)
             }
             targetReader.forget(writer: name.generation, number: name.number)
         }
@@ -247,7 +246,7 @@ package final class MirrorCatchUp {
         try MirrorFile.copy(source, 0..<length, to: output, pace: pace)
         try wrappingSystemErrors { () throws(SystemError) in
             try target.volume.rename(part, to: path)
-            try target.volume.synchronizeDirectory(segments)
+            try target.volume.synchronizeDirectory(target.segments)
         }
         targetReader.forget(writer: name.generation, number: name.number)
     }
@@ -266,7 +265,7 @@ package final class MirrorCatchUp {
     }
 
     private func removeUnfinished() throws(LogError) {
-        for folder in [segments, target.large, target.incoming] {
+        for folder in [target.segments, target.large, target.incoming] {
             for name in try entries(target, folder) where name.hasSuffix(".part") || name.hasSuffix(".new") {
                 try? target.volume.unlink("\(folder)/\(name)")
             }
@@ -294,7 +293,7 @@ package final class MirrorCatchUp {
             try wrappingSystemErrors { () throws(SystemError) in try target.volume.unlink(segmentPath(target, name)) }
             targetReader.forget(writer: name.generation, number: name.number)
         }
-        try wrappingSystemErrors { () throws(SystemError) in try target.volume.synchronizeDirectory(segments) }
+        try wrappingSystemErrors { () throws(SystemError) in try target.volume.synchronizeDirectory(target.segments) }
         try removeLarge()
         for (path, bytes) in small {
             guard let bytes else { continue }
@@ -375,9 +374,9 @@ package final class MirrorCatchUp {
     private func removeLarge() throws(LogError) {
         let mine = Set(try largeFiles(primary).map(\.name))
         for (folder, name) in try largeFiles(target) where !mine.contains(name) {
-            guard let blobID = BlobID(hexadecimal: name.prefix(64)),
-                let number = UInt64(name.dropFirst(65).prefix(16), radix: 16), !isWanted(blobID, number)
-            else { continue }
+            guard let (blobID, number) = DataDirectory.parse(largeName: name), !isWanted(blobID, number) else {
+                continue
+            }
             // What has come since the listing is on its way.
             if [primary.incoming, primary.large].contains(where: { primary.volume.exists("\($0)/\(name)") }) {
                 continue

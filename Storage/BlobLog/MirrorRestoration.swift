@@ -41,6 +41,6 @@ extension Mirror {
         let record = try reader.recordFromDevice(
             at: RecordLocation(
                 writer: segment.writer, segment: segment.number, offset: offset, length: header.recordLength))
-        if header.kind == .instance || header.kind == .largeInstance { try record.verifyFromDevice() }
+        if header.hasContent { try record.verifyFromDevice() }
     }
 }

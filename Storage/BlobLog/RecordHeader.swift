@@ -37,6 +37,8 @@ package struct RecordHeader: Equatable, Sendable {
 
     /// nil: a kind of a later version.
     package var kind: Kind? { Kind(rawValue: kindCode) }
+    /// Whether the record holds an instance's bytes, or names the file that does.
+    package var hasContent: Bool { kind == .instance || kind == .largeInstance }
 
     func encoded(segment: Segment, offset: UInt64) -> [UInt8] {
         var bytes: [UInt8] = []

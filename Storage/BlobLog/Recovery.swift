@@ -109,7 +109,7 @@ struct Recovery {
                     record.location.offset..<record.location.offset + record.location.length)
             }
             guard isSame else { throw .damaged("the device has other bytes than the page cache") }
-            try record.verifyIfStored()
+            if record.header.hasContent { try record.verify() }
             return true
         } catch {
             if error.isUnreadable { throw .unreadableEnd("\(error)") }
@@ -165,13 +165,6 @@ struct Recovery {
             try wrappingSystemErrors { () throws(SystemError) in try directory.volume.unlink(path) }
             reader.forget(writer: writer, number: number)
         }
-    }
-}
-
-extension StoredRecord {
-    /// Verifies the content of a record that has any.
-    fileprivate func verifyIfStored() throws(LogError) {
-        if header.kind == .instance || header.kind == .largeInstance { try verify() }
     }
 }
 

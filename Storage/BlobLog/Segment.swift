@@ -64,15 +64,8 @@ package final class Segment: Sendable {
         let path = directory.segment(writer: writer, number: number) + suffix
         self.path = path
         volume = directory.volume
-        do {
-            file = try volume.open(path, O_RDWR | O_CREAT | O_EXCL)
-            output = Self.direct(volume, path) ?? file
-            try block.withRawBytes { bytes throws(SystemError) in try file.write(bytes, at: 0) }
-            try file.synchronize()
-            try volume.synchronizeDirectory("\(directory.path)/segments")
-        } catch {
-            throw .system(error)
-        }
+        file = try Self.begin(path, block, directory)
+        output = Self.direct(volume, path) ?? file
     }
 
     /// Begins the same segment in another directory: the block with its secret, durable as one that is created.
@@ -83,16 +76,25 @@ package final class Segment: Sendable {
         let path = directory.segment(writer: other.writer, number: other.number)
         self.path = path
         volume = directory.volume
-        do {
+        let block = try wrappingSystemErrors { () throws(SystemError) in
             var block = [UInt8](repeating: 0, count: Self.blockBytes)
             _ = try block.withMutableRawBytes { buffer throws(SystemError) in try other.file.read(into: buffer, at: 0) }
-            file = try volume.open(path, O_RDWR | O_CREAT | O_EXCL)
-            output = Self.direct(volume, path) ?? file
+            return block
+        }
+        file = try Self.begin(path, block, directory)
+        output = Self.direct(volume, path) ?? file
+    }
+
+    /// Creates the file with its block; both and the name are durable when this returns.
+    private static func begin(
+        _ path: String, _ block: [UInt8], _ directory: DataDirectory
+    ) throws(LogError) -> any VolumeFile {
+        try wrappingSystemErrors { () throws(SystemError) in
+            let file = try directory.volume.open(path, O_RDWR | O_CREAT | O_EXCL)
             try block.withRawBytes { bytes throws(SystemError) in try file.write(bytes, at: 0) }
             try file.synchronize()
-            try volume.synchronizeDirectory("\(directory.path)/segments")
-        } catch {
-            throw .system(error)
+            try directory.volume.synchronizeDirectory(directory.segments)
+            return file
         }
     }
 
@@ -148,13 +150,6 @@ package final class Segment: Sendable {
 
     /// Numbers of the segments that `writer` has left in the directory, rising.
     static func numbers(_ directory: DataDirectory, writer: UInt32) throws(LogError) -> [UInt32] {
-        let names = try wrappingSystemErrors { () throws(SystemError) in
-            try directory.volume.entries("\(directory.path)/segments")
-        }
-        return names.compactMap { name in
-            let parts = name.dropLast(4).split(separator: "-")
-            guard name.hasSuffix(".seg"), parts.count == 2, UInt32(parts[0], radix: 16) == writer else { return nil }
-            return UInt32(parts[1], radix: 16)
-        }
+        try all(directory).filter { $0.generation == writer }.map(\.number)
     }
 }

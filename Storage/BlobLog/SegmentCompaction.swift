@@ -53,7 +53,7 @@ package final class SegmentCompaction {
             }
             try wrappingSystemErrors { () throws(SystemError) in
                 try directory.volume.rename(unfinished, to: path)
-                try directory.volume.synchronizeDirectory("\(directory.path)/segments")
+                try directory.volume.synchronizeDirectory(directory.segments)
             }
             return true
         } catch {
@@ -68,7 +68,7 @@ package final class SegmentCompaction {
         var end = UInt64(Segment.blockBytes)
         var isGoingOn = true
         try forEachHeader(source) { header, offset throws(LogError) in
-            guard isGoingOn, !(header.isStored && isGarbage(offset)) else { return }
+            guard isGoingOn, !(header.hasContent && isGarbage(offset)) else { return }
             var done: UInt64 = 0
             while done < header.recordLength, isGoingOn {
                 let count = Int(min(UInt64(Self.pieceBytes), header.recordLength - done))
@@ -110,7 +110,7 @@ package final class SegmentCompaction {
     package func moves() throws(LogError) -> [Move] {
         var places: [UInt64: RecordLocation] = [:]
         try forEachHeader(try reader.segment(writer: next, number: number)) { header, offset throws(LogError) in
-            if header.isStored { places[header.sequence] = self.location(self.next, header, offset) }
+            if header.hasContent { places[header.sequence] = self.location(self.next, header, offset) }
         }
         var moves: [Move] = []
         try forEachHeader(try reader.segment(writer: generation, number: number)) { header, offset throws(LogError) in
@@ -141,7 +141,7 @@ package final class SegmentCompaction {
         let path = directory.segment(writer: generation, number: number)
         try wrappingSystemErrors { () throws(SystemError) in
             try directory.volume.unlink(path)
-            try directory.volume.synchronizeDirectory("\(directory.path)/segments")
+            try directory.volume.synchronizeDirectory(directory.segments)
         }
         reader.forget(writer: generation, number: number)
         return freed
@@ -174,9 +174,4 @@ package final class SegmentCompaction {
             offset += header.recordLength
         }
     }
-}
-
-extension RecordHeader {
-    /// Whether the record holds an instance, here or in a file of its own.
-    fileprivate var isStored: Bool { kind == .instance || kind == .largeInstance }
 }

@@ -38,7 +38,7 @@ MUTANTS = [
     (
         "new segment's name not synced",
         LOG + "Segment.swift",
-        '            try volume.synchronizeDirectory("\\(directory.path)/segments")\n',
+        "            try directory.volume.synchronizeDirectory(directory.segments)\n",
         "",
     ),
     (
@@ -129,7 +129,7 @@ MUTANTS = [
     (
         "blob id not tested in recovery",
         LOG + "Recovery.swift",
-        "            try record.verifyIfStored()\n",
+        "            if record.header.hasContent { try record.verify() }\n",
         "",
     ),
     (
@@ -208,8 +208,8 @@ MUTANTS = [
     (
         "appending goes on after a failed sync",
         LOG + "LogWriter.swift",
-        "            failure = error\n",
-        "",
+        "            failure = error\n            throw error\n        }\n    }\n\n    /// Takes",
+        "            throw error\n        }\n    }\n\n    /// Takes",
     ),
     (
         "rest of a batch without room not cut",

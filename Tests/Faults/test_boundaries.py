@@ -4,7 +4,6 @@
 The server runs below tracer.py, which counts the calls of all its threads from the moment at which the operation begins
 until it is answered, and kills at the chosen one. A sample by seed without SNIMOK_FULL=1; SNIMOK_BOUNDARIES is its size.
 """
-import shutil
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from proof import FULL, SEED, amount, chooser, record
 from scenarios import BROKEN, SCENARIOS, check_recovered
-from tracing import TracedArchive, check_can_trace
+from tracing import TracedCase, check_can_trace
 
 SAMPLE = amount("SNIMOK_BOUNDARIES", 48)
 # These change nothing but the process itself; a sample leaves them out.
@@ -21,20 +20,10 @@ INNER = {"mprotect", "mmap", "munmap", "madvise", "futex", "rt_sigprocmask", "se
          "rseq", "getrandom", "fcntl", "eventfd2"}
 
 
-class Case:
-    """One scenario: its archive is prepared once and copied for each boundary."""
-
-    def __init__(self, scenario, directory):
-        self.scenario, self.directory = scenario, directory
-        self.template, self.prepared = scenario.template(directory / "template")
-
+class Case(TracedCase):
     def run(self, at=None, keep=False):
         """Does the operation, killed before call number `at`; what was counted. Then the archive must have recovered."""
-        directory = self.directory / "run"
-        shutil.rmtree(directory, ignore_errors=True)
-        archive = TracedArchive(directory, self.scenario.configuration())
-        shutil.copytree(self.template.data, archive.data, ignore=shutil.ignore_patterns("*.socket"))
-        promises = self.prepared.copy()
+        archive, promises = self.copy()
         plan = dict(at=at, fault="kill" if at else None, record=at is None)
         try:
             way = self._command if self.scenario.command else self._start if self.scenario.remains else self._serve

@@ -7,7 +7,6 @@ are nothing to speak of.
 A sample by seed without SNIMOK_FULL=1; SNIMOK_ERRORS is its size.
 """
 import errno
-import shutil
 import time
 from collections import Counter
 
@@ -16,7 +15,7 @@ import pytest
 from harness import wire
 from proof import FULL, SEED, amount, chooser, record
 from scenarios import BROKEN, SCENARIOS, Refused, check_promises, check_recovered, small
-from tracing import TracedArchive, check_can_trace
+from tracing import TracedCase, check_can_trace
 
 SAMPLE = amount("SNIMOK_ERRORS", 64)
 WRITES = {"write", "writev", "pwrite64", "pwritev", "pwritev2"}
@@ -32,18 +31,10 @@ FAILED, NO_ROOM = 0x0110, 0xA700
 REFUSED = "refused"
 
 
-class Case:
-    def __init__(self, scenario, directory):
-        self.scenario, self.directory = scenario, directory
-        self.template, self.prepared = scenario.template(directory / "template")
-
+class Case(TracedCase):
     def run(self, at=None, fault=None):
         """Does the operation while call number `at` meets `fault`, and judges what follows; the call, if it was reached."""
-        directory = self.directory / "run"
-        shutil.rmtree(directory, ignore_errors=True)
-        archive = TracedArchive(directory, self.scenario.configuration())
-        shutil.copytree(self.template.data, archive.data, ignore=shutil.ignore_patterns("*.socket"))
-        promises = self.prepared.copy()
+        archive, promises = self.copy()
         plan = dict(at=at, calls=CALLS, under=str(archive.data), record=at is None)
         if fault is not None:
             plan |= dict(fault="short") if fault == "short" else dict(fault="error", code=getattr(errno, fault))

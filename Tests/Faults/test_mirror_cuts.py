@@ -4,18 +4,16 @@
 Whatever was acknowledged is on the other; the archive goes on or stops, as configured, and says so; a mirror that comes
 back catches up while the load goes on. SNIMOK_CUTS sets how many cuts (the full form is 100), SNIMOK_SEED which moments.
 """
-import threading
 import time
 
 import pytest
 
-from harness import web, wire
+from harness import web
 from harness.archive import Archive, configuration
 from harness.samples import ROOT_UID
 from harness.tools import free_port
 from proof import SEED, amount, chooser, record
-from scenarios import BROKEN
-from test_powercut import made
+from test_powercut import Sender, made
 from volume import Volume
 
 CUTS = amount("SNIMOK_CUTS", 3, 100)
@@ -25,43 +23,16 @@ STORAGE = {"segmentMiB": 4, "largeObjectMiB": 1, "freeSpaceFloorMiB": 16}
 KINDS = ["mirror, going on", "archive", "mirror, stopping"]
 
 
-class Sender(threading.Thread):
-    """Stores at a modality's pace until nothing goes any more; knows what was acknowledged."""
+class PacedSender(Sender):
+    """Stores at a modality's pace, also after a refusal, until nothing goes any more."""
 
-    def __init__(self, archive, study, sender):
-        super().__init__(daemon=True)
-        self.archive, self.study, self.sender = archive, study, sender
-        self.acknowledged, self.refused, self.sent, self.complaint = [], 0, 0, None
-        self.start()
+    refused = 0
 
-    def run(self):
-        try:
-            (self._stow if self.sender == 0 else self._store)()
-        except BROKEN:
-            pass
-        except Exception as error:  # pylint: disable=broad-except
-            self.complaint = f"{type(error).__name__}: {error}"
-
-    def _store(self):
-        with wire.Requestor(self.archive, [(wire.CT, (wire.EXPLICIT,))], calling=f"SENDER{self.sender}") as requestor:
-            while True:
-                number, self.sent = self.sent, self.sent + 1
-                status = requestor.store(made(self.study, self.sender, number))[wire.STATUS]
-                if status == wire.SUCCESS:
-                    self.acknowledged.append(number)
-                else:
-                    self.refused += 1
-                time.sleep(0.01)
-
-    def _stow(self):
-        while True:
-            numbers = [self.sent, self.sent + 1]
-            self.sent += 2
-            if web.stow(self.archive, [made(self.study, self.sender, number) for number in numbers]).status == 200:
-                self.acknowledged += numbers
-            else:
-                self.refused += 2
-            time.sleep(0.02)
+    def goes_on(self, numbers, is_stored):
+        if not super().goes_on(numbers, is_stored):
+            self.refused += len(numbers)
+        time.sleep(0.01 * len(numbers))
+        return True
 
 
 class Proof:
@@ -87,7 +58,8 @@ class Proof:
 
     def load(self):
         self.round += 1
-        self.senders = [Sender(self.archive, f"{ROOT_UID}.67{number}.{self.round}", number) for number in range(SENDERS)]
+        self.senders = [
+            PacedSender(self.archive, f"{ROOT_UID}.67{number}.{self.round}", number) for number in range(SENDERS)]
         self.wait(lambda: all(sender.acknowledged for sender in self.senders), "no sender stored anything")
         time.sleep(self.chosen.expovariate(1 / 0.3))
 

@@ -73,19 +73,23 @@ class Sender(threading.Thread):
             while True:
                 number, self.sent = self.sent, self.sent + 1
                 status = requestor.store(made(self.study, self.sender, number))[wire.STATUS]
-                if status != wire.SUCCESS:
-                    # The volume is gone: anything but success is right.
+                if not self.goes_on([number], status == wire.SUCCESS):
                     return
-                self.acknowledged.append(number)
 
     def _stow(self):
         while True:
             numbers = [self.sent, self.sent + 1]
             self.sent += 2
             reply = web.stow(self.archive, [made(self.study, self.sender, number) for number in numbers])
-            if reply.status != 200:
+            if not self.goes_on(numbers, reply.status == 200):
                 return
+
+    def goes_on(self, numbers, is_stored):
+        """Notes an answer."""
+        if is_stored:
             self.acknowledged += numbers
+        # Else the volume is gone, and anything but success is right.
+        return is_stored
 
 
 class Deleter(threading.Thread):

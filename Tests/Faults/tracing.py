@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -129,3 +130,19 @@ class TracedArchive(Archive):
                 running.kill()
                 running.wait()
         return running.returncode, output.decode("utf-8", "replace"), self.traced.result()
+
+
+class TracedCase:
+    """One scenario: its archive is prepared once and copied for each run."""
+
+    def __init__(self, scenario, directory):
+        self.scenario, self.directory = scenario, directory
+        self.template, self.prepared = scenario.template(directory / "template")
+
+    def copy(self):
+        """The archive of one run, not started yet, and what was promised of it."""
+        directory = self.directory / "run"
+        shutil.rmtree(directory, ignore_errors=True)
+        archive = TracedArchive(directory, self.scenario.configuration())
+        shutil.copytree(self.template.data, archive.data, ignore=shutil.ignore_patterns("*.socket"))
+        return archive, self.prepared.copy()

@@ -16,6 +16,7 @@ import pytest
 from harness.archive import BINARY, DAMAGED, DIRECTORY_IN_USE, DIRECTORY_UNUSABLE, INPUT_OUTPUT, command
 from harness.clients import find, get, identifier, store_all
 from harness.samples import ct, ct_study, read_file
+from harness.tools import flip
 
 READER = Path(__file__).with_name("read_log.py")
 SMALL_SEGMENTS = {"segmentMiB": 1, "largeObjectMiB": 1, "deletionGraceDays": 0}
@@ -290,15 +291,6 @@ def test_a_half_copied_file_with_wrong_bytes_is_copied_anew(new_archive, restore
 
 # Damage
 
-def flip(path, marker):
-    content = path.read_bytes()
-    at = content.find(marker)
-    assert at >= 0
-    with open(path, "r+b") as file:
-        file.seek(at + 32)
-        file.write(bytes([content[at + 32] ^ 0x10]))
-
-
 def test_damage_of_the_archive_is_told_and_does_not_reach_a_good_backup(new_archive, restored, tmp_path):
     archive = new_archive(storage=SMALL_SEGMENTS)
     study = ct_study(1, count=8, rows=400)
@@ -307,7 +299,7 @@ def test_damage_of_the_archive_is_told_and_does_not_reach_a_good_backup(new_arch
     backup(archive, good)
     path = archive.segments()[0]
     hurt = next(one for one in study if one.data[2000:2064] in path.read_bytes())
-    flip(path, hurt.data[2000:2064])
+    flip(path, path.read_bytes().find(hurt.data[2000:2064]) + 32)
 
     said = archive.command("backup", late, check=DAMAGED)
     assert "damaged" in said.stderr and (late / "format").exists()

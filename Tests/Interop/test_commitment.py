@@ -13,6 +13,7 @@ from harness.commitment import (
     NO_SUCH_INSTANCE, PROCESSING_FAILURE, WELL_KNOWN, ByHand, Events, Listener, ask, ask_and_close, ask_and_wait,
     free_port, information, peer, pending, references, wait_until_finished)
 from harness.samples import ct, ct_study, encode, tiny
+from harness.tools import flip
 from harness.wire import BIG_ENDIAN, CT, EXPLICIT, IMPLICIT
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -24,13 +25,9 @@ def flip_a_byte(archive, instance):
     middle = len(instance.data) // 2
     marker = instance.data[middle:middle + 64]
     for path in archive.segments():
-        content = path.read_bytes()
-        at = content.find(marker)
+        at = path.read_bytes().find(marker)
         if at >= 0:
-            with open(path, "r+b") as file:
-                file.seek(at + 32)
-                file.write(bytes([content[at + 32] ^ 0x10]))
-            return
+            return flip(path, at + 32)
     raise AssertionError("the instance's bytes are in no segment")
 
 

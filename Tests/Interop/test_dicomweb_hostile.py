@@ -15,7 +15,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from harness import web, wire
+from harness import hostile, web, wire
 from harness.clients import store_all
 from harness.samples import ROOT_UID, Instance, ct, element, read_file, tiny
 from harness.wire import CT, DEFLATED, EXPLICIT
@@ -33,16 +33,8 @@ def target(tmp_path_factory):
     archive = web.with_pictures(
         tmp_path_factory.mktemp("hostile"), imaging={"memoryMiB": 512, "cpuSeconds": 5, "wallSeconds": 10},
         http={"corsOrigins": ["https://viewer.example"], "idleTimeoutSeconds": 3})
-    try:
-        archive.good = ct(1, 1, 1, rows=64)
-        store_all(archive, [archive.good])
-        yield archive
-        archive.close()
-        archive.start()
-        archive.verify("--full")
-        archive.stop()
-    finally:
-        archive.kill()
+    archive.good = ct(1, 1, 1, rows=64)
+    yield from hostile.outlive(archive, archive.good)
 
 
 @pytest.fixture(autouse=True)
@@ -52,24 +44,17 @@ def alive(request):
         yield
         return
     target = request.getfixturevalue("target")
-    if target.process is None or target.process.poll() is not None:
-        # An earlier test has failed by ending it; the others still count for themselves.
-        target.kill()
-        target.start()
-    pid, before = target.process.pid, target.stats()
+    pid, before = hostile.running(target)
     target.reset_peak()
     memory = target.resident()
     yield
-    assert target.process is not None and target.process.poll() is None, "the server died:\n" + target.log_text()
-    assert target.process.pid == pid
+    hostile.assert_same_process(target, pid)
     started = time.monotonic()
     assert target.http("/healthz")[0] == 200
     assert get(target, path_of(target.good, "rendered") + f"?quality={random.Random(started).randint(20, 100)}").status == 200
     assert time.monotonic() - started < 5, "the server is busy with what came before"
-    target.assert_nothing_leaked()
-    assert not target.partial_files()
+    hostile.assert_nothing_left_or_lost(target, before)
     assert target.peak() - memory < 96 * MEBIBYTE, f"the resident set grew by {(target.peak() - memory) >> 20} MiB"
-    assert target.stats()["instances"] >= before["instances"]
 
 
 def nothing_stored(target, before):

@@ -13,7 +13,8 @@ from harness.archive import Archive, configuration
 from harness.clients import store_all
 from harness.samples import ROOT_UID, ct, ct_data_set, instance, item, tiny
 from harness.web import client, get, query, value
-from test_find_table import COMBINED, FYODOROV, NAMES, SENT, SPELLINGS, TABLE, mislabelled, request, studies
+# `table` is a fixture: the archive that test_find_table.py asks over DIMSE.
+from test_find_table import COMBINED, FYODOROV, NAMES, SENT, SPELLINGS, TABLE, request, table  # noqa: F401
 
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
 NAME, PATIENT = "00100010", "00100020"
@@ -23,20 +24,6 @@ OF_A_STUDY = ["00080020", "00080030", "00080050", "00080056", "00080061", "00080
               "00100030", "00100040", "0020000D", "00200010", "00201206", "00201208"]
 OF_A_SERIES = ["00080056", "00080060", "0008103E", "00081190", "0020000E", "00200011", "00201209"]
 OF_AN_INSTANCE = ["00080016", "00080018", "00080056", "00081190", "00200013", "00280010", "00280011", "00280100"]
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    """The archive that test_find_table.py asks over DIMSE."""
-    peers = [{"aeTitle": "CP1251CT", "addresses": ["127.0.0.0/8"], "characterSet": "CP1251"}]
-    archive = Archive(tmp_path_factory.mktemp("search"), configuration(peers=peers)).start()
-    try:
-        store_all(archive, studies())
-        store_all(archive, mislabelled(), calling="CP1251CT")
-        yield archive
-        archive.close()
-    finally:
-        archive.kill()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import wire
+from harness import hostile, wire
 from harness.archive import Archive, configuration
 from harness.clients import STUDY_GET, extended, find, get, identifier, move, store_all
 from harness.samples import ROOT_UID, Instance, ct, element, encode, tiny
@@ -32,15 +32,7 @@ def target(tmp_path_factory):
     config = configuration(dicom={
         "artimTimeoutSeconds": 2, "pduTimeoutSeconds": 2, "idleTimeoutSeconds": 30, "minimumBytesPerSecond": 1000,
         "associationsMaximum": 64, "associationsPerPeerMaximum": 32})
-    archive = Archive(tmp_path_factory.mktemp("hostile"), config).start()
-    try:
-        yield archive
-        archive.close()
-        archive.start()
-        archive.verify("--full")
-        archive.stop()
-    finally:
-        archive.kill()
+    yield from hostile.outlive(Archive(tmp_path_factory.mktemp("hostile"), config).start())
 
 
 @pytest.fixture(autouse=True)
@@ -50,20 +42,14 @@ def alive(request):
         yield
         return
     target = request.getfixturevalue("target")
-    if target.process is None or target.process.poll() is not None:
-        # An earlier test has failed by ending it; the others still count for themselves.
-        target.kill()
-        target.start()
-    pid, memory, before = target.process.pid, target.resident(), target.stats()
+    pid, before = hostile.running(target)
+    memory = target.resident()
     yield
-    assert target.process is not None and target.process.poll() is None, "the server died:\n" + target.log_text()
-    assert target.process.pid == pid
+    hostile.assert_same_process(target, pid)
     wire.echo(target)
-    target.assert_nothing_leaked()
-    assert not target.partial_files()
+    hostile.assert_nothing_left_or_lost(target, before)
     grown = target.resident() - memory
     assert grown < 64 * MEBIBYTE, f"the resident set grew by {grown >> 20} MiB"
-    assert target.stats()["instances"] >= before["instances"]
 
 
 def unchanged(target, before, *more):

@@ -10,6 +10,7 @@ from harness import web, wire
 from harness.archive import DIRECTORY_UNUSABLE, INPUT_OUTPUT, Archive, command
 from harness.clients import store_all
 from harness.samples import ROOT_UID, tiny
+from harness.tools import flip
 
 STUDY = f"{ROOT_UID}.77"
 STORAGE = {"segmentMiB": 1, "largeObjectMiB": 1, "freeSpaceFloorMiB": 16, "deletionGraceDays": 0,
@@ -305,14 +306,6 @@ def test_two_that_went_apart_are_both_left_alone(mirrored):
     store_all(archive, [small(41)])
     assert {name: data for name, data in files(archive.mirror).items() if name.startswith("segments")} == {
         name: data for name, data in before.items() if name.startswith("segments")}
-
-
-def flip(path, position):
-    with open(path, "r+b") as file:
-        file.seek(position)
-        byte = file.read(1)[0]
-        file.seek(position)
-        file.write(bytes([byte ^ 1]))
 
 
 def damage(archive, instance, in_head=False):

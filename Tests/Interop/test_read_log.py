@@ -10,6 +10,7 @@ import pytest
 
 from harness.clients import store_all
 from harness.samples import ct, ct_study, data_set_bytes, read_file
+from harness.tools import flip
 
 READER = Path(__file__).with_name("read_log.py")
 FILES = ["CT_small.dcm", "MR_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm", "JPEG2000.dcm", "image_dfl.dcm",
@@ -80,14 +81,6 @@ def test_more_segments_than_one_are_read(stored, sent, tmp_path):
     read_log(stored.data, tmp_path / "out")
     found = extracted(tmp_path / "out")
     assert found and set(found) < set(hashes(sent))
-
-
-def flip(path, offset):
-    with path.open("r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ 0x10]))
 
 
 def test_damage_of_a_header_or_a_large_object_costs_one_instance_each(stored, sent, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from harness.archive import CONFIGURATION, DAMAGED, INPUT_MISSING, USAGE
 from harness.clients import find, get, identifier, store_all
 from harness.samples import ct, ct_study
+from harness.tools import flip
 
 # As fast as it goes, and again after a second.
 SCRUB = {"segmentMiB": 1, "largeObjectMiB": 1, "scrubMegabytesPerSecond": 2000, "scrubIntervalHours": 0.0001}
@@ -30,14 +31,6 @@ def wait_for_passes(archive, count=2):
     """As many full passes, so that at least one of them began after now."""
     before = sum("has read everything" in line for line in archive.log)
     wait_for(lambda: sum("has read everything" in line for line in archive.log) >= before + count, "no full pass")
-
-
-def flip(path, at):
-    with open(path, "r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 0x10]))
 
 
 def place(archive, instance):

@@ -2,6 +2,7 @@
 import DICOM
 import DICOMNetwork
 import Platform
+import Seeded
 import Transport
 
 /// Which queries to time.

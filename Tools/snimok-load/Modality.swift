@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Seeded
 
 /// What one kind of machine sends: the classes of its objects, and what its studies are called.
 struct Modality {

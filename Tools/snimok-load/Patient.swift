@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Seeded
 
 /// A patient as clinics in Russia and elsewhere enter them.
 struct Patient {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Platform
+import Seeded
 
 /// Pixel data without end from a few megabytes: made once, read by all threads, never copied. Each instance begins at
 /// another place, so that no two are the same.

@@ -2,6 +2,7 @@
 import DICOM
 import DIMSE
 import Platform
+import Seeded
 
 /// A study that no patient ever had. Everything before the pixel data is written once; for each instance only its UID
 /// and its number are put in, so that the load generator costs little beside what it measures.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import BlobLog
 import Platform
+import Seeded
 
 /// One run: the life of one archive, with a look at what each crash on its way would leave. Everything in it follows from
 /// the seed and the run's number.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Seeded
 
 /// Errors of the system that a simulated disk will give, by seed.
 struct FaultPlan {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Seeded
 
 /// Which of the unsynced sectors, or of the unsynced changes of names, a power cut leaves: chosen once for a file, since all
 /// of them, none, and all but one are the cases that matter most, and independent coins would never give them.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Seeded
 
 /// The state of a simulated disk: files, names, and which of both would survive. A value, so that a copy is an image of
 /// the moment, and cheap until one of the two is changed.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Seeded
 
 /// A file's content in the three places where it can differ: what programs see, what the drive answers, and what would
 /// still be there after a power cut.

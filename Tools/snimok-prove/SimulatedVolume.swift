@@ -2,6 +2,7 @@
 import CSystem
 import Glibc
 import Platform
+import Seeded
 
 /// A disk in memory under the log, that forgets what was not synced. One thread at a time.
 final class SimulatedVolume: Volume, @unchecked Sendable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import BlobLog
+import Seeded
 
 /// What is handed to the log: batches of records of all kinds, some of them made to look like others from within.
 struct Workload {

@@ -344,8 +344,7 @@ package final class Backup {
 
     /// Whether the catalog still serves an instance out of this file.
     private func isWanted(_ name: String) throws -> Bool {
-        guard let blobID = BlobID(hexadecimal: name.prefix(64)),
-            let number = UInt64(name.dropFirst(65).prefix(16), radix: 16),
+        guard let (blobID, number) = DataDirectory.parse(largeName: name),
             let found = try readers.withReader({ try $0.location(ofBlob: blobID.bytes) })
         else { return false }
         do { return try log.reader.record(at: RecordLocation(found.0)).header.largeNumber == number } catch {

@@ -21,7 +21,7 @@ final class DeletionRegister: Sendable {
 
     init(path: String, archiveUUID: [UInt8]) {
         self.path = path
-        archive = archiveUUID.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        archive = Hexadecimal.text(archiveUUID)
     }
 
     /// Notes deletions; durable when this returns. That the file cannot be written is told and does not stop a deletion.

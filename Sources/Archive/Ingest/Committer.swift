@@ -85,6 +85,18 @@ final class Committer: Sendable {
         if isAlone { commit([store], isAlone: true) } else { queue.update { _ in } }
     }
 
+    /// Commits a record and waits until that is done.
+    func commit(
+        _ record: NewRecord, _ content: PendingStore.Content, file: LargeObjectFile? = nil
+    ) throws(ArchiveError) {
+        let result = Monitor<Result<StoreOutcome, ArchiveError>?>(nil)
+        submit(
+            PendingStore(
+                record: record, content: content, file: file, completion: { outcome in result.update { $0 = outcome } }),
+            mayCommit: true)
+        _ = try result.wait { $0 }!.get()
+    }
+
     /// Runs `body` while nobody else is at log and catalog.
     func exclusively<Result>(
         _ body: (LogWriter, CatalogWriter) throws(ArchiveError) -> Result

@@ -112,17 +112,14 @@ extension Archive {
     ) throws(ArchiveError) -> UInt64 {
         let record = NewRecord(
             kind: kind, receivedAtNanoseconds: nanoseconds ?? Clock.wallNanoseconds(),
-            blobID: blobID ?? BlobID([UInt8](repeating: 0, count: 32)), provenance: provenance.encoded())
+            blobID: blobID ?? .zero, provenance: provenance.encoded())
         let number = Monitor<UInt64>(0)
-        let result = Monitor<Result<StoreOutcome, ArchiveError>?>(nil)
-        committer.submit(
-            PendingStore(
-                record: record,
-                content: .control { header in
-                    number.withLock { $0 = header.sequence }
-                    return ControlRecord.event(header, provenance)
-                }, file: nil, completion: { outcome in result.update { $0 = outcome } }), mayCommit: true)
-        _ = try result.wait { $0 }!.get()
+        try committer.commit(
+            record,
+            .control { header in
+                number.withLock { $0 = header.sequence }
+                return ControlRecord.event(header, provenance)
+            })
         return number.withLock { $0 }
     }
 }

@@ -109,11 +109,6 @@ struct Healing {
         guard case .instance(var entry) = try CatalogEntries.event(of: good) else { return }
         entry.flags = UInt32(record.flags.rawValue)
         entry.isOwnCopy = true
-        let result = Monitor<Result<StoreOutcome, ArchiveError>?>(nil)
-        archive.committer.submit(
-            PendingStore(
-                record: record, content: .instance(entry), file: file,
-                completion: { outcome in result.update { $0 = outcome } }), mayCommit: true)
-        _ = try result.wait { $0 }!.get()
+        try archive.committer.commit(record, .instance(entry), file: file)
     }
 }

@@ -27,7 +27,7 @@ extension ArchiveReader {
             var ranges = try (Manifest.load(directory)?.missing(in: directory, reached: position.segment) ?? [])
                 .map { (segment: $0.number, range: 0..<UInt64.max) }
             try log.forEachRecord { record throws(LogError) in
-                guard isFull, record.hasContent, check.isServed(record) else { return }
+                guard isFull, record.header.hasContent, check.isServed(record) else { return }
                 if try check.fault(of: record, onPiece: { _ throws(LogError) in }) != nil {
                     ranges.append((record.location.segment, record.location.offset..<record.location.offset + 1))
                 }

@@ -26,7 +26,7 @@ struct RecordCheck: Sendable {
     ) throws(LogError) -> String? {
         do throws(LogError) {
             let stored = try reader.recordFromDevice(at: record.location)
-            if record.hasContent { try stored.verifyFromDevice(onPiece: onPiece) }
+            if record.header.hasContent { try stored.verifyFromDevice(onPiece: onPiece) }
             return nil
         } catch {
             // A compaction has removed the file, and has verified what it took over.
@@ -118,9 +118,4 @@ struct RecordCheck: Sendable {
             return "\(error)"
         }
     }
-}
-
-extension StoredRecord {
-    /// Whether it holds or names an instance's bytes.
-    var hasContent: Bool { header.kind == .instance || header.kind == .largeInstance }
 }

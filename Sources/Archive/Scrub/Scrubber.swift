@@ -188,9 +188,9 @@ package final class Scrubber: Sendable {
 
     private func scrub(_ record: StoredRecord, _ check: RecordCheck) throws(LogError) {
         try pace(record.header.metadataLength)
-        guard !record.hasContent || check.isServed(record) else { return }
+        guard !record.header.hasContent || check.isServed(record) else { return }
         guard let why = try check.fault(of: record, onPiece: pace) else { return }
-        guard record.hasContent else {
+        guard record.header.hasContent else {
             progress.found += 1
             damagedFound.add()
             return Log.error("record is damaged", ["sequence": "\(record.header.sequence)", "why": why])
@@ -236,7 +236,8 @@ package final class Scrubber: Sendable {
         guard known.insert(blobID).inserted else { return }
         do {
             try archive.annotate(
-                "damaged", value: why, target: "instance \(sopInstanceUID)", blobID: blobID, by: .archive)
+                ControlRecord.Annotation.damaged.rawValue, value: why,
+                target: DeletionTarget(instance: sopInstanceUID).description, blobID: blobID, by: .archive)
         } catch {
             known.remove(blobID)
             Log.error("damage cannot be noted", ["blob": "\(blobID)", "why": "\(error)"])

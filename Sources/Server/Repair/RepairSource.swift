@@ -91,8 +91,7 @@ private final class ArchiveRepairSource: RepairSource {
         let blobs = Set(wanted.map { BlobID($0.blobID) })
         var places: [BlobID: [RecordLocation]] = [:]
         try log.forEachRecord { record throws(LogError) in
-            let isStored = record.header.kind == .instance || record.header.kind == .largeInstance
-            if isStored, blobs.contains(record.header.blobID) {
+            if record.header.hasContent, blobs.contains(record.header.blobID) {
                 places[record.header.blobID, default: []].append(record.location)
             }
         } gap: { _ throws(LogError) in

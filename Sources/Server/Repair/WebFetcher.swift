@@ -42,7 +42,7 @@ struct WebFetcher {
     }
 
     private static let headMaximum = 65_536
-    private static let silenceMilliseconds: Int32 = 60_000
+    private static let silenceSeconds = 60.0
     private let root: WebAddress
 
     init(_ root: WebAddress) { self.root = root }
@@ -61,7 +61,7 @@ struct WebFetcher {
             \r
 
             """
-        try send(Array(request.utf8), socket)
+        try socket.sendAll(Array(request.utf8), deadline: Clock.deadline(seconds: Self.silenceSeconds))
         var bytes: [UInt8] = []
         guard let end = try receiveHead(&bytes, socket) else {
             throw Failure(description: "\(root.authority) gave no answer")
@@ -76,22 +76,11 @@ struct WebFetcher {
         return true
     }
 
-    private func send(_ bytes: [UInt8], _ socket: Socket) throws {
-        var done = 0
-        while done < bytes.count {
-            try wait(socket, Int16(POLLOUT))
-            let count = bytes.withUnsafeBytes {
-                Glibc.send(socket.file.raw, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL))
-            }
-            if count > 0 { done += count } else if errno != EAGAIN, errno != EINTR { throw SystemError("send", name) }
-        }
-    }
-
     private var name: String { root.authority }
 
-    private func wait(_ socket: Socket, _ events: Int16) throws {
-        var entry = pollfd(fd: socket.file.raw, events: events, revents: 0)
-        guard try retryingInterrupts("poll", name, { poll(&entry, 1, Self.silenceMilliseconds) }) > 0 else {
+    private func waitForBytes(_ socket: Socket) throws {
+        var entry = pollfd(fd: socket.file.raw, events: Int16(POLLIN), revents: 0)
+        guard try retryingInterrupts("poll", name, { poll(&entry, 1, Int32(Self.silenceSeconds * 1000)) }) > 0 else {
             throw Failure(description: "\(root.authority) is silent")
         }
     }
@@ -99,7 +88,7 @@ struct WebFetcher {
     /// - Returns: how many bytes came; 0: that was all.
     private func receive(_ buffer: inout [UInt8], _ socket: Socket) throws -> Int {
         while true {
-            try wait(socket, Int16(POLLIN))
+            try waitForBytes(socket)
             let count = buffer.withUnsafeMutableBytes { recv(socket.file.raw, $0.baseAddress!, $0.count, 0) }
             if count >= 0 { return count }
             if errno != EAGAIN, errno != EINTR { throw SystemError("recv", name) }

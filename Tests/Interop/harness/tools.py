@@ -1,4 +1,4 @@
-"""DCMTK's command-line programs."""
+"""DCMTK's command-line programs, and small things that many tests need."""
 import os
 import shutil
 import socket
@@ -45,3 +45,12 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def flip(path, offset):
+    """Flips one bit below the archive, as a failing disk would."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 0x10]))
