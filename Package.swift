@@ -89,7 +89,9 @@ let package = Package(
         tests("ControlTests", ["Control", "Database"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),
         tests("DICOMTests", ["DICOM", "Platform"]),
+        tests("DIMSETests", ["DIMSE", "DICOMNetwork", "Transport", "Access", "Catalog"]),
         tests("HTTPTests", ["HTTP"]),
+        tests("TransportTests", ["Transport", "Platform", "COpenSSL"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

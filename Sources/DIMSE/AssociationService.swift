@@ -176,7 +176,9 @@ final class Session {
         switch command.commandField {
         case .cStoreRequest:
             // The context may be there for the other direction only, or for another service.
-            guard context.requestorIsSCU, allowed.contains(.store) else { return try refuse(command, contextID, .notAuthorized) }
+            guard context.requestorIsSCU, allowed.contains(.store) else {
+                return try refuse(command, contextID, .notAuthorized)
+            }
             try store.handle(command, context)
         case .cEchoRequest where context.abstractSyntax == ServiceClasses.verification:
             try association.send(.cEchoResponse(to: command.messageID ?? 0), contextID: contextID)

@@ -21,7 +21,9 @@ package struct ServiceSettings: Sendable {
     /// How a peer is called; nil: in the clear.
     package func connector(to peer: Peer) throws(TransportError) -> TLSConnector? {
         guard peer.usesTLS else { return nil }
-        guard let tls else { throw .tls("\(peer.aeTitle) must be called over TLS, which is not configured (dicom.tls)") }
+        guard let tls else {
+            throw .tls("\(peer.aeTitle) must be called over TLS, which is not configured (dicom.tls)")
+        }
         return TLSConnector(tls, certificate: peer.certificate)
     }
 }
