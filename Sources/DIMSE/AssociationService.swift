@@ -43,9 +43,12 @@ package final class DIMSEServer: Sendable {
     private func admit(_ request: AssociateRequest, _ caller: Caller) throws(Acceptor.Refusal) -> Acceptor.Admission {
         let peer = try settings.directory.admit(
             calling: request.callingAETitle, called: request.calledAETitle, from: caller)
-        let asker = settings.directory.asker(peer, from: caller)
+        let station = settings.directory.asker(peer, from: caller)
+        let (asker, response) = try identify(request, at: station, from: caller)
         let allowed = peer.services.filter { asker.may($0.permission) }
-        return Acceptor.Admission(policy(allowed)) { [self] association in serve(association, peer, asker, allowed) }
+        var policy = policy(allowed)
+        policy.userIdentityResponse = response
+        return Acceptor.Admission(policy) { [self] association in serve(association, peer, asker, allowed) }
     }
 
     private func policy(_ allowed: Set<DICOMService>) -> AcceptorPolicy {

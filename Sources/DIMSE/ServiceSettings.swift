@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import DICOM
 import DICOMNetwork
@@ -13,6 +14,8 @@ package struct ServiceSettings: Sendable {
     /// Rows after which a query ends with A700H; nil: no limit.
     package var queryResultLimit: Int?
     package var commitment = CommitmentSettings()
+    /// nil: users are not asked for.
+    package var authenticator: Authenticator?
     /// nil: no TLS.
     package var tls: TLSCredentials?
 
