@@ -30,7 +30,7 @@ class Keys:
     def __init__(self, folder):
         self.authority = Authority(folder / "authority")
         self.stranger = Authority(folder / "stranger")
-        self.archive = self.authority.issue("archive", ("localhost", "127.0.0.1"))
+        self.archive = self.authority.issue("archive", ("localhost", "127.0.0.1"), days=(-1, 200))
         self.station = self.authority.issue("STATION")
         self.other = self.authority.issue("OTHER")
         self.expired = self.authority.issue("EXPIRED", days=(-20, -10))
@@ -446,13 +446,13 @@ def test_one_addresss_flood_of_handshakes_leaves_room_for_another(new_archive, k
 
 # What a scanner says
 
-def testssl(port, folder, *options):
+def scan(port, folder):
     program = shutil.which("testssl") or shutil.which("testssl.sh")
     assert program, "testssl.sh is not installed: run Tools/setup --tests"
     report = folder / "testssl.json"
     subprocess.run(
         [program, "--jsonfile", report, "--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none", "--ip", "127.0.0.1",
-         "-p", "-s", "-f", "-S", "-U", *options, f"127.0.0.1:{port}"],
+         "-p", "-s", "-f", "-S", "-U", f"127.0.0.1:{port}"],
         stdin=subprocess.DEVNULL, capture_output=True, timeout=560)
     return json.loads(report.read_text())
 
@@ -472,7 +472,7 @@ def findings(report):
 def test_threats_14_testssl_finds_nothing_in_dicom_tls(new_archive, keys, tmp_path):
     # testssl.sh has no certificate to show.
     archive = new_archive(dicom={"tls": keys.section(clients="none")})
-    report = testssl(archive.tls_port, tmp_path)
+    report = scan(archive.tls_port, tmp_path)
     assert any(entry["id"] == "TLS1_3" and entry["severity"] == "OK" for entry in report), "the scan saw nothing"
     assert findings(report) == []
 
@@ -481,6 +481,6 @@ def test_threats_14_testssl_finds_nothing_in_dicom_tls(new_archive, keys, tmp_pa
 def test_threats_14_testssl_finds_nothing_in_https(new_archive, keys, tmp_path):
     archive = new_archive(
         http={"tlsCertificate": str(keys.archive.certificate), "tlsKey": str(keys.archive.key)})
-    report = testssl(archive.http_port, tmp_path)
+    report = scan(archive.http_port, tmp_path)
     assert any(entry["id"] == "TLS1_3" and entry["severity"] == "OK" for entry in report), "the scan saw nothing"
     assert findings(report) == []
