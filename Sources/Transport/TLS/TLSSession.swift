@@ -126,7 +126,8 @@ final class TLSSession: @unchecked Sendable {
 
     private func ended(after received: Int, _ error: Int32) throws(TransportError) -> Int? {
         let why = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_ZERO_RETURN ? nil : reason(error)
-        try flush()
+        // What has come counts, even if the peer takes no answer any more.
+        do throws(TransportError) { try flush() } catch { if received == 0 { throw error } }
         // A peer may ask for new keys again and again, and never take our answers.
         guard output.count - outputStart <= Self.outputMaximum else {
             throw .timedOut("peer takes nothing off the wire")
