@@ -143,7 +143,8 @@ package struct Configuration: Codable, Sendable {
         package var services: [DICOMService]?
 
         enum CodingKeys: String, CodingKey {
-            case aeTitle, addresses, host, port, organisation, issuer, characterSet, seesRejected, certificate, tls, services
+            case aeTitle, addresses, host, port, organisation, issuer, characterSet, seesRejected, certificate, tls,
+                services
         }
 
         static let reasons: [String: HiddenReasons] = [
