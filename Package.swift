@@ -19,6 +19,7 @@ let package = Package(
         .target(name: "CSystem"),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(
@@ -43,10 +44,10 @@ let package = Package(
         module("Database", ["CSQLite"], path: "Storage/Database"),
         module("Catalog", ["Platform", "Database"], path: "Storage/Catalog"),
         module("Control", ["Platform", "Database"], path: "Storage/Control"),
-        module("Transport", ["Platform", "DICOMNetwork", "CSystem"]),
+        module("Transport", ["Platform", "DICOMNetwork", "CSystem", "COpenSSL"]),
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
-        module("Access", ["Platform", "Catalog", "Control", "CSodium"]),
+        module("Access", ["Platform", "Catalog", "Control", "Database", "CSodium", "COpenSSL"]),
         module(
             "DIMSE",
             [
@@ -84,12 +85,15 @@ let package = Package(
             name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem", "Seeded"],
             path: "Tools/snimok-prove", swiftSettings: strict),
 
+        tests("AccessTests", ["Access", "Catalog", "Control", "Database", "Platform", "COpenSSL"]),
         tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),
         tests("ControlTests", ["Control", "Database"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),
         tests("DICOMTests", ["DICOM", "Platform"]),
+        tests("DIMSETests", ["DIMSE", "DICOMNetwork", "Transport", "Access", "Catalog"]),
         tests("HTTPTests", ["HTTP"]),
+        tests("TransportTests", ["Transport", "Platform", "COpenSSL"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

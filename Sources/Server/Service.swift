@@ -17,6 +17,8 @@ package final class Service {
     private let archive: Archive
     private let acceptor: Acceptor
     private let http: HTTPServer?
+    /// nil: DICOM without TLS.
+    private let tls: TLSCredentials?
     private let metrics: Metrics
     private let codecs: CodecPool
     private let control: ControlSocket
@@ -28,6 +30,9 @@ package final class Service {
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
     package init(_ configuration: Configuration, listens: Bool = true) throws {
         metrics = Metrics()
+        if listens { configuration.warnOfExposure() }
+        // Before the data is opened: a file that cannot be used is told at once.
+        tls = try configuration.tlsCredentials()
         if let mirror = configuration.mirrorSettings {
             try Mirror.checkPresence(of: configuration.data, mirror)
         }
@@ -43,17 +48,22 @@ package final class Service {
             ])
         codecs = CodecPool(configuration.codecSettings, metrics: metrics)
         let transcoder = Transcoder(codecs)
-        let settings = configuration.serviceSettings
+        var settings = configuration.serviceSettings
+        settings.tls = tls
         commitment =
             listens && settings.commitment.isEnabled
             ? CommitmentService(archive, try Control(path: directory.control), settings: settings, metrics: metrics)
             : nil
         let server = DIMSEServer(archive, transcoder, settings: settings, metrics: metrics, commitment: commitment)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
-        if listens {
-            endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0)
+        let host = configuration.dicom.bind
+        if listens, configuration.dicom.plain {
+            endpoints.insert(.tcp(host: host, port: UInt16(configuration.dicom.port)), at: 0)
         }
-        acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
+        let encrypted = tls.map { (Endpoint.tcp(host: host, port: UInt16(configuration.dicom.tls.port)), $0) }
+        acceptor = try Acceptor(
+            endpoints, encrypted: listens ? encrypted : nil, settings: configuration.acceptorSettings,
+            admit: server.handler)
         http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
         control = try ControlSocket(
             path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
@@ -69,8 +79,18 @@ package final class Service {
         try acceptor.run()
     }
 
-    package var dicomPort: UInt16 { acceptor.port }
+    /// nil: not there.
+    package var dicomPort: UInt16? { acceptor.port }
+    package var dicomTLSPort: UInt16? { acceptor.tlsPort }
     package var httpPort: UInt16 { http?.port ?? 0 }
+
+    /// Reads DICOM's certificates and keys again, for connections from now on.
+    package func reloadCertificates() {
+        do throws(TransportError) {
+            try tls?.reload()
+            Log.info("certificates read again", ["dicom": tls == nil ? "no TLS" : "good"])
+        } catch { Log.error("certificates not changed", ["why": "\(error)"]) }
+    }
 
     /// Lets running messages end, commits what waits, and closes everything.
     package func stop() {
