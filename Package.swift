@@ -46,21 +46,22 @@ let package = Package(
         module("Transport", ["Platform", "DICOMNetwork", "CSystem"]),
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
-        module("Access", ["Platform", "Catalog", "Control", "CSodium"]),
+        module("Audit", ["Platform", "CSodium"]),
+        module("Access", ["Audit", "Platform", "Catalog", "Control", "CSodium"]),
         module(
             "DIMSE",
             [
-                "Access", "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog", "Control",
+                "Access", "Audit", "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog", "Control",
                 "Database",
             ]),
         module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
         module(
             "DICOMweb",
-            ["Access", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash", "CZlib"]),
+            ["Access", "Audit", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash", "CZlib"]),
         module(
             "Server",
             [
-                "Access", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE",
+                "Access", "Audit", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE",
                 "DICOMweb",
                 "BlobLog",
                 "Catalog", "Control", "Database",
@@ -81,6 +82,7 @@ let package = Package(
             name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem"], path: "Tools/snimok-prove",
             swiftSettings: strict),
 
+        tests("AuditTests", ["Audit", "Platform"]),
         tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),
         tests("ControlTests", ["Control", "Database"]),

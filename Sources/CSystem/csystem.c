@@ -22,6 +22,10 @@ int csystem_accept(int listener, struct sockaddr *address, socklen_t *length) {
     return accept4(listener, address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
+int csystem_reserve(int file, off_t offset, off_t length) {
+    return fallocate(file, FALLOC_FL_KEEP_SIZE, offset, length);
+}
+
 int csystem_start_writeback(int file, off_t offset, off_t length) {
     return sync_file_range(file, offset, length, SYNC_FILE_RANGE_WRITE);
 }
