@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Access
 import Archive
+import Audit
 import DICOM
 import DICOMNetwork
 import Imaging
@@ -10,6 +11,7 @@ import Transport
 /// The archive's DIMSE services: decides about associations and serves each on its own thread.
 package final class DIMSEServer: Sendable {
     let archive: Archive
+    let audit: AuditTrail
     let transcoder: Transcoder
     let settings: ServiceSettings
     /// nil: storage commitment is not offered.
@@ -18,11 +20,12 @@ package final class DIMSEServer: Sendable {
     private let rejected: Metrics.Counter
 
     package init(
-        _ archive: Archive, _ transcoder: Transcoder, settings: ServiceSettings, metrics: Metrics,
+        _ archive: Archive, _ audit: AuditTrail, _ transcoder: Transcoder, settings: ServiceSettings, metrics: Metrics,
         commitment: CommitmentService? = nil
     ) {
         self.commitment = commitment
         self.archive = archive
+        self.audit = audit
         self.transcoder = transcoder
         self.settings = settings
         associations = metrics.counter("snimok_associations_total", "Associations accepted since the start.")
@@ -39,12 +42,10 @@ package final class DIMSEServer: Sendable {
     private func authorize(_ request: AssociateRequest, _ address: String) throws(AssociateReject) -> AcceptorPolicy {
         let directory = settings.directory
         if directory.checksCalledAETitle, !address.isEmpty, request.calledAETitle != directory.aeTitle {
-            rejected.add()
-            throw .calledAETitleNotRecognized
+            throw reject(.calledAETitleNotRecognized, request, address)
         }
         guard directory.admit(request.callingAETitle, at: address) != nil else {
-            rejected.add()
-            throw .callingAETitleNotRecognized
+            throw reject(.callingAETitleNotRecognized, request, address)
         }
         return AcceptorPolicy(
             maximumLength: UInt32(settings.limits.maximumPDULength),
@@ -53,6 +54,19 @@ package final class DIMSEServer: Sendable {
             asynchronousOperationsWindowMaximum: settings.asynchronousOperations,
             acceptsAbstractSyntax: offersCommitment ? ServiceClasses.supportWithCommitment : ServiceClasses.support,
             extendedNegotiation: ServiceClasses.extendedNegotiation)
+    }
+
+    /// Who is turned away at the door is on record (PS3.15 section A.5.3.11).
+    private func reject(
+        _ reason: AssociateReject, _ request: AssociateRequest, _ address: String
+    ) -> AssociateReject {
+        rejected.add()
+        var event = AuditEvent(
+            .alert, "association", by: AuditParty(.unknown, name: request.callingAETitle, address: address),
+            outcome: .minorFailure, detail: "rejected: \(reason); called \(request.calledAETitle)")
+        event.alert = .nodeAuthentication
+        audit.recordAlert(event)
+        return reason
     }
 
     private var offersCommitment: Bool { commitment != nil }
@@ -99,6 +113,8 @@ final class Session {
     let store: StoreService
     /// nil: not offered.
     let commitment: CommitmentSession?
+    /// The identifier of the query or retrieval that is running, as it came.
+    private(set) var identifier: [UInt8] = []
     /// A query or retrieval is running; a second one on the same association must wait for it to end.
     private var isBusy = false
 
@@ -127,6 +143,16 @@ final class Session {
             case .command(let command, let contextID): try handle(command, contextID)
             }
         }
+    }
+
+    /// An entry for the audit trail about an operation of this association, to be completed.
+    func auditEvent(
+        _ kind: AuditEvent.Kind, _ action: String, _ context: NegotiatedContext
+    ) -> AuditEvent {
+        var event = AuditEvent(kind, action, by: asker.auditParty)
+        event.query = AuditQuery(
+            subject: context.abstractSyntax, transferSyntax: context.transferSyntax, keys: identifier)
+        return event
     }
 
     /// What a message was that came while a query or retrieval runs.
@@ -236,7 +262,11 @@ final class Session {
         } catch { return try answer(.unableToProcess, error.description) }
         isBusy = true
         cancelled = nil
-        defer { isBusy = false }
+        self.identifier = sink.bytes
+        defer {
+            isBusy = false
+            self.identifier = []
+        }
         try run(identifier, root)
     }
 }

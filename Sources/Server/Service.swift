@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Access
 import Archive
+import Audit
 import BlobLog
 import Catalog
 import Control
@@ -15,6 +16,7 @@ import Transport
 /// The running archive: opens the data, listens, and drains at the end.
 package final class Service {
     private let archive: Archive
+    private let audit: AuditTrail
     private let acceptor: Acceptor
     private let http: HTTPServer?
     private let metrics: Metrics
@@ -24,6 +26,7 @@ package final class Service {
     /// nil: not offered.
     private let commitment: CommitmentService?
     package let directory: DataDirectory
+    private let listens: Bool
 
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
     package init(_ configuration: Configuration, listens: Bool = true) throws {
@@ -41,6 +44,8 @@ package final class Service {
                 "data": configuration.data, "replayed": "\(report.replayed)", "cutBytes": "\(report.cutBytes)",
                 "milliseconds": "\(report.nanoseconds / 1_000_000)",
             ])
+        let audit = AuditTrail(configuration.auditDirectory, settings: configuration.auditSettings, metrics: metrics)
+        self.audit = audit
         codecs = CodecPool(configuration.codecSettings, metrics: metrics)
         let transcoder = Transcoder(codecs)
         let settings = configuration.serviceSettings
@@ -48,21 +53,24 @@ package final class Service {
             listens && settings.commitment.isEnabled
             ? CommitmentService(archive, try Control(path: directory.control), settings: settings, metrics: metrics)
             : nil
-        let server = DIMSEServer(archive, transcoder, settings: settings, metrics: metrics, commitment: commitment)
+        let server = DIMSEServer(
+            archive, audit, transcoder, settings: settings, metrics: metrics, commitment: commitment)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
         if listens {
             endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0)
         }
         acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
-        http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
+        http = listens ? try Self.startHTTP(configuration, metrics, archive, audit, transcoder) : nil
         control = try ControlSocket(
-            path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
+            path: directory.controlSocket, archive: archive, audit: audit, organisation: configuration.organisation)
         let controlDatabase = directory.control
         archive.mirrorKeeper?.copyControl { target in
             if FileSystem.exists(controlDatabase) { try Control.copy(from: controlDatabase, to: target) }
         }
         scrubber = Scrubber(archive, settings: configuration.scrubSettings, metrics: metrics)
+        self.listens = listens
         registerGauges()
+        if listens { audit.recordEnd(AuditEvent(.started, "serve", by: .archive)) }
         if listens { try scrubber.run() }
         try control.run()
         try commitment?.run()
@@ -80,16 +88,20 @@ package final class Service {
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }
         commitment?.stop(withinSeconds: 10)
         codecs.stop()
+        if listens { audit.recordEnd(AuditEvent(.stopped, "serve", by: .archive)) }
+        audit.stop()
         archive.close()
     }
 
     private static func startHTTP(
-        _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ transcoder: Transcoder
+        _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ audit: AuditTrail,
+        _ transcoder: Transcoder
     ) throws -> HTTPServer {
         let previews = try PreviewCache(
             directory: "\(configuration.data)/previews", maximumBytes: configuration.imaging.cacheMiB << 20)
-        let dicomweb = DICOMwebService(archive, transcoder, previews, settings: configuration.dicomwebSettings)
-        let operations = OperationsPages(archive, metrics)
+        let dicomweb = DICOMwebService(
+            archive, audit, transcoder, previews, settings: configuration.dicomwebSettings)
+        let operations = OperationsPages(archive, audit, metrics)
         let viewer =
             try configuration.web.ohifDirectory.isEmpty
             ? nil
