@@ -200,6 +200,9 @@ package struct AuditEntry: Decodable, Sendable {
         event = try AuditEvent(from: decoder)
     }
 
+    /// As a line of JSON, without a number and a chain value.
+    package var line: [UInt8] { [UInt8(ascii: "{")] + AuditLine.encoded(event, at: time) + [UInt8(ascii: "}")] }
+
     /// One that is derived, and stands nowhere.
     package init(time: String, event: AuditEvent) {
         number = 0

@@ -53,6 +53,12 @@ package struct AuditHead: Equatable, Sendable {
         case good(AuditHead)
     }
 
+    /// The head that stands there; nil: none that was made with the trail's key.
+    package static func load(_ directory: AuditDirectory) throws -> AuditHead? {
+        guard case .good(let head) = try read(directory, try directory.chain(mayCreate: false)) else { return nil }
+        return head
+    }
+
     static func read(_ directory: AuditDirectory, _ chain: AuditChain) throws(SystemError) -> Reading {
         guard directory.volume.exists(directory.head) else { return .missing }
         let bytes = try directory.volume.contents(directory.head)

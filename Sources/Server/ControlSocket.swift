@@ -255,7 +255,17 @@ enum ControlClient {
             raw = connect(path)
         }
         guard raw >= 0 else { throw SystemError("connect", path) }
-        let connection = FileDescriptor(adopting: raw, path: path)
+        return try ask(request, FileDescriptor(adopting: raw, path: path))
+    }
+
+    /// Asks the running server; nil: there is none.
+    static func askRunning(_ request: ControlRequest, _ configuration: Configuration) throws -> ControlAnswer? {
+        let raw = connect("\(configuration.data)/control.socket")
+        guard raw >= 0 else { return nil }
+        return try ask(request, FileDescriptor(adopting: raw, path: "control.socket"))
+    }
+
+    private static func ask(_ request: ControlRequest, _ connection: FileDescriptor) throws -> ControlAnswer {
         ControlLine.write(connection.raw, Array(try JSONEncoder().encode(request)))
         guard let line = ControlLine.read(connection.raw, maximum: 1 << 30) else {
             throw ArchiveError.failed("the archive gave no answer; see its log")
