@@ -21,6 +21,7 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
             name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
 
@@ -43,7 +44,7 @@ let package = Package(
         module("Database", ["CSQLite"], path: "Storage/Database"),
         module("Catalog", ["Platform", "Database"], path: "Storage/Catalog"),
         module("Control", ["Platform", "Database"], path: "Storage/Control"),
-        module("Transport", ["Platform", "DICOMNetwork", "CSystem"]),
+        module("Transport", ["Platform", "DICOMNetwork", "CSystem", "COpenSSL"]),
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
         module("Audit", ["Platform", "CSodium"]),
@@ -51,8 +52,8 @@ let package = Package(
         module(
             "DIMSE",
             [
-                "Access", "Audit", "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog", "Control",
-                "Database",
+                "Access", "Audit", "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog",
+                "Catalog", "Control", "Database",
             ]),
         module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
         module(
@@ -61,10 +62,8 @@ let package = Package(
         module(
             "Server",
             [
-                "Access", "Audit", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging", "DIMSE",
-                "DICOMweb",
-                "BlobLog",
-                "Catalog", "Control", "Database",
+                "Access", "Audit", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive",
+                "Imaging", "DIMSE", "DICOMweb", "BlobLog", "Catalog", "Control", "Database",
             ]),
         .executableTarget(name: "snimok", dependencies: ["Server"], swiftSettings: strict),
 

@@ -28,7 +28,9 @@ package struct AuditDirectory: Sendable {
         init(_ first: UInt64) { self.first = first }
 
         init?(_ text: String) {
-            guard text.hasSuffix(".jsonl"), text.utf8.count == 22, let number = UInt64(text.prefix(16)) else { return nil }
+            guard text.hasSuffix(".jsonl"), text.utf8.count == 22, let number = UInt64(text.prefix(16)) else {
+                return nil
+            }
             first = number
         }
 

@@ -119,7 +119,8 @@ struct AuditRecovery {
         if scan.fileBytes > scan.endOffset {
             try file.truncate(to: scan.endOffset)
             result.findings.append(
-                "an unfinished write of \(scan.fileBytes - scan.endOffset) bytes behind entry \(end.number) was cut off")
+                "an unfinished write of \(scan.fileBytes - scan.endOffset) bytes behind entry \(end.number) was cut off"
+            )
         }
         try writeAgain(file, scan.unsyncedOffset..<scan.endOffset)
         try file.synchronize()

@@ -77,7 +77,8 @@ package final class AuditTrail: Sendable {
         written = metrics.counter("snimok_audit_entries_total", "Entries written into the audit trail since the start.")
         syncs = metrics.counter("snimok_audit_syncs_total", "Syncs of the audit trail since the start.")
         refused = metrics.counter(
-            "snimok_audit_refusals_total", "Accesses refused since the start because the audit trail could not be written.")
+            "snimok_audit_refusals_total",
+            "Accesses refused since the start because the audit trail could not be written.")
         var state = State()
         var findings: [String] = []
         let opened = Self.open(directory, settings, &state, &findings)

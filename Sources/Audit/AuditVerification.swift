@@ -34,14 +34,16 @@ package struct AuditVerification {
         for name in names { try read(directory, name, isLast: name == names.last) }
         for head in heads where !head.isSeen {
             if head.head.number > end.number {
-                problem("the end is cut off: \(Self.range(end.number + 1, head.head.number)) missing, says \(head.what)")
+                problem(
+                    "the end is cut off: \(Self.range(end.number + 1, head.head.number)) missing, says \(head.what)")
             } else if head.head.number > 0 {
                 problem("entry \(head.head.number) is not the one of \(head.what)")
             }
         }
     }
 
-    private mutating func read(_ directory: AuditDirectory, _ name: AuditDirectory.Name, isLast: Bool) throws(SystemError)
+    private mutating func read(_ directory: AuditDirectory, _ name: AuditDirectory.Name, isLast: Bool)
+        throws(SystemError)
     {
         files += 1
         var lines = AuditLineReader(try directory.volume.open(directory.file(name), O_RDONLY))
@@ -52,7 +54,8 @@ package struct AuditVerification {
         }
         guard !lines.rest.isEmpty else { return }
         if isLast {
-            notes.append("\(name.text) ends with an unfinished line: it is being written, or the next start cuts it off")
+            notes.append(
+                "\(name.text) ends with an unfinished line: it is being written, or the next start cuts it off")
         } else {
             problem("\(name.text) ends with something that is no line")
         }

@@ -3,10 +3,14 @@
 /// What an acceptor can do with one abstract syntax.
 package enum AbstractSyntaxSupport: Equatable, Sendable {
     case unsupported
+    /// Offered to others, but not to this requestor.
+    case refused
     /// A service (verification, query, retrieve...) in these encodings, the preferred first.
     case service(transferSyntaxes: [String])
     /// A storage SOP class. Objects are kept as they come, so the proposer chooses the encoding.
     case storage
+    /// The same for a requestor that may be sent objects and may send none.
+    case storageToRequestor
 }
 
 /// What an acceptor offers when a peer proposes an association.
@@ -18,6 +22,8 @@ package struct AcceptorPolicy: Sendable {
     /// Operations we perform at once for one peer, and operations we invoke at once on one; at least 1.
     package var asynchronousOperationsWindowMaximum: UInt16
     package var acceptsAbstractSyntax: @Sendable (String) -> AbstractSyntaxSupport
+    /// The answer to a user identity that was accepted (PS3.7 section D.3.3.7.2); nil: none.
+    package var userIdentityResponse: [UInt8]?
     /// The answer to a SOP class extended negotiation of an accepted SOP class, nil for none.
     package var extendedNegotiation: @Sendable (SOPClassExtendedNegotiation) -> SOPClassExtendedNegotiation?
 

@@ -110,13 +110,15 @@ private struct Acceptor {
                 maximumLength: policy.maximumLength, implementationClassUID: policy.implementationClassUID,
                 implementationVersionName: policy.implementationVersionName,
                 asynchronousOperationsWindow: window, roleSelections: roleAnswers,
-                extendedNegotiations: extendedAnswers))
+                extendedNegotiations: extendedAnswers, userIdentityServerResponse: policy.userIdentityResponse))
         return (accept, association(window: window, extendedAnswers: extendedAnswers))
     }
 
     private mutating func decide(_ proposal: ProposedPresentationContext) {
         let support = policy.acceptsAbstractSyntax(proposal.abstractSyntax)
         guard support != .unsupported else { return refuse(proposal, .abstractSyntaxNotSupported) }
+        // PS3.8 table 9-18: the service is there, its user says no.
+        guard support != .refused else { return refuse(proposal, .userRejection) }
         guard let transferSyntax = TransferSyntaxChoice.choose(from: proposal.transferSyntaxes, for: support) else {
             return refuse(proposal, .transferSyntaxesNotSupported)
         }
@@ -148,11 +150,13 @@ private struct Acceptor {
     /// PS3.7 section D.3.3.4: the acceptor may only take away from what was proposed. Storage classes go both ways,
     /// as C-GET sends its objects to the requestor; services do not.
     private func roles(for sopClass: String, _ support: AbstractSyntaxSupport) -> RoleSelection {
+        let maySend = support != .storageToRequestor
         guard let proposed = proposedRoles[sopClass] else {
-            return RoleSelection(sopClassUID: sopClass, scuRole: true, scpRole: false)
+            return RoleSelection(sopClassUID: sopClass, scuRole: maySend, scpRole: false)
         }
         return RoleSelection(
-            sopClassUID: sopClass, scuRole: proposed.scuRole, scpRole: proposed.scpRole && support == .storage)
+            sopClassUID: sopClass, scuRole: proposed.scuRole && maySend,
+            scpRole: proposed.scpRole && (support == .storage || support == .storageToRequestor))
     }
 
     private func answerExtendedNegotiations() -> [SOPClassExtendedNegotiation] {

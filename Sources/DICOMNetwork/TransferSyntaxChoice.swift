@@ -9,9 +9,9 @@ enum TransferSyntaxChoice {
 
     static func choose(from proposed: [String], for support: AbstractSyntaxSupport) -> String? {
         switch support {
-        case .unsupported: nil
+        case .unsupported, .refused: nil
         case .service(let preferred): preferred.first(where: proposed.contains)
-        case .storage: chooseForStorage(proposed)
+        case .storage, .storageToRequestor: chooseForStorage(proposed)
         }
     }
 

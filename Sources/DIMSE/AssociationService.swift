@@ -33,60 +33,61 @@ package final class DIMSEServer: Sendable {
     }
 
     package var handler: Acceptor.Handler {
-        Acceptor.Handler(
-            authorize: { [self] (request, peer) throws(AssociateReject) in try authorize(request, peer) },
-            serve: { [self] association in serve(association) })
+        { [self] (request, caller) throws(Acceptor.Refusal) in
+            do throws(Acceptor.Refusal) {
+                return try admit(request, caller)
+            } catch {
+                note(error, request, caller)
+                throw error
+            }
+        }
     }
 
-    /// PS3.8 section 9.3.4: an unknown title, called or calling, is refused for good with the reason that says which.
-    private func authorize(_ request: AssociateRequest, _ address: String) throws(AssociateReject) -> AcceptorPolicy {
-        let directory = settings.directory
-        if directory.checksCalledAETitle, !address.isEmpty, request.calledAETitle != directory.aeTitle {
-            throw reject(.calledAETitleNotRecognized, request, address)
-        }
-        guard directory.admit(request.callingAETitle, at: address) != nil else {
-            throw reject(.callingAETitleNotRecognized, request, address)
-        }
+    private func admit(_ request: AssociateRequest, _ caller: Caller) throws(Acceptor.Refusal) -> Acceptor.Admission {
+        let peer = try settings.directory.admit(
+            calling: request.callingAETitle, called: request.calledAETitle, from: caller)
+        let asker = settings.directory.asker(peer, from: caller)
+        let allowed = peer.services.filter { asker.may($0.permission) }
+        return Acceptor.Admission(policy(allowed)) { [self] association in serve(association, peer, asker, allowed) }
+    }
+
+    private func policy(_ allowed: Set<DICOMService>) -> AcceptorPolicy {
+        let offered = offersCommitment ? ServiceClasses.supportWithCommitment : ServiceClasses.support
         return AcceptorPolicy(
             maximumLength: UInt32(settings.limits.maximumPDULength),
             implementationClassUID: FileMeta.implementationClassUID,
             implementationVersionName: FileMeta.implementationVersionName,
             asynchronousOperationsWindowMaximum: settings.asynchronousOperations,
-            acceptsAbstractSyntax: offersCommitment ? ServiceClasses.supportWithCommitment : ServiceClasses.support,
+            acceptsAbstractSyntax: { DICOMService.support($0, offered($0), allowed: allowed) },
             extendedNegotiation: ServiceClasses.extendedNegotiation)
     }
 
     /// Who is turned away at the door is on record (PS3.15 section A.5.3.11).
-    private func reject(
-        _ reason: AssociateReject, _ request: AssociateRequest, _ address: String
-    ) -> AssociateReject {
+    private func note(_ refusal: Acceptor.Refusal, _ request: AssociateRequest, _ caller: Caller) {
         rejected.add()
         var event = AuditEvent(
-            .alert, "association", by: AuditParty(.unknown, name: request.callingAETitle, address: address),
-            outcome: .minorFailure, detail: "rejected: \(reason); called \(request.calledAETitle)")
+            .alert, "association", by: AuditParty(.unknown, name: request.callingAETitle, address: caller.address),
+            outcome: .minorFailure, detail: "rejected: \(refusal.why); called \(request.calledAETitle)")
         event.alert = .nodeAuthentication
         audit.recordAlert(event)
-        return reason
     }
 
     private var offersCommitment: Bool { commitment != nil }
 
-    private func serve(_ association: Association) {
+    private func serve(_ association: Association, _ peer: Peer, _ asker: Asker, _ allowed: Set<DICOMService>) {
         associations.add()
         let negotiated = association.negotiated
-        guard let peer = settings.directory.admit(negotiated.callingAETitle, at: association.peerAddress) else {
-            return
-        }
         let id = "\(association.id)"
         Log.info(
             "association accepted",
             [
                 "association": id, "peer": association.peerAddress, "calling": negotiated.callingAETitle,
                 "called": negotiated.calledAETitle, "implementation": negotiated.peerImplementationVersionName ?? "",
-                "contexts": "\(negotiated.allContexts.count)",
+                "contexts": "\(negotiated.allContexts.count)", "tls": association.caller.tls?.version ?? "no",
             ])
-        let asker = settings.directory.asker(peer, at: association.peerAddress, connection: id)
-        let session = Session(self, association, peer, asker)
+        var asker = asker
+        asker.connection = id
+        let session = Session(self, association, peer, asker, allowed)
         do {
             try session.run()
             Log.info("association released", ["association": id, "stored": "\(session.store.storedCount)"])
@@ -110,6 +111,7 @@ final class Session {
     let association: Association
     let peer: Peer
     let asker: Asker
+    private let allowed: Set<DICOMService>
     let store: StoreService
     /// nil: not offered.
     let commitment: CommitmentSession?
@@ -118,11 +120,14 @@ final class Session {
     /// A query or retrieval is running; a second one on the same association must wait for it to end.
     private var isBusy = false
 
-    init(_ server: DIMSEServer, _ association: Association, _ peer: Peer, _ asker: Asker) {
+    init(
+        _ server: DIMSEServer, _ association: Association, _ peer: Peer, _ asker: Asker, _ allowed: Set<DICOMService>
+    ) {
         self.server = server
         self.association = association
         self.peer = peer
         self.asker = asker
+        self.allowed = allowed
         store = StoreService(server.archive, association, peer, window: Int(server.settings.asynchronousOperations))
         commitment = server.commitment.map { CommitmentSession($0, association, peer) }
     }
@@ -194,7 +199,10 @@ final class Session {
                 || command.commandField?.isResponse == true
         else { throw association.refuse(.invalidPDUParameterValue, "command without a message id") }
         switch command.commandField {
-        case .cStoreRequest: try store.handle(command, context)
+        case .cStoreRequest:
+            // The context may be there for the other direction only, or for another service.
+            guard context.requestorIsSCU, allowed.contains(.store) else { return try refuse(command, contextID, .notAuthorized) }
+            try store.handle(command, context)
         case .cEchoRequest where context.abstractSyntax == ServiceClasses.verification:
             try association.send(.cEchoResponse(to: command.messageID ?? 0), contextID: contextID)
         case .cFindRequest:
@@ -225,8 +233,11 @@ final class Session {
         try commitment.request(command, context)
     }
 
-    /// A command that is no service of ours (PS3.7 section 9.1, status 0211H), or a response that nobody waits for.
-    private func refuse(_ command: CommandSet, _ contextID: UInt8) throws(TransportError) {
+    /// A command that is no service of ours (PS3.7 section 9.1, status 0211H), or not for this caller (0124H), or a response
+    /// that nobody waits for.
+    private func refuse(
+        _ command: CommandSet, _ contextID: UInt8, _ status: DIMSEStatus = .unrecognizedOperation
+    ) throws(TransportError) {
         if command.hasDataSet {
             try association.receiveDataSet(contextID: contextID, into: MemorySink(maximumBytes: 0))
         }
@@ -234,7 +245,9 @@ final class Session {
             throw association.refuse(.unexpectedPDU, "unexpected command \(command.commandFieldCode)")
         }
         try association.send(
-            .response(to: command, status: .unrecognizedOperation, errorComment: "Not a service of this archive"),
+            .response(
+                to: command, status: status,
+                errorComment: status == .notAuthorized ? "Not allowed" : "Not a service of this archive"),
             contextID: contextID)
     }
 

@@ -32,11 +32,14 @@ package struct InstanceFetcher {
     private static let identifierSyntax = TransferSyntax.implicitVRLittleEndian
 
     private let endpoint: Endpoint
+    private let tls: TLSConnector?
     private let callingAETitle: String
     private let calledAETitle: String
 
-    package init(_ endpoint: Endpoint, callingAETitle: String, calledAETitle: String) {
+    /// - Parameter tls: nil: in the clear.
+    package init(_ endpoint: Endpoint, tls: TLSConnector?, callingAETitle: String, calledAETitle: String) {
         self.endpoint = endpoint
+        self.tls = tls
         self.callingAETitle = callingAETitle
         self.calledAETitle = calledAETitle
     }
@@ -44,7 +47,7 @@ package struct InstanceFetcher {
     /// Writes the instance into a new file at `path`.
     /// - Returns: false: the other archive has none, or not in this transfer syntax.
     package func fetch(_ instance: Instance, to path: String) throws -> Bool {
-        let association = try Requestor.associate(with: endpoint, request(instance), limits: TransportLimits())
+        let association = try Requestor.associate(with: endpoint, tls: tls, request(instance), limits: TransportLimits())
         guard association.negotiated.context(Self.getContext) != nil,
             let store = association.negotiated.context(Self.storeContext), store.requestorIsSCP
         else {

@@ -92,15 +92,17 @@ final class MoveTarget: SubOperationTarget {
                 implementationClassUID: FileMeta.implementationClassUID,
                 implementationVersionName: FileMeta.implementationVersionName))
         let endpoint = Endpoint.tcp(host: destination.host!, port: destination.port!)
+        let tls = try server.settings.connector(to: destination)
         var attempt = 1
         while true {
             do {
                 let association = try Requestor.associate(
-                    with: endpoint, request, limits: server.settings.limits, withinSeconds: 15)
+                    with: endpoint, tls: tls, request, limits: server.settings.limits, withinSeconds: 15)
                 return (InstanceSender(server, association: association, isRequestor: true), proposed)
             } catch {
                 // A workstation that is just starting, or busy for a moment, is asked again; a refusal is an answer.
                 if case .rejected(let reject) = error, reject.result == .permanent { throw error }
+                if case .tls = error { throw error }
                 guard attempt < connectAttempts else { throw error }
                 usleep(UInt32(attempt) * 500_000)
                 attempt += 1

@@ -4,6 +4,7 @@ import Catalog
 import DICOM
 import Glibc
 import Platform
+import Transport
 
 /// An application entity that the operator has configured.
 package struct Peer: Sendable {
@@ -19,10 +20,16 @@ package struct Peer: Sendable {
     package var characterSet: String
     /// What it is shown of that which rejection notes hide from others.
     package var shownReasons: HiddenReasons
+    /// It calls over TLS, and is called over TLS.
+    package var usesTLS: Bool
+    /// Fingerprint or name that its certificate must have; nil: any that an authority vouches for.
+    package var certificate: String?
+    package var services: Set<DICOMService>
 
     package init(
         aeTitle: String, addresses: [AddressRange] = [], host: String? = nil, port: UInt16? = nil, organisation: String,
-        issuer: String = "", characterSet: String = "", shownReasons: HiddenReasons = []
+        issuer: String = "", characterSet: String = "", shownReasons: HiddenReasons = [], usesTLS: Bool = false,
+        certificate: String? = nil, services: Set<DICOMService> = Set(DICOMService.allCases)
     ) {
         self.aeTitle = aeTitle
         self.addresses = addresses
@@ -32,6 +39,9 @@ package struct Peer: Sendable {
         self.issuer = issuer
         self.characterSet = characterSet
         self.shownReasons = shownReasons
+        self.usesTLS = usesTLS
+        self.certificate = certificate
+        self.services = services
     }
 }
 
@@ -87,23 +97,42 @@ package struct PeerDirectory: Sendable {
 
     package func peer(_ aeTitle: String) -> Peer? { peers.first { $0.aeTitle == aeTitle } }
 
-    /// What an association from `aeTitle` at `address` is taken for; nil: it may not call.
-    /// - Parameter address: empty for the socket in the data directory, where only the operator is.
-    package func admit(_ aeTitle: String, at address: String) -> Peer? {
-        if address.isEmpty { return Peer(aeTitle: aeTitle, organisation: organisation, issuer: issuer) }
-        guard let peer = peer(aeTitle) else {
-            guard acceptsUnknownCallingAETitles else { return nil }
-            return Peer(aeTitle: aeTitle, organisation: organisation, issuer: issuer)
+    /// What a caller is taken for. The reasons of PS3.8 section 9.3.4 name the title that is wrong; that it is the address or
+    /// the certificate which does not fit a known title is told to the log alone.
+    package func admit(calling: String, called: String, from caller: Caller) throws(Acceptor.Refusal) -> Peer {
+        if caller.isLocal { return Peer(aeTitle: calling, organisation: organisation, issuer: issuer) }
+        if checksCalledAETitle, called != aeTitle {
+            throw Acceptor.Refusal(.calledAETitleNotRecognized, why: "the called AE title is not \(aeTitle)")
         }
-        guard peer.addresses.isEmpty || peer.addresses.contains(where: { $0.contains(address) }) else { return nil }
+        guard let peer = peer(calling) else {
+            guard acceptsUnknownCallingAETitles else { throw Self.refusal("no peer has this calling AE title") }
+            return Peer(aeTitle: calling, organisation: organisation, issuer: issuer)
+        }
+        guard peer.addresses.isEmpty || peer.addresses.contains(where: { $0.contains(caller.address) }) else {
+            throw Self.refusal("the address is none of the peer's addresses")
+        }
+        guard !peer.usesTLS || caller.tls != nil else { throw Self.refusal("the peer must call over TLS (tls)") }
+        if let certificate = peer.certificate {
+            guard let shown = caller.tls?.certificate else {
+                throw Self.refusal("the peer must show a certificate (certificate)")
+            }
+            guard shown.matches(certificate) else {
+                throw Self.refusal("its certificate, \(shown), is not the peer's (certificate)")
+            }
+        }
         return peer
     }
 
+    private static func refusal(_ why: String) -> Acceptor.Refusal {
+        Acceptor.Refusal(.callingAETitleNotRecognized, why: why)
+    }
+
     /// Who asks over an association of this peer.
-    func asker(_ peer: Peer, at address: String, connection: String) -> Asker {
+    func asker(_ peer: Peer, from caller: Caller) -> Asker {
         Asker(
-            kind: address.isEmpty ? .local : .station, name: peer.aeTitle, address: address,
-            permissions: address.isEmpty ? .all : .station, scope: organisations.scope(of: peer.organisation),
-            shownReasons: peer.shownReasons, connection: connection)
+            kind: caller.isLocal ? .local : .station, name: peer.aeTitle, address: caller.address,
+            permissions: caller.isLocal ? .all : Permissions(peer.services.map(\.permission)),
+            scope: organisations.scope(of: peer.organisation), shownReasons: peer.shownReasons,
+            isEncrypted: caller.tls != nil)
     }
 }

@@ -13,8 +13,17 @@ package struct ServiceSettings: Sendable {
     /// Rows after which a query ends with A700H; nil: no limit.
     package var queryResultLimit: Int?
     package var commitment = CommitmentSettings()
+    /// nil: no TLS.
+    package var tls: TLSCredentials?
 
     package init() {}
+
+    /// How a peer is called; nil: in the clear.
+    package func connector(to peer: Peer) throws(TransportError) -> TLSConnector? {
+        guard peer.usesTLS else { return nil }
+        guard let tls else { throw .tls("\(peer.aeTitle) must be called over TLS, which is not configured (dicom.tls)") }
+        return TLSConnector(tls, certificate: peer.certificate)
+    }
 }
 
 /// Which SOP classes are offered, and how.

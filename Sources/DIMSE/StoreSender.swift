@@ -34,6 +34,7 @@ package final class StoreSender {
     }
 
     private let endpoint: Endpoint
+    private let tls: TLSConnector?
     private let callingAETitle: String
     private let calledAETitle: String
     private let window: Int
@@ -45,12 +46,14 @@ package final class StoreSender {
 
     /// - Parameters:
     ///   - window: how many instances may be without an answer (1: one after the other).
+    ///   - tls: nil: in the clear.
     ///   - onAnswer: told each response, in the order in which they come.
     package init(
-        _ endpoint: Endpoint, callingAETitle: String, calledAETitle: String, window: Int,
-        onAnswer: @escaping (Answer) -> Void
+        _ endpoint: Endpoint, tls: TLSConnector? = nil, callingAETitle: String, calledAETitle: String,
+        window: Int, onAnswer: @escaping (Answer) -> Void
     ) {
         self.endpoint = endpoint
+        self.tls = tls
         self.callingAETitle = callingAETitle
         self.calledAETitle = calledAETitle
         self.window = max(1, window)
@@ -132,7 +135,7 @@ package final class StoreSender {
                 implementationVersionName: FileMeta.implementationVersionName,
                 asynchronousOperationsWindow: AsynchronousOperationsWindow(
                     maximumInvoked: UInt16(clamping: window), maximumPerformed: 1)))
-        let opened = try Requestor.associate(with: endpoint, request, limits: TransportLimits())
+        let opened = try Requestor.associate(with: endpoint, tls: tls, request, limits: TransportLimits())
         association = opened
         return opened
     }

@@ -16,9 +16,22 @@ import Transport
 /// The configuration file (JSON5), with every key also as `SNIMOK__SECTION__KEY` in the environment, and from a file by
 /// `SNIMOK__SECTION__KEY_FILE`.
 package struct Configuration: Codable, Sendable {
+    package struct TLSSection: Codable, Sendable {
+        package var port = 2762
+        /// PEM files; without a certificate there is no TLS.
+        package var certificate = ""
+        package var key = ""
+        /// The CAs that clients' certificates, and those of peers that are called, must come from.
+        package var authorities = ""
+        package var clients = ClientCertificates.required
+    }
+
     package struct DICOMSection: Codable, Sendable {
         package var bind = "127.0.0.1"
         package var port = 11112
+        /// Whether the port without TLS is there.
+        package var plain = true
+        package var tls = TLSSection()
         package var maximumPDULength = 1 << 20
         package var asynchronousOperations: UInt16 = 16
         package var associationsMaximum = 256
@@ -144,6 +157,12 @@ package struct Configuration: Codable, Sendable {
         /// Reasons of rejection notes whose instances it is shown all the same: "quality", "patientSafety", "worklist",
         /// "retention".
         package var seesRejected: [String]?
+        /// Fingerprint (SHA-256) or name that its certificate must have.
+        package var certificate: String?
+        /// It calls over TLS, and is called over TLS.
+        package var tls: Bool?
+        /// Nil: all.
+        package var services: [DICOMService]?
 
         static let reasons: [String: HiddenReasons] = [
             "quality": .rejectedForQuality, "patientSafety": .rejectedForPatientSafety,
@@ -152,6 +171,8 @@ package struct Configuration: Codable, Sendable {
     }
 
     package var data = "./snimok-data"
+    /// For laboratories: what is exposed without protection is not refused.
+    package var insecure = false
     package var aeTitle = "SNIMOK"
     package var organisation = "default"
     package var issuer = ""
@@ -269,7 +290,7 @@ extension Configuration {
                 throw ConfigurationError("peer \(peer.aeTitle): \"\(address)\" is no address range such as 10.1.0.0/16")
             }
         }
-        for (name, port) in [("dicom.port", dicom.port), ("http.port", http.port)]
+        for (name, port) in [("dicom.port", dicom.port), ("dicom.tls.port", dicom.tls.port), ("http.port", http.port)]
             + peers.map({ ("port of peer \($0.aeTitle)", $0.port ?? 1) })
         where !(0...65_535).contains(port) {
             throw ConfigurationError("\(name) is \(port); a port is 0 to 65535")
@@ -331,11 +352,7 @@ extension Configuration {
         guard (0.1...1e6).contains(commitment.retrySeconds), (0...1e5).contains(commitment.giveUpHours) else {
             throw ConfigurationError("commitment.retrySeconds must be 0.1 or more, commitment.giveUpHours not below 0")
         }
-        // Until the operator says who may call, nobody outside this machine may.
-        if !Self.isLoopback(dicom.bind), peers.isEmpty {
-            throw ConfigurationError(
-                "dicom.bind is \(dicom.bind): name the callers in peers first, or bind to 127.0.0.1")
-        }
+        try checkTLS()
         if !Self.isLoopback(http.bind) {
             throw ConfigurationError("http.bind is \(http.bind): there are no users yet, so HTTP stays on 127.0.0.1")
         }
@@ -402,7 +419,7 @@ extension Configuration {
         settings.directory.organisation = organisation
         settings.directory.issuer = issuer
         settings.directory.checksCalledAETitle = dicom.checkCalledAETitle
-        settings.directory.acceptsUnknownCallingAETitles = dicom.acceptUnknownCallingAETitles ?? peers.isEmpty
+        settings.directory.acceptsUnknownCallingAETitles = acceptsUnknownCallingAETitles
         settings.directory.peers = peers.map { peer in
             Peer(
                 aeTitle: peer.aeTitle, addresses: (peer.addresses ?? []).compactMap(AddressRange.init), host: peer.host,
@@ -411,7 +428,9 @@ extension Configuration {
                 characterSet: peer.characterSet ?? "",
                 shownReasons: (peer.seesRejected ?? []).reduce(into: []) {
                     $0.formUnion(PeerSection.reasons[$1] ?? [])
-                })
+                },
+                usesTLS: peer.tls ?? false, certificate: peer.certificate,
+                services: Set(peer.services ?? DICOMService.allCases))
         }
         settings.limits = limits
         settings.asynchronousOperations = dicom.asynchronousOperations

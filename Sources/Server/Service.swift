@@ -17,8 +17,12 @@ import Transport
 package final class Service {
     private let archive: Archive
     private let audit: AuditTrail
+    /// nil: no repository is configured.
+    private let shipper: AuditShipper?
     private let acceptor: Acceptor
     private let http: HTTPServer?
+    /// nil: DICOM without TLS.
+    private let tls: TLSCredentials?
     private let metrics: Metrics
     private let codecs: CodecPool
     private let control: ControlSocket
@@ -31,6 +35,9 @@ package final class Service {
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
     package init(_ configuration: Configuration, listens: Bool = true) throws {
         metrics = Metrics()
+        if listens { configuration.warnOfExposure() }
+        // Before the data is opened: a file that cannot be used is told at once.
+        tls = try configuration.tlsCredentials()
         if let mirror = configuration.mirrorSettings {
             try Mirror.checkPresence(of: configuration.data, mirror)
         }
@@ -46,9 +53,11 @@ package final class Service {
             ])
         let audit = AuditTrail(configuration.auditDirectory, settings: configuration.auditSettings, metrics: metrics)
         self.audit = audit
+        shipper = listens ? try Self.shipper(configuration, audit, archive, metrics) : nil
         codecs = CodecPool(configuration.codecSettings, metrics: metrics)
         let transcoder = Transcoder(codecs)
-        let settings = configuration.serviceSettings
+        var settings = configuration.serviceSettings
+        settings.tls = tls
         commitment =
             listens && settings.commitment.isEnabled
             ? CommitmentService(archive, try Control(path: directory.control), settings: settings, metrics: metrics)
@@ -56,10 +65,14 @@ package final class Service {
         let server = DIMSEServer(
             archive, audit, transcoder, settings: settings, metrics: metrics, commitment: commitment)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
-        if listens {
-            endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0)
+        let host = configuration.dicom.bind
+        if listens, configuration.dicom.plain {
+            endpoints.insert(.tcp(host: host, port: UInt16(configuration.dicom.port)), at: 0)
         }
-        acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
+        let encrypted = tls.map { (Endpoint.tcp(host: host, port: UInt16(configuration.dicom.tls.port)), $0) }
+        acceptor = try Acceptor(
+            endpoints, encrypted: listens ? encrypted : nil, settings: configuration.acceptorSettings,
+            admit: server.handler)
         http = listens ? try Self.startHTTP(configuration, metrics, archive, audit, transcoder) : nil
         control = try ControlSocket(
             path: directory.controlSocket, archive: archive, audit: audit, organisation: configuration.organisation)
@@ -72,13 +85,24 @@ package final class Service {
         registerGauges()
         if listens { audit.recordEnd(AuditEvent(.started, "serve", by: .archive)) }
         if listens { try scrubber.run() }
+        try shipper?.run()
         try control.run()
         try commitment?.run()
         try acceptor.run()
     }
 
-    package var dicomPort: UInt16 { acceptor.port }
+    /// nil: not there.
+    package var dicomPort: UInt16? { acceptor.port }
+    package var dicomTLSPort: UInt16? { acceptor.tlsPort }
     package var httpPort: UInt16 { http?.port ?? 0 }
+
+    /// Reads DICOM's certificates and keys again, for connections from now on.
+    package func reloadCertificates() {
+        do throws(TransportError) {
+            try tls?.reload()
+            Log.info("certificates read again", ["dicom": tls == nil ? "no TLS" : "good"])
+        } catch { Log.error("certificates not changed", ["why": "\(error)"]) }
+    }
 
     /// Lets running messages end, commits what waits, and closes everything.
     package func stop() {
@@ -89,8 +113,23 @@ package final class Service {
         commitment?.stop(withinSeconds: 10)
         codecs.stop()
         if listens { audit.recordEnd(AuditEvent(.stopped, "serve", by: .archive)) }
+        shipper?.stop()
         audit.stop()
         archive.close()
+    }
+
+    private static func shipper(
+        _ configuration: Configuration, _ audit: AuditTrail, _ archive: Archive, _ metrics: Metrics
+    ) throws -> AuditShipper? {
+        let section = configuration.audit.syslog
+        guard !section.host.isEmpty else { return nil }
+        let files = TLSFiles(
+            certificate: section.certificate, key: section.key, authorities: section.authorities)
+        let tls = try TLSConnector(files)
+        return AuditShipper(
+            audit, settings: AuditShipper.Settings(source: configuration.auditSource), stores: StoreFollower(archive),
+            metrics: metrics
+        ) { try RepositoryConnection(section, tls) }
     }
 
     private static func startHTTP(

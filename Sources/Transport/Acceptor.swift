@@ -7,58 +7,83 @@ import Synchronization
 
 /// Accepts connections. A connection waits in one epoll loop, as a table entry with a deadline, until its
 /// A-ASSOCIATE-RQ has arrived whole; only then does it get a thread. So ten thousand half-open ones cost little, and
-/// none of them can hold up another.
+/// none of them can hold up another. What is costly of TLS is done by threads of its own.
 package final class Acceptor: Sendable {
     package struct Settings: Sendable {
         package var limits = TransportLimits()
         package var associationsMaximum = 256
         package var associationsPerPeerMaximum = 128
         package var halfOpenMaximum = 10_000
+        package var handshakeThreads = 2
 
         package init() {}
     }
 
-    /// What the archive decides and does; both run on the association's own thread.
-    package struct Handler: Sendable {
-        /// - Parameter peer: the peer's address, empty for the local socket.
-        package let authorize:
-            @Sendable (_ request: AssociateRequest, _ peer: String) throws(AssociateReject) -> AcceptorPolicy
+    /// A no to an association request: what the peer is told, and what the log.
+    package struct Refusal: Error {
+        package let reject: AssociateReject
+        package let why: String
+
+        package init(_ reject: AssociateReject, why: String) {
+            self.reject = reject
+            self.why = why
+        }
+    }
+
+    /// A yes: what is offered, and what then serves the association.
+    package struct Admission: Sendable {
+        package let policy: AcceptorPolicy
         package let serve: @Sendable (Association) -> Void
 
-        package init(
-            authorize: @escaping @Sendable (AssociateRequest, String) throws(AssociateReject) -> AcceptorPolicy,
-            serve: @escaping @Sendable (Association) -> Void
-        ) {
-            self.authorize = authorize
+        package init(_ policy: AcceptorPolicy, serve: @escaping @Sendable (Association) -> Void) {
+            self.policy = policy
             self.serve = serve
         }
     }
+
+    /// Decides about a request; it and what it returns run on the association's own thread.
+    package typealias Handler = @Sendable (AssociateRequest, Caller) throws(Refusal) -> Admission
 
     private struct Shared {
         var running = 0
         var perPeer: [String: Int] = [:]
         var isStopping = false
+        /// What the handshake threads have come to.
+        var advanced: [(HalfOpen, HalfOpen.Progress)] = []
     }
 
     private let settings: Settings
-    private let handler: Handler
+    private let admit: Handler
     private let listeners: [Listener]
     private let shared = Monitor(Shared())
     private let stopping = StopFlag()
     private let nextID = Atomic<UInt64>(1)
     private let wakeUp = WakeUp()
+    /// nil: nothing is encrypted.
+    private let handshakes: HandshakeThreads?
+    private let tlsFailures = RepeatedWarning("no encrypted connection")
 
     /// Opens the listening sockets; `run` begins to accept.
-    package init(_ endpoints: [Endpoint], settings: Settings, handler: Handler) throws(TransportError) {
+    /// - Parameter encrypted: where TLS is spoken.
+    package init(
+        _ endpoints: [Endpoint], encrypted: (endpoint: Endpoint, credentials: TLSCredentials)? = nil,
+        settings: Settings, admit: @escaping Handler
+    ) throws(TransportError) {
         self.settings = settings
-        self.handler = handler
+        self.admit = admit
         var listeners: [Listener] = []
         for endpoint in endpoints { listeners.append(try Listener(endpoint)) }
+        if let encrypted { listeners.append(try Listener(encrypted.endpoint, tls: encrypted.credentials)) }
         self.listeners = listeners
+        do throws(SystemError) {
+            handshakes = encrypted == nil ? nil : try HandshakeThreads(count: settings.handshakeThreads)
+        } catch { throw .system(error) }
     }
 
-    /// The port of the first TCP listener, chosen by the system if it was given as 0.
-    package var port: UInt16 { listeners.lazy.compactMap(\.port).first ?? 0 }
+    /// The port of the first TCP listener without TLS, chosen by the system if it was given as 0; nil: there is none.
+    package var port: UInt16? { listeners.lazy.filter { $0.tls == nil }.compactMap(\.port).first }
+    /// The same with TLS.
+    package var tlsPort: UInt16? { listeners.lazy.filter { $0.tls != nil }.compactMap(\.port).first }
     package var runningAssociations: Int { shared.withLock { $0.running } }
 
     /// Starts the loop's thread.
@@ -70,6 +95,7 @@ package final class Acceptor: Sendable {
     /// - Returns: whether all ended in time.
     package func stop(withinSeconds seconds: Double) -> Bool {
         stopping.set()
+        handshakes?.stop()
         wakeUp.signal()
         return shared.wait(until: Clock.deadline(seconds: seconds)) { $0.running == 0 ? true : nil } ?? false
     }
@@ -92,7 +118,10 @@ package final class Acceptor: Sendable {
                 if let listener = listeners.first(where: { $0.file.raw == descriptor }) {
                     accept(listener, epoll, &waiting)
                 } else if let connection = waiting[descriptor] {
-                    advance(connection, epoll, &waiting)
+                    take(connection.read(), of: connection, epoll, &waiting)
+                } else if descriptor == wakeUp.file.raw {
+                    wakeUp.clear()
+                    takeAdvanced(epoll, &waiting)
                 }
             }
             let now = Clock.monotonicNanoseconds()
@@ -113,31 +142,75 @@ package final class Acceptor: Sendable {
         epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event)
     }
 
+    /// An encrypted connection is watched for one event at a time: meanwhile another thread may be at it.
+    private func watchOnce(_ epoll: Int32, _ connection: HalfOpen, isNew: Bool = false) {
+        var event = epoll_event()
+        event.events = EPOLLIN.rawValue | EPOLLONESHOT.rawValue | (connection.hasOutput ? EPOLLOUT.rawValue : 0)
+        event.data.fd = connection.socket.raw
+        epoll_ctl(epoll, isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, connection.socket.raw, &event)
+    }
+
     private func accept(_ listener: Listener, _ epoll: Int32, _ waiting: inout [Int32: HalfOpen]) {
-        while let (socket, peer) = listener.accept() {
+        while let (stream, peer) = listener.accept() {
             guard waiting.count < settings.halfOpenMaximum else {
                 Log.warning("connection refused: too many without an association", ["peer": peer])
                 continue
             }
-            let deadline = Clock.deadline(seconds: settings.limits.artimSeconds)
-            waiting[socket.raw] = HalfOpen(socket: socket, peer: peer, deadline: deadline)
-            watch(epoll, socket.raw)
+            let connection = HalfOpen(
+                socket: Socket(stream, tls: listener.tls.map { TLSSession($0.acceptor, stream) }), peer: peer,
+                deadline: Clock.deadline(seconds: settings.limits.artimSeconds))
+            waiting[stream.raw] = connection
+            if connection.isEncrypted {
+                watchOnce(epoll, connection, isNew: true)
+            } else {
+                watch(epoll, stream.raw)
+            }
         }
     }
 
-    private func advance(_ connection: HalfOpen, _ epoll: Int32, _ waiting: inout [Int32: HalfOpen]) {
-        switch connection.read() {
-        case .waiting: return
+    private func take(
+        _ progress: HalfOpen.Progress, of connection: HalfOpen, _ epoll: Int32, _ waiting: inout [Int32: HalfOpen]
+    ) {
+        switch progress {
+        case .handshake: return advance(connection)
+        case .waiting: break
         case .closed: waiting[connection.socket.raw] = nil
         case .violation(let abort, let what):
             Log.warning("aborted before an association", ["peer": connection.peer, "why": what])
             connection.abort(abort)
-            // It stays to be read empty, so that the abort is not lost in a reset (Sta13).
-            connection.deadline = Clock.deadline(seconds: min(1, settings.limits.artimSeconds))
+            linger(connection)
+        case .tlsFailed(let why):
+            tlsFailures.write(peer: connection.peer, why: why)
+            linger(connection)
         case .request:
             waiting[connection.socket.raw] = nil
             epoll_ctl(epoll, EPOLL_CTL_DEL, connection.socket.raw, nil)
-            start(connection)
+            return start(connection)
+        }
+        if connection.isEncrypted, waiting[connection.socket.raw] != nil { watchOnce(epoll, connection) }
+    }
+
+    /// It stays to be read empty, so that our last word is not lost in a reset (Sta13).
+    private func linger(_ connection: HalfOpen) {
+        connection.deadline = Clock.deadline(seconds: min(1, settings.limits.artimSeconds))
+    }
+
+    /// Has a handshake thread do what can be done now.
+    private func advance(_ connection: HalfOpen) {
+        handshakes?.run(for: connection.peer) { [shared, wakeUp] in
+            let progress = connection.advance()
+            shared.update { $0.advanced.append((connection, progress)) }
+            wakeUp.signal()
+        }
+    }
+
+    private func takeAdvanced(_ epoll: Int32, _ waiting: inout [Int32: HalfOpen]) {
+        let advanced = shared.withLock { shared in
+            defer { shared.advanced = [] }
+            return shared.advanced
+        }
+        for (connection, progress) in advanced where waiting[connection.socket.raw] === connection {
+            take(progress, of: connection, epoll, &waiting)
         }
     }
 
@@ -183,17 +256,17 @@ package final class Acceptor: Sendable {
 
     private func serve(_ connection: HalfOpen, id: UInt64) {
         let limits = settings.limits
-        guard let (accept, negotiated, machine) = negotiate(connection, id: id) else { return }
+        guard let (accept, negotiated, machine, serve) = negotiate(connection, id: id) else { return }
         let association = Association(
-            id: id, socket: connection.socket, negotiated: negotiated, machine: machine, peerAddress: connection.peer,
+            id: id, socket: connection.socket, negotiated: negotiated, machine: machine, caller: connection.caller,
             limits: limits, isStopping: { [stopping] in stopping.isSet })
         guard connection.write(accept.encoded()) else { return }
-        handler.serve(association)
+        serve(association)
     }
 
     private func negotiate(
         _ connection: HalfOpen, id: UInt64
-    ) -> (AssociateAccept, NegotiatedAssociation, AssociationStateMachine)? {
+    ) -> (AssociateAccept, NegotiatedAssociation, AssociationStateMachine, (Association) -> Void)? {
         var machine = AssociationStateMachine(role: .acceptor)
         _ = machine.handle(.transportIndication)
         let request: AssociateRequest
@@ -206,19 +279,22 @@ package final class Acceptor: Sendable {
             return nil
         }
         _ = machine.handle(.requestReceived)
-        do {
-            let policy = try handler.authorize(request, connection.peer)
-            let (accept, negotiated) = try Negotiation.accept(request, policy: policy)
+        do throws(Refusal) {
+            let admission = try admit(request, connection.caller)
+            let (accept, negotiated): (AssociateAccept, NegotiatedAssociation)
+            do throws(AssociateReject) {
+                (accept, negotiated) = try Negotiation.accept(request, policy: admission.policy)
+            } catch { throw Refusal(error, why: "not DICOM as it is spoken here") }
             _ = machine.handle(.acceptByUser)
-            return (accept, negotiated, machine)
+            return (accept, negotiated, machine, admission.serve)
         } catch {
             Log.warning(
                 "association rejected",
                 [
                     "association": "\(id)", "peer": connection.peer, "calling": request.callingAETitle,
-                    "called": request.calledAETitle, "why": "\(error)",
+                    "called": request.calledAETitle, "why": error.why, "answer": "\(error.reject)",
                 ])
-            connection.reject(error)
+            connection.reject(error.reject)
             connection.drain()
             return nil
         }
@@ -230,169 +306,4 @@ private final class StopFlag: Sendable {
     private let flag = Atomic<Bool>(false)
     var isSet: Bool { flag.load(ordering: .acquiring) }
     func set() { flag.store(true, ordering: .releasing) }
-}
-
-/// A listening socket.
-private final class Listener: Sendable {
-    let file: FileDescriptor
-    let port: UInt16?
-    private let unixPath: String?
-
-    init(_ endpoint: Endpoint) throws(TransportError) {
-        switch endpoint {
-        case .tcp(let host, let port):
-            guard var address = try Socket.resolve(host, port).first else { throw .closed }
-            let raw = socket(
-                Int32(address.ss_family),
-                Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
-            guard raw >= 0 else { throw .system(SystemError("socket")) }
-            file = FileDescriptor(adopting: raw, path: endpoint.description)
-            var one: Int32 = 1
-            setsockopt(raw, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
-            let bound = withUnsafePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(raw, $0, Socket.addressLength($0, socklen_t(MemoryLayout<sockaddr_storage>.size)))
-                }
-            }
-            guard bound == 0, listen(raw, 4096) == 0 else {
-                throw .system(SystemError("listen on", endpoint.description))
-            }
-            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-            withUnsafeMutablePointer(to: &address) {
-                _ = $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(raw, $0, &length) }
-            }
-            self.port = withUnsafeBytes(of: &address) {
-                UInt16(bigEndian: $0.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
-            }
-            unixPath = nil
-        case .unix(let path):
-            unlink(path)
-            let raw = socket(
-                AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
-            guard raw >= 0 else { throw .system(SystemError("socket")) }
-            file = FileDescriptor(adopting: raw, path: path)
-            let bound = try Socket.withUnixAddress(path) { address, length throws(TransportError) in
-                bind(raw, address, length)
-            }
-            guard bound == 0, chmod(path, 0o600) == 0, listen(raw, 128) == 0 else {
-                throw .system(SystemError("listen on", path))
-            }
-            port = nil
-            unixPath = path
-        }
-    }
-
-    deinit { if let unixPath { unlink(unixPath) } }
-
-    /// The next connection that waits, and its peer's address.
-    func accept() -> (Socket, String)? {
-        var address = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let raw = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { csystem_accept(file.raw, $0, &length) }
-        }
-        guard raw >= 0 else { return nil }
-        if unixPath != nil { return (Socket(adopting: raw, isTCP: false, peer: "local"), "") }
-        var name = [CChar](repeating: 0, count: 64)
-        withUnsafePointer(to: &address) {
-            _ = $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                getnameinfo($0, length, &name, socklen_t(name.count), nil, 0, NI_NUMERICHOST)
-            }
-        }
-        let peer = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-        return (Socket(adopting: raw, isTCP: true, peer: peer), peer)
-    }
-}
-
-/// A connection without an association: the bytes of its request so far. Used by one thread at a time.
-private final class HalfOpen: @unchecked Sendable {
-    enum Progress {
-        case waiting, closed, request
-        case violation(Abort, String)
-    }
-
-    let socket: Socket
-    let peer: String
-    var deadline: UInt64
-    private var bytes: [UInt8] = []
-    private var isOver = false
-
-    init(socket: Socket, peer: String, deadline: UInt64) {
-        self.socket = socket
-        self.peer = peer
-        self.deadline = deadline
-    }
-
-    /// Reads what has come, never past the end of the request.
-    func read() -> Progress {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while true {
-            let wanted = isOver ? buffer.count : min(buffer.count, missing)
-            let received = try? buffer.withMutableRawBytes { memory throws(TransportError) in
-                // -1: nothing there; the end of the stream and an error are the same to us.
-                try socket.receive(into: UnsafeMutableRawBufferPointer(rebasing: memory[..<wanted])) ?? -1
-            }
-            guard let count = received, count != 0 else { return .closed }
-            if count < 0 { return .waiting }
-            if isOver { continue }
-            bytes += buffer[..<count]
-            if let violation { return violation }
-            if bytes.count > PDUHeader.byteCount, missing == 0 { return .request }
-        }
-    }
-
-    /// Bytes still to come of the head or, once that is known, of the whole.
-    private var missing: Int {
-        guard bytes.count >= PDUHeader.byteCount else { return PDUHeader.byteCount - bytes.count }
-        return PDUHeader.byteCount + Int(header.length) - bytes.count
-    }
-
-    private var header: PDUHeader { bytes.withUnsafeBytes { PDUHeader(decoding: $0)! } }
-
-    /// Six bytes tell an HTTP request or a length of gigabytes.
-    private var violation: Progress? {
-        guard bytes.count >= PDUHeader.byteCount else { return nil }
-        let header = header
-        guard let type = header.type else {
-            return .violation(
-                .unrecognizedPDU, "unrecognized PDU type \(header.typeCode) instead of an association request")
-        }
-        guard type == .associateRequest else {
-            return .violation(.unexpectedPDU, "unexpected \(type) instead of an association request")
-        }
-        guard header.length > 0, header.length <= AssociateRequest.maximumBodyByteCount else {
-            return .violation(.invalidPDUParameterValue, "association request of \(header.length) bytes")
-        }
-        return nil
-    }
-
-    func request() throws(PDUError) -> AssociateRequest {
-        defer { bytes = [] }
-        let body = bytes[PDUHeader.byteCount...]
-        return try Array(body).withRawBytes { bytes throws(PDUError) in try AssociateRequest(decodingBody: bytes) }
-    }
-
-    func abort(_ abort: Abort) {
-        isOver = true
-        bytes = []
-        _ = write(abort.encoded())
-        socket.shutdownWriting()
-    }
-
-    func reject(_ reject: AssociateReject) {
-        _ = write(reject.encoded())
-        socket.shutdownWriting()
-    }
-
-    /// These PDUs are small: a socket that does not take one at once is given a second.
-    func write(_ pdu: [UInt8]) -> Bool {
-        (try? socket.sendAll(pdu, deadline: Clock.deadline(seconds: 1))) != nil
-    }
-
-    /// Waits a moment for the peer to close.
-    func drain() {
-        isOver = true
-        let deadline = Clock.deadline(seconds: 1)
-        while case .waiting = read(), Poll.wait(socket.raw, Int16(POLLIN), deadline: deadline) {}
-    }
 }

@@ -27,8 +27,10 @@ package final class Association {
 
     package let id: UInt64
     package let negotiated: NegotiatedAssociation
+    /// The other end.
+    package let caller: Caller
     /// The peer's address without its port; empty on the socket in the data directory.
-    package let peerAddress: String
+    package var peerAddress: String { caller.address }
     package let limits: TransportLimits
     /// Signalled from other threads; `onWake` then runs on this association's thread.
     package let wakeUp: WakeUp
@@ -56,13 +58,13 @@ package final class Association {
 
     init(
         id: UInt64, socket: Socket, negotiated: NegotiatedAssociation, machine: AssociationStateMachine,
-        peerAddress: String, limits: TransportLimits, isStopping: @escaping @Sendable () -> Bool = { false }
+        caller: Caller, limits: TransportLimits, isStopping: @escaping @Sendable () -> Bool = { false }
     ) {
         self.id = id
         self.socket = socket
         self.negotiated = negotiated
         self.machine = machine
-        self.peerAddress = peerAddress
+        self.caller = caller
         self.limits = limits
         self.isStopping = isStopping
         wakeUp = WakeUp()
@@ -120,7 +122,7 @@ package final class Association {
 
     /// Whether something is there to be read, without waiting or within a time of the monotonic clock.
     package func hasInput(until deadline: UInt64 = 0) -> Bool {
-        stagingEnd > stagingStart || Poll.wait(socket.raw, Int16(POLLIN), deadline: deadline)
+        stagingEnd > stagingStart || socket.hasInput(until: deadline)
     }
 
     private struct Fragment {
@@ -242,6 +244,7 @@ package final class Association {
 
     /// Reads at least one byte: into `first` as far as given, what is over behind `stagingEnd`.
     private func receive(_ first: iovec?) throws(TransportError) -> Int {
+        var silentSince: UInt64?
         while true {
             var vectors = (
                 first ?? iovec(),
@@ -257,7 +260,10 @@ package final class Association {
                 messageBytes += count
                 return count
             }
-            try waitForInput()
+            // Bytes of an unfinished TLS record end no silence.
+            let start = silentSince ?? Clock.monotonicNanoseconds()
+            silentSince = start
+            try waitForInput(since: start)
         }
     }
 
@@ -274,10 +280,13 @@ package final class Association {
         wakeUp.signal()
     }
 
-    private func waitForInput() throws(TransportError) {
-        let start = Clock.monotonicNanoseconds()
+    private func waitForInput(since start: UInt64) throws(TransportError) {
         let patience = isWithinMessage ? limits.pduSeconds : limits.idleSeconds
         let deadline = start + UInt64(patience * 1e9)
+        func silent() -> TransportError {
+            timeOut(isWithinMessage ? "peer fell silent within a message" : "association idle for too long")
+        }
+        if Clock.monotonicNanoseconds() >= deadline { throw silent() }
         while true {
             if !isWithinMessage, isStopping(), mayStop() { throw stop() }
             var entries = (
@@ -295,9 +304,7 @@ package final class Association {
                 try woken()
             }
             if entries.0.revents != 0 { return try checkRate() }
-            if ready == 0, Clock.monotonicNanoseconds() >= deadline {
-                throw timeOut(isWithinMessage ? "peer fell silent within a message" : "association idle for too long")
-            }
+            if ready == 0, Clock.monotonicNanoseconds() >= deadline { throw silent() }
             if ready == 0, !isWithinMessage { try onIdle?() }
         }
     }

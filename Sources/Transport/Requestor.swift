@@ -6,16 +6,17 @@ import Platform
 /// Opens associations to others.
 package enum Requestor {
     /// Connects, proposes, and waits for the answer.
-    /// - Parameter seconds: for all of it.
+    /// - Parameters:
+    ///   - tls: nil: in the clear.
+    ///   - seconds: for all of it.
     package static func associate(
-        with endpoint: Endpoint, _ request: AssociateRequest, limits: TransportLimits,
-        withinSeconds seconds: Double = 30,
-        id: UInt64 = 0
+        with endpoint: Endpoint, tls: TLSConnector? = nil, _ request: AssociateRequest, limits: TransportLimits,
+        withinSeconds seconds: Double = 30, id: UInt64 = 0
     ) throws(TransportError) -> Association {
         let deadline = Clock.deadline(seconds: seconds)
         var machine = AssociationStateMachine(role: .requestor)
         _ = machine.handle(.associateRequestByUser)
-        let socket = try Socket.connect(to: endpoint, deadline: deadline)
+        let socket = try Socket.connect(to: endpoint, tls: tls, deadline: deadline)
         _ = machine.handle(.transportConnected)
         try socket.sendAll(request.encoded(), deadline: deadline)
         let head = try read(PDUHeader.byteCount, socket, deadline)
@@ -27,8 +28,8 @@ package enum Requestor {
         let negotiated = try answer(type, body, request, endpoint)
         _ = machine.handle(.acceptReceived)
         return Association(
-            id: id, socket: socket, negotiated: negotiated, machine: machine, peerAddress: endpoint.description,
-            limits: limits)
+            id: id, socket: socket, negotiated: negotiated, machine: machine,
+            caller: Caller(address: endpoint.description, tls: socket.tls?.peer), limits: limits)
     }
 
     private static func answer(

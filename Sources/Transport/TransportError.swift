@@ -15,6 +15,8 @@ package enum TransportError: Error, CustomStringConvertible {
     case protocolViolation(Abort, String)
     /// Nothing came, or too little, in the time allowed.
     case timedOut(String)
+    /// Encryption failed, or could not be begun.
+    case tls(String)
     /// We are shutting down.
     case stopping
 
@@ -26,6 +28,7 @@ package enum TransportError: Error, CustomStringConvertible {
         case .rejected(let reject): reject.description
         case .protocolViolation(_, let what): what
         case .timedOut(let what): what
+        case .tls(let what): "TLS: \(what)"
         case .stopping: "shutting down"
         }
     }

@@ -14,14 +14,12 @@ enum NullPeer {
         var settings = Acceptor.Settings()
         settings.associationsMaximum = 4096
         settings.associationsPerPeerMaximum = 4096
-        let handler = Acceptor.Handler(
-            authorize: { _, _ in policy },
-            serve: { association in
-                do { try serve(association) } catch { Log.warning("association ended", ["why": "\(error)"]) }
-            })
-        let acceptor = try Acceptor([.tcp(host: "127.0.0.1", port: 0)], settings: settings, handler: handler)
+        let admission = Acceptor.Admission(policy) { association in
+            do { try serve(association) } catch { Log.warning("association ended", ["why": "\(error)"]) }
+        }
+        let acceptor = try Acceptor([.tcp(host: "127.0.0.1", port: 0)], settings: settings) { _, _ in admission }
         try acceptor.run()
-        let line = "ready \(acceptor.port)\n"
+        let line = "ready \(acceptor.port ?? 0)\n"
         _ = line.withCString { write(1, $0, strlen($0)) }
         while true { pause() }
     }

@@ -77,7 +77,8 @@ enum FindTool {
             userInformation: UserInformation(
                 maximumLength: 1 << 20, implementationClassUID: FileMeta.implementationClassUID,
                 implementationVersionName: FileMeta.implementationVersionName))
-        let association = try Requestor.associate(with: endpoint, request, limits: TransportLimits())
+        let association = try Requestor.associate(
+            with: endpoint, tls: options.tls, request, limits: TransportLimits())
         var random = SplitMix(seed: 0x51, [seed])
         let sink = ForgettingSink()
         for number in 0..<count {

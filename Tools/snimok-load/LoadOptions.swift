@@ -42,6 +42,8 @@ struct LoadOptions {
 
     var source = Source.synthetic(SyntheticOptions())
     var destination = Destination.folder("")
+    /// nil: in the clear.
+    var tls: TLSConnector?
     var called = "SNIMOK"
     var calling = "SNIMOKLOAD"
     var associations = 8
@@ -69,6 +71,9 @@ struct LoadOptions {
           --seed N             another seed gives other studies, the same seed the same ones (1)
         Whither:
           --to HOST:PORT       or [ADDRESS]:PORT
+          --tls                over TLS; with:
+          --tls-authorities F  PEM file with the CA of the archive's certificate
+          --tls-certificate F --tls-key F   PEM files of the own certificate
           --called AET         (SNIMOK)
           --calling AET        (SNIMOKLOAD)
           --associations N     at the same time (8); each sends its share, study after study
@@ -104,6 +109,12 @@ struct LoadOptions {
     }
 
     private mutating func readDestination(_ words: inout OptionWords) throws(Mistake) {
+        let files = TLSFiles(
+            certificate: try words.value("--tls-certificate") ?? "", key: try words.value("--tls-key") ?? "",
+            authorities: try words.value("--tls-authorities") ?? "")
+        if words.flag("--tls") {
+            do throws(TransportError) { tls = try TLSConnector(files) } catch { throw Mistake(description: "\(error)") }
+        }
         called = try words.value("--called") ?? called
         calling = try words.value("--calling") ?? calling
         associations = try words.number("--associations", 1...10_000) ?? associations

@@ -22,7 +22,8 @@ final class LoadSender {
     /// - Parameter schedule: when each is due; nil: as soon as the archive takes it.
     func run(_ numbers: Range<Int>, to endpoint: Endpoint, _ options: LoadOptions, schedule: LoadSchedule?) {
         let sender = StoreSender(
-            endpoint, callingAETitle: options.calling, calledAETitle: options.called, window: options.window
+            endpoint, tls: options.tls, callingAETitle: options.calling, calledAETitle: options.called,
+            window: options.window
         ) { [self] answer in take(answer) }
         let cursor = job.makeCursor()
         do {

@@ -91,7 +91,8 @@ package final class AuditShipper: Sendable {
         metrics.gauge("snimok_audit_unsent", "Entries of the audit trail that the repository has not got yet.") {
             [weak self] in self?.unsent ?? 0
         }
-        metrics.gauge("snimok_audit_unsent_seconds", "For how long entries of the audit trail have waited to be sent.") {
+        metrics.gauge("snimok_audit_unsent_seconds", "For how long entries of the audit trail have waited to be sent.")
+        {
             [weak self] in
             guard let since = self?.state.withLock({ $0.waitingSince }) else { return 0 }
             return Int((Clock.monotonicNanoseconds() - since) / 1_000_000_000)

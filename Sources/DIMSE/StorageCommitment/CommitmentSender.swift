@@ -32,7 +32,7 @@ struct CommitmentSender {
         limits.idleSeconds = Self.answerSeconds
         do throws(TransportError) {
             association = try Requestor.associate(
-                with: .tcp(host: host, port: port),
+                with: .tcp(host: host, port: port), tls: try settings.connector(to: peer),
                 Self.proposal(peer.aeTitle, callingAETitle, UInt32(limits.maximumPDULength)), limits: limits,
                 withinSeconds: Self.connectSeconds)
         } catch { throw Failure(why: "\(error)") }

@@ -52,7 +52,8 @@ enum AuditCommand {
 
     private static func head(_ configuration: Configuration) throws -> ExitCode {
         guard let head = try AuditHead.load(configuration.auditDirectory) else {
-            CommandLineTool.complain("there is no head of the audit trail that was made with its key; see snimok audit verify")
+            CommandLineTool.complain(
+                "there is no head of the audit trail that was made with its key; see snimok audit verify")
             return .damageFound
         }
         print(head.text)
@@ -72,7 +73,8 @@ private struct ExportOptions {
     init(_ arguments: inout Arguments) throws {
         let from = try arguments.value("--from")
         let to = try arguments.value("--to")
-        for time in [from, to].compactMap({ $0 }) where !time.allSatisfy({ $0.isASCII && ($0.isNumber || "-:.TZ".contains($0)) }) {
+        for time in [from, to].compactMap({ $0 })
+        where !time.allSatisfy({ $0.isASCII && ($0.isNumber || "-:.TZ".contains($0)) }) {
             throw Arguments.Failure.wrong("\(Log.quoted(time)) is no time such as 2026-11-21 or 2026-11-21T10:15")
         }
         self.from = from ?? ""

@@ -5,9 +5,12 @@ import Platform
 enum ServeCommand {
     private static let help = """
         usage: snimok serve [--config FILE] [--data DIR] [--bind ADDRESS] [--aet AET] [--dicom-port N] [--http-port N]
+                            [--insecure]
 
-        Starts the archive. When it accepts, it prints on stderr: ready dicom=ADDRESS:PORT http=ADDRESS:PORT
-        Defaults: ./snimok-data, 127.0.0.1, SNIMOK, 11112, 8080. Port 0 takes a free one. SIGTERM and SIGINT drain.
+        Starts the archive. When it accepts, it prints on stderr: ready dicom=ADDRESS:PORT http=ADDRESS:PORT, and with
+        TLS dicom-tls=ADDRESS:PORT. Defaults: ./snimok-data, 127.0.0.1, SNIMOK, 11112, 8080. Port 0 takes a free one.
+        SIGTERM and SIGINT drain; SIGHUP reads DICOM's certificates again.
+        --insecure is for laboratories: what is exposed without protection is not refused.
         Each key of the configuration (JSON5) is also SNIMOK__SECTION__KEY in the environment, or a file's content by
         SNIMOK__SECTION__KEY_FILE.
         """
@@ -23,23 +26,36 @@ enum ServeCommand {
         if let title = try arguments.value("--aet") { configuration.aeTitle = title }
         if let port = try port(&arguments, "--dicom-port") { configuration.dicom.port = Int(port) }
         if let port = try port(&arguments, "--http-port") { configuration.http.port = Int(port) }
+        if arguments.flag("--insecure") { configuration.insecure = true }
         try arguments.end()
         try configuration.check()
+        try configuration.checkExposure()
         // Blocked before any thread begins, so that all inherit it and only `sigwait` sees them.
         var signals = sigset_t()
         sigemptyset(&signals)
         sigaddset(&signals, SIGTERM)
         sigaddset(&signals, SIGINT)
+        sigaddset(&signals, SIGHUP)
         pthread_sigmask(SIG_BLOCK, &signals, nil)
         let service = try Service(configuration)
-        announce(
-            "ready dicom=\(configuration.dicom.bind):\(service.dicomPort) http=\(configuration.http.bind):\(service.httpPort)\n"
-        )
+        announce(readyLine(configuration, service))
         var received: Int32 = 0
         sigwait(&signals, &received)
+        while received == SIGHUP {
+            service.reloadCertificates()
+            sigwait(&signals, &received)
+        }
         Log.info("draining", ["signal": received == SIGTERM ? "SIGTERM" : "SIGINT"])
         service.stop()
         return .success
+    }
+
+    private static func readyLine(_ configuration: Configuration, _ service: Service) -> String {
+        let host = configuration.dicom.bind
+        var line = "ready dicom=\(service.dicomPort.map { "\(host):\($0)" } ?? "off")"
+        line += " http=\(configuration.http.bind):\(service.httpPort)"
+        if let port = service.dicomTLSPort { line += " dicom-tls=\(host):\(port)" }
+        return line + "\n"
     }
 
     private static func port(_ arguments: inout Arguments, _ option: String) throws -> UInt16? {
@@ -61,7 +77,7 @@ enum CheckConfigurationCommand {
             CommandLineTool.complain("no such file: \(files[0])")
             return .noInput
         }
-        _ = try Configuration(file: files[0], environment: [:])
+        try Configuration(file: files[0], environment: [:]).checkExposure()
         print("\(files[0]): good")
         return .success
     }

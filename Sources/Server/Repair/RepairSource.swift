@@ -67,11 +67,13 @@ enum RepairSources {
         }
         if FileSystem.exists("\(name)/format") { return try ArchiveRepairSource(name, wanted) }
         if FileSystem.exists(name) { return FolderRepairSource(name, wanted) }
-        let directory = configuration.serviceSettings.directory
-        guard let peer = directory.peer(name), let host = peer.host, let port = peer.port else { return nil }
+        var settings = configuration.serviceSettings
+        settings.tls = try configuration.tlsCredentials()
+        guard let peer = settings.directory.peer(name), let host = peer.host, let port = peer.port else { return nil }
         return PeerRepairSource(
             InstanceFetcher(
-                .tcp(host: host, port: port), callingAETitle: configuration.aeTitle, calledAETitle: peer.aeTitle),
+                .tcp(host: host, port: port), tls: try settings.connector(to: peer), callingAETitle: configuration.aeTitle,
+                calledAETitle: peer.aeTitle),
             name: name, folder: configuration.data)
     }
 
