@@ -122,7 +122,7 @@ final class ControlSocket: Sendable {
         var event = event(request, connection)
         do {
             let answer = try perform(request, connection)
-            event?.count = answer.instances
+            if let instances = answer.instances { event?.count = instances }
             if let event { try audit.record(event) }
             return answer
         } catch {
