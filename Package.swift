@@ -19,9 +19,9 @@ let package = Package(
         .target(name: "CSystem"),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
             name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
 
@@ -48,7 +48,7 @@ let package = Package(
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
         module("Audit", ["Platform", "CSodium"]),
-        module("Access", ["Audit", "Platform", "Catalog", "Control", "CSodium"]),
+        module("Access", ["Audit", "Platform", "Catalog", "Control", "Database", "CSodium", "COpenSSL"]),
         module(
             "DIMSE",
             [
@@ -81,13 +81,16 @@ let package = Package(
             name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem"], path: "Tools/snimok-prove",
             swiftSettings: strict),
 
+        tests("AccessTests", ["Access", "Catalog", "Control", "Database", "Platform", "COpenSSL"]),
         tests("AuditTests", ["Audit", "Platform"]),
         tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),
         tests("ControlTests", ["Control", "Database"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),
         tests("DICOMTests", ["DICOM", "Platform"]),
+        tests("DIMSETests", ["DIMSE", "DICOMNetwork", "Transport", "Access", "Catalog"]),
         tests("HTTPTests", ["HTTP"]),
+        tests("TransportTests", ["Transport", "Platform", "COpenSSL"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -19,8 +19,29 @@ package struct Permissions: OptionSet, Hashable, Sendable {
     package static let administer = Permissions(rawValue: 32)
     /// Reading the audit trail.
     package static let audit = Permissions(rawValue: 64)
+    /// Metrics, and why the archive is not ready.
+    package static let monitor = Permissions(rawValue: 128)
 
     /// Of a station, unless its rule says less.
     package static let station: Permissions = [.query, .retrieve, .store]
-    package static let all: Permissions = [.query, .retrieve, .store, .delete, .share, .administer, .audit]
+    package static let all: Permissions = [
+        .query, .retrieve, .store, .delete, .share, .administer, .audit, .monitor,
+    ]
+
+    /// By their names in commands and sentences, in the order of their bits.
+    package static let names: [(name: String, permission: Permissions)] = [
+        ("query", .query), ("retrieve", .retrieve), ("store", .store), ("delete", .delete), ("share", .share),
+        ("administer", .administer), ("audit", .audit), ("monitor", .monitor),
+    ]
+
+    package var names: [String] { Self.names.filter { contains($0.permission) }.map(\.name) }
+
+    /// - Returns: nil: one of the names is none.
+    package init?(names: [String]) {
+        self = []
+        for name in names {
+            guard let known = Self.names.first(where: { $0.name == name }) else { return nil }
+            formUnion(known.permission)
+        }
+    }
 }

@@ -52,7 +52,20 @@ static inline void snimok_http_on_end(void *context, struct MHD_Connection *conn
     *state = NULL;
 }
 
-/// Starts a daemon; `callbacks` must live as long as it. TLS as in the BCP 195 profile of PS3.15 annex B.12.
+/// The profile of PS3.15 section B.12 (BCP 195) in GnuTLS's words: the same versions, suites, groups and signatures as
+/// DICOM's TLS has (Transport's TLSProfile), and nothing resumed by tickets.
+static inline const char *snimok_http_tls_profile(void) {
+    return "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+           ":-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA"
+           ":-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
+           ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1"
+           ":-SIGN-ALL:+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SHA384:+SIGN-ECDSA-SECP384R1-SHA384"
+           ":+SIGN-ECDSA-SHA512:+SIGN-ECDSA-SECP521R1-SHA512:+SIGN-EDDSA-ED25519:+SIGN-RSA-PSS-RSAE-SHA256"
+           ":+SIGN-RSA-PSS-RSAE-SHA384:+SIGN-RSA-PSS-RSAE-SHA512:+SIGN-RSA-PSS-SHA256:+SIGN-RSA-SHA256:+SIGN-RSA-SHA384"
+           ":+SIGN-RSA-SHA512:%SERVER_PRECEDENCE:%NO_TICKETS";
+}
+
+/// Starts a daemon; `callbacks` must live as long as it.
 static inline struct MHD_Daemon *snimok_http_start(const struct snimok_http_options *options,
                                                    struct snimok_http_callbacks *callbacks) {
     struct MHD_OptionItem items[] = {
@@ -79,7 +92,7 @@ static inline struct MHD_Daemon *snimok_http_start(const struct snimok_http_opti
         items[11] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->key};
         items[12] = (struct MHD_OptionItem){
             MHD_OPTION_HTTPS_PRIORITIES, 0,
-            (void *)"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305:-RSA"};
+            (void *)snimok_http_tls_profile()};
     }
     return MHD_start_daemon(flags, 0, NULL, NULL, &snimok_http_on_access, callbacks, MHD_OPTION_ARRAY, items,
                             MHD_OPTION_END);

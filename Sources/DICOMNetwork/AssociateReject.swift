@@ -34,6 +34,9 @@ package struct AssociateReject: Error, Equatable, Sendable {
         result: .permanent, source: .serviceUser, reason: 3)
     package static let calledAETitleNotRecognized = AssociateReject(
         result: .permanent, source: .serviceUser, reason: 7)
+    /// What PS3.7 section D.3.3.7 has for a user identity that fails: by the ACSE, without a reason.
+    package static let identityNotAccepted = AssociateReject(
+        result: .permanent, source: .serviceProviderACSE, reason: 1)
     package static let protocolVersionNotSupported = AssociateReject(
         result: .permanent, source: .serviceProviderACSE, reason: 2)
     package static let temporaryCongestion = AssociateReject(

@@ -46,9 +46,12 @@ package final class DIMSEServer: Sendable {
     private func admit(_ request: AssociateRequest, _ caller: Caller) throws(Acceptor.Refusal) -> Acceptor.Admission {
         let peer = try settings.directory.admit(
             calling: request.callingAETitle, called: request.calledAETitle, from: caller)
-        let asker = settings.directory.asker(peer, from: caller)
+        let station = settings.directory.asker(peer, from: caller)
+        let (asker, response) = try identify(request, at: station, from: caller)
         let allowed = peer.services.filter { asker.may($0.permission) }
-        return Acceptor.Admission(policy(allowed)) { [self] association in serve(association, peer, asker, allowed) }
+        var policy = policy(allowed)
+        policy.userIdentityResponse = response
+        return Acceptor.Admission(policy) { [self] association in serve(association, peer, asker, allowed) }
     }
 
     private func policy(_ allowed: Set<DICOMService>) -> AcceptorPolicy {
@@ -201,7 +204,9 @@ final class Session {
         switch command.commandField {
         case .cStoreRequest:
             // The context may be there for the other direction only, or for another service.
-            guard context.requestorIsSCU, allowed.contains(.store) else { return try refuse(command, contextID, .notAuthorized) }
+            guard context.requestorIsSCU, allowed.contains(.store) else {
+                return try refuse(command, contextID, .notAuthorized)
+            }
             try store.handle(command, context)
         case .cEchoRequest where context.abstractSyntax == ServiceClasses.verification:
             try association.send(.cEchoResponse(to: command.messageID ?? 0), contextID: contextID)

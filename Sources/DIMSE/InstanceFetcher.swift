@@ -47,7 +47,8 @@ package struct InstanceFetcher {
     /// Writes the instance into a new file at `path`.
     /// - Returns: false: the other archive has none, or not in this transfer syntax.
     package func fetch(_ instance: Instance, to path: String) throws -> Bool {
-        let association = try Requestor.associate(with: endpoint, tls: tls, request(instance), limits: TransportLimits())
+        let association = try Requestor.associate(
+            with: endpoint, tls: tls, request(instance), limits: TransportLimits())
         guard association.negotiated.context(Self.getContext) != nil,
             let store = association.negotiated.context(Self.storeContext), store.requestorIsSCP
         else {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import DICOM
 import DICOMNetwork
@@ -13,6 +14,8 @@ package struct ServiceSettings: Sendable {
     /// Rows after which a query ends with A700H; nil: no limit.
     package var queryResultLimit: Int?
     package var commitment = CommitmentSettings()
+    /// nil: users are not asked for.
+    package var authenticator: Authenticator?
     /// nil: no TLS.
     package var tls: TLSCredentials?
 
@@ -21,7 +24,9 @@ package struct ServiceSettings: Sendable {
     /// How a peer is called; nil: in the clear.
     package func connector(to peer: Peer) throws(TransportError) -> TLSConnector? {
         guard peer.usesTLS else { return nil }
-        guard let tls else { throw .tls("\(peer.aeTitle) must be called over TLS, which is not configured (dicom.tls)") }
+        guard let tls else {
+            throw .tls("\(peer.aeTitle) must be called over TLS, which is not configured (dicom.tls)")
+        }
         return TLSConnector(tls, certificate: peer.certificate)
     }
 }

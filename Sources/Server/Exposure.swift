@@ -75,7 +75,8 @@ extension Configuration {
             // Without one, whoever knows an AE title could be the peer.
             if dicom.tls.clients != .required, peer.certificate == nil {
                 throw ConfigurationError(
-                    exposed + "peer \(peer.aeTitle) needs addresses or certificate, for dicom.tls.clients is not \"required\""
+                    exposed
+                        + "peer \(peer.aeTitle) needs addresses or certificate, for dicom.tls.clients is not \"required\""
                         + otherwise)
             }
         }

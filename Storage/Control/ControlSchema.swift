@@ -20,7 +20,22 @@ enum ControlSchema {
         CREATE TABLE commitment_reference(commitment INTEGER NOT NULL, position INTEGER NOT NULL,
             sop_class_uid TEXT NOT NULL, sop_instance_uid TEXT NOT NULL, failure INTEGER,
             PRIMARY KEY(commitment, position)) STRICT, WITHOUT ROWID;
+        """,
         """
+        -- Who may come over HTTP, and by user identity. password: as Argon2id text; roles: names with commas between them.
+        -- Times in nanoseconds since 1970.
+        CREATE TABLE user_account(name TEXT PRIMARY KEY, password TEXT NOT NULL, organisation TEXT NOT NULL,
+            roles TEXT NOT NULL, disabled INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL,
+            changed_at INTEGER NOT NULL, last_used_at INTEGER, failed_attempts INTEGER NOT NULL DEFAULT 0)
+            STRICT, WITHOUT ROWID;
+        -- Programs. secret: BLAKE2b-256 of it; permissions: bits of Permissions; expires_at NULL: never.
+        CREATE TABLE api_token(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, secret BLOB NOT NULL,
+            organisation TEXT NOT NULL, permissions INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER,
+            last_used_at INTEGER, revoked_at INTEGER) STRICT;
+        -- Who is signed in at the web page. secret: BLAKE2b-256 of the cookie's value.
+        CREATE TABLE web_session(secret BLOB PRIMARY KEY, user_name TEXT NOT NULL, created_at INTEGER NOT NULL,
+            last_seen_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        """,
     ]
 
     static func bringUp(_ database: Database) throws(DatabaseError) {

@@ -4,6 +4,7 @@ import http.client
 import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -71,6 +72,31 @@ def test_old_protocols_are_refused(server, certificate):
                              minimum_version=ssl.TLSVersion.TLSv1)
         connection.request("GET", "/healthz")
         connection.getresponse()
+
+
+def test_keys_are_not_negotiated_anew(server, certificate):
+    """What testssl.sh takes for a danger: libmicrohttpd closes a connection whose client wants to renegotiate."""
+    words = ["openssl", "s_client", "-tls1_2", "-quiet", "-CAfile", certificate / "cert.pem", "-connect"]
+    with subprocess.Popen([*words, f"localhost:{server.http_port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as client:
+        # The same client without renegotiation is answered.
+        client.stdin.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        client.stdin.close()
+        assert client.stdout.read().startswith(b"HTTP/1.1 200")
+    words.remove("-quiet")
+    with subprocess.Popen([*words, f"localhost:{server.http_port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as client:
+        time.sleep(1)
+        client.stdin.write(b"R\n")
+        client.stdin.flush()
+        time.sleep(1)
+        try:
+            client.stdin.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            client.stdin.close()
+        except BrokenPipeError:
+            pass
+        said = client.stdout.read()
+        assert b"RENEGOTIATING" in said and b"HTTP/1.1" not in said
 
 
 def test_a_certificate_that_is_not_there_is_told_at_start(tmp_path):

@@ -72,7 +72,8 @@ enum RepairSources {
         guard let peer = settings.directory.peer(name), let host = peer.host, let port = peer.port else { return nil }
         return PeerRepairSource(
             InstanceFetcher(
-                .tcp(host: host, port: port), tls: try settings.connector(to: peer), callingAETitle: configuration.aeTitle,
+                .tcp(host: host, port: port), tls: try settings.connector(to: peer),
+                callingAETitle: configuration.aeTitle,
                 calledAETitle: peer.aeTitle),
             name: name, folder: configuration.data)
     }

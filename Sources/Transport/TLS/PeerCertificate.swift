@@ -26,7 +26,8 @@ package struct PeerCertificate: Sendable, Equatable {
                 certificate,
                 { context, isAddress, bytes, length in
                     let bytes = Array(UnsafeBufferPointer(start: bytes, count: length))
-                    guard let name = isAddress == 1 ? PeerCertificate.address(bytes) : PeerCertificate.text(bytes) else {
+                    guard let name = isAddress == 1 ? PeerCertificate.address(bytes) : PeerCertificate.text(bytes)
+                    else {
                         return
                     }
                     context!.assumingMemoryBound(to: [String].self).pointee.append(name)

@@ -56,7 +56,9 @@ package final class TLSContext: @unchecked Sendable {
             throw .tls("no memory for TLS")
         }
         self.pointer = pointer
-        guard TLSProfile.apply(to: pointer) else { throw .tls("OpenSSL cannot do what BCP 195 wants: \(Self.reason())") }
+        guard TLSProfile.apply(to: pointer) else {
+            throw .tls("OpenSSL cannot do what BCP 195 wants: \(Self.reason())")
+        }
         copenssl_set_read_ahead(pointer, Self.readAheadBytes)
         SSL_CTX_set_verify_depth(pointer, Self.chainMaximum)
         // A key with a passphrase would be asked for on the terminal.
@@ -81,10 +83,12 @@ package final class TLSContext: @unchecked Sendable {
         }
     }
 
-    /// The first of the errors that OpenSSL keeps for this thread.
+    /// The first of the errors that OpenSSL keeps for this thread which has a text.
     static func reason() -> String {
-        let code = ERR_get_error()
-        ERR_clear_error()
-        return ERR_reason_error_string(code).map { String(cString: $0) } ?? "no reason given"
+        defer { ERR_clear_error() }
+        while case let code = ERR_get_error(), code != 0 {
+            if let text = ERR_reason_error_string(code) { return String(cString: text) }
+        }
+        return "no reason given"
     }
 }

@@ -53,7 +53,9 @@ final class TLSSession: @unchecked Sendable {
 
     /// Begins; `bytes` were read from the socket already.
     func begin(with bytes: [UInt8] = []) throws(TransportError) {
-        guard let ssl = SSL_new(context.pointer), let bio = BIO_new(Self.method) else { throw .tls("no memory for TLS") }
+        guard let ssl = SSL_new(context.pointer), let bio = BIO_new(Self.method) else {
+            throw .tls("no memory for TLS")
+        }
         self.ssl = ssl
         ahead = bytes[...]
         let this = Unmanaged.passUnretained(self).toOpaque()
@@ -124,7 +126,8 @@ final class TLSSession: @unchecked Sendable {
 
     private func ended(after received: Int, _ error: Int32) throws(TransportError) -> Int? {
         let why = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_ZERO_RETURN ? nil : reason(error)
-        try flush()
+        // What has come counts, even if the peer takes no answer any more.
+        do throws(TransportError) { try flush() } catch { if received == 0 { throw error } }
         // A peer may ask for new keys again and again, and never take our answers.
         guard output.count - outputStart <= Self.outputMaximum else {
             throw .timedOut("peer takes nothing off the wire")
@@ -239,8 +242,10 @@ final class TLSSession: @unchecked Sendable {
             return 1
         }
         BIO_meth_set_read_ex(method) { bio, bytes, count, done in
+            copenssl_clear_retry(bio)
             let session = Unmanaged<TLSSession>.fromOpaque(BIO_get_data(bio)!).takeUnretainedValue()
-            guard let received = session.readCiphertext(UnsafeMutableRawBufferPointer(start: bytes, count: count)) else {
+            guard let received = session.readCiphertext(UnsafeMutableRawBufferPointer(start: bytes, count: count))
+            else {
                 copenssl_retry_read(bio)
                 return 0
             }
@@ -256,7 +261,8 @@ final class TLSSession: @unchecked Sendable {
         BIO_meth_set_ctrl(method) { bio, command, _, _ in
             switch command {
             case BIO_CTRL_FLUSH: 1
-            case BIO_CTRL_EOF: Unmanaged<TLSSession>.fromOpaque(BIO_get_data(bio)!).takeUnretainedValue().isAtEnd ? 1 : 0
+            case BIO_CTRL_EOF:
+                Unmanaged<TLSSession>.fromOpaque(BIO_get_data(bio)!).takeUnretainedValue().isAtEnd ? 1 : 0
             default: 0
             }
         }

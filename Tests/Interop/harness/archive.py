@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("SNIMOK_BINARY", ROOT / ".build" / "release" / "snimok"))
-READY = re.compile(r"ready dicom=(?P<dicom>\S+):(?P<dicom_port>\d+) http=(?P<http>\S+):(?P<http_port>\d+)")
+READY = re.compile(r"ready dicom=(?:off|\S+:(?P<dicom_port>\d+)) http=\S+:(?P<http_port>\d+)(?: dicom-tls=\S+:(?P<tls_port>\d+))?")
 
 # Exit codes, as documented.
 USAGE, DAMAGED, CONFIGURATION, INPUT_MISSING, SOME_REFUSED = 2, 3, 65, 66, 69
@@ -57,7 +57,7 @@ class Archive:
         self.data = self.directory / "data"
         self.config_file = self.directory / "snimok.json5"
         self.wrapper = list(wrapper)
-        self.dicom_port, self.http_port = dicom_port, http_port
+        self.dicom_port, self.http_port, self.tls_port = dicom_port, http_port, 0
         self.process = None
         self.log = []
         self.seconds_to_ready = None
@@ -106,7 +106,8 @@ class Archive:
             found = READY.search(text)
             if found and not self.ready.is_set():
                 self.seconds_to_ready = time.monotonic() - self.launched
-                self.dicom_port, self.http_port = int(found["dicom_port"]), int(found["http_port"])
+                self.dicom_port, self.http_port = int(found["dicom_port"] or 0), int(found["http_port"])
+                self.tls_port = int(found["tls_port"] or 0)
                 self.ready.set()
         process.stderr.close()
 

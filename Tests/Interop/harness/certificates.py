@@ -55,7 +55,7 @@ class Authority:
         self.configuration.write_text(CONFIGURATION.format(folder=self.folder))
         self.certificate = self.folder / "authority.pem"
         request = self._request("authority", "EC")
-        self._sign(request, self.certificate, AUTHORITY, (-30, 30), "-selfsign", "-keyfile", self.folder / "authority.key")
+        self._sign(request, self.certificate, AUTHORITY, (-30, 400), "-selfsign", "-keyfile", self.folder / "authority.key")
 
     def issue(self, name, hosts=(), days=(-1, 30), key="EC", usages=("serverAuth", "clientAuth")):
         """A certificate for `name`, good from and to so many days from now; `key` is EC or a number of bits for RSA."""

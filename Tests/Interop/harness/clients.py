@@ -26,14 +26,17 @@ _config.ENFORCE_UID_CONFORMANCE = False
 
 
 @contextmanager
-def association(archive, contexts, calling="TESTER", called="SNIMOK", negotiation=(), handlers=(), source=None):
-    """An established pynetdicom association; `contexts` are (abstract syntax, transfer syntaxes)."""
+def association(archive, contexts, calling="TESTER", called="SNIMOK", negotiation=(), handlers=(), source=None, tls=None):
+    """An established pynetdicom association; `contexts` are (abstract syntax, transfer syntaxes). With `tls`, a context of
+    the ssl module, to the encrypted port."""
     ae = AE(ae_title=calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
     ae.maximum_pdu_size = 1 << 17
     proposed = [build_context(abstract, list(syntaxes)) for abstract, syntaxes in contexts]
     extra = {"bind_address": (source, 0)} if source else {}
-    opened = ae.associate("127.0.0.1", archive.dicom_port, contexts=proposed, ae_title=called,
+    if tls:
+        extra["tls_args"] = (tls, "127.0.0.1")
+    opened = ae.associate("127.0.0.1", archive.tls_port if tls else archive.dicom_port, contexts=proposed, ae_title=called,
                           ext_neg=list(negotiation), evt_handlers=list(handlers), **extra)
     assert opened.is_established, "the association was not accepted"
     try:
@@ -181,7 +184,7 @@ def received_instance(event):
                     str(event.context.transfer_syntax), data.getvalue() if data is not None else b"")
 
 
-def get(archive, query, pairs=((CT, EXPLICIT),), model=STUDY_GET, calling="TESTER", negotiation=(), opened=None):
+def get(archive, query, pairs=((CT, EXPLICIT),), model=STUDY_GET, calling="TESTER", negotiation=(), tls=None):
     """C-GET with one presentation context for each (SOP class, transfer syntax)."""
     result = Retrieved()
 
@@ -192,7 +195,7 @@ def get(archive, query, pairs=((CT, EXPLICIT),), model=STUDY_GET, calling="TESTE
     contexts = [(model, UNCOMPRESSED), *((cls, [syntax]) for cls, syntax in pairs)]
     roles = [build_role(UID(cls), scp_role=True) for cls in sorted({cls for cls, _ in pairs})]
     with association(archive, contexts, calling, negotiation=[*roles, *negotiation],
-                     handlers=[(evt.EVT_C_STORE, keep)]) as opened:
+                     handlers=[(evt.EVT_C_STORE, keep)], tls=tls) as opened:
         let_reactor_wake(opened)
         return result.take(opened.send_c_get(query, UID(model)))
 

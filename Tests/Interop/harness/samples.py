@@ -124,7 +124,7 @@ def ct_data_set(study=1, series=1, number=1, rows=16, seed=0, **attributes):
         SOPClassUID=CT, SOPInstanceUID=f"{ROOT_UID}.{study}.{series}.{number}",
         StudyInstanceUID=f"{ROOT_UID}.{study}", SeriesInstanceUID=f"{ROOT_UID}.{study}.{series}",
         PatientID=f"P{study}", PatientName=f"Patient{study}^Test", PatientSex="O", PatientBirthDate="19700101",
-        StudyDate="20260105", StudyTime="101500", AccessionNumber=f"A{study}", StudyID=str(study % 10 ** 15),
+        StudyDate="20260105", StudyTime="101500", AccessionNumber=f"A{study}", StudyID=str(study)[:16],
         ReferringPhysicianName="Referrer^One", StudyDescription=f"Study {study}", Modality="CT",
         SeriesNumber=series, SeriesDescription=f"Series {series}", InstanceNumber=number,
         InstitutionName="Hospital", SliceThickness="5", Manufacturer="Snimok tests",

@@ -126,7 +126,8 @@ def store_command(sop_class, sop_instance, number=1, data_set_type=0x0001, **mor
 
 # A connection
 
-def connect(archive, source=None, receive_buffer=None, timeout=30):
+def connect(archive, source=None, receive_buffer=None, timeout=30, tls=None):
+    """With `tls`, a context of the ssl module, to the encrypted port."""
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if receive_buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -134,8 +135,9 @@ def connect(archive, source=None, receive_buffer=None, timeout=30):
     connection.settimeout(timeout)
     if source:
         connection.bind((source, 0))
-    connection.connect(("127.0.0.1", archive if isinstance(archive, int) else archive.dicom_port))
-    return connection
+    port = archive if isinstance(archive, int) else archive.tls_port if tls else archive.dicom_port
+    connection.connect(("127.0.0.1", port))
+    return tls.wrap_socket(connection, server_hostname="127.0.0.1") if tls else connection
 
 
 def read_exactly(connection, count):
@@ -184,8 +186,8 @@ class Requestor:
     """A plain association. Contexts are (abstract syntax, transfer syntaxes) and get the ids 1, 3, 5…"""
 
     def __init__(self, archive, contexts=((ECHO, (IMPLICIT,)),), calling="TESTER", called="SNIMOK", source=None,
-                 user=None, receive_buffer=None, timeout=30):
-        self.socket = connect(archive, source, receive_buffer, timeout)
+                 user=None, receive_buffer=None, timeout=30, tls=None):
+        self.socket = connect(archive, source, receive_buffer, timeout, tls)
         self.next_message = 1
         proposed = [(2 * index + 1, abstract, syntaxes) for index, (abstract, syntaxes) in enumerate(contexts)]
         try:
