@@ -58,7 +58,10 @@ let package = Package(
         module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
         module(
             "DICOMweb",
-            ["Access", "Audit", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash", "CZlib"]),
+            [
+                "Access", "Audit", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash",
+                "CZlib",
+            ]),
         module(
             "Server",
             [

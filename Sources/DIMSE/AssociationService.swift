@@ -65,6 +65,14 @@ package final class DIMSEServer: Sendable {
             extendedNegotiation: ServiceClasses.extendedNegotiation)
     }
 
+    /// Who could not show a certificate that is good here is on record, too.
+    package func noteHandshake(from address: String, failed why: String) {
+        var event = AuditEvent(
+            .alert, "TLS", by: AuditParty(.unknown, name: "", address: address), outcome: .minorFailure, detail: why)
+        event.alert = .nodeAuthentication
+        audit.recordAlert(event)
+    }
+
     /// Who is turned away at the door is on record (PS3.15 section A.5.3.11).
     private func note(_ refusal: Acceptor.Refusal, _ request: AssociateRequest, _ caller: Caller) {
         rejected.add()
@@ -73,6 +81,15 @@ package final class DIMSEServer: Sendable {
             outcome: .minorFailure, detail: "rejected: \(refusal.why); called \(request.calledAETitle)")
         event.alert = .nodeAuthentication
         audit.recordAlert(event)
+    }
+
+    /// Somebody who is no station has said who he is (PS3.7 section D.3.3.7).
+    private func noteIdentity(_ asker: Asker, _ association: Association) {
+        guard asker.kind == .user || asker.kind == .token else { return }
+        var event = AuditEvent(.loggedIn, "association", by: asker.auditParty)
+        event.other = AuditParty(
+            .station, name: association.negotiated.callingAETitle, address: association.peerAddress)
+        audit.recordEnd(event)
     }
 
     private var offersCommitment: Bool { commitment != nil }
@@ -90,6 +107,7 @@ package final class DIMSEServer: Sendable {
             ])
         var asker = asker
         asker.connection = id
+        noteIdentity(asker, association)
         let session = Session(self, association, peer, asker, allowed)
         do {
             try session.run()
@@ -131,7 +149,8 @@ final class Session {
         self.peer = peer
         self.asker = asker
         self.allowed = allowed
-        store = StoreService(server.archive, association, peer, window: Int(server.settings.asynchronousOperations))
+        store = StoreService(
+            server.archive, association, peer, asker, window: Int(server.settings.asynchronousOperations))
         commitment = server.commitment.map { CommitmentSession($0, association, peer) }
     }
 

@@ -72,7 +72,7 @@ package final class Service {
         let encrypted = tls.map { (Endpoint.tcp(host: host, port: UInt16(configuration.dicom.tls.port)), $0) }
         acceptor = try Acceptor(
             endpoints, encrypted: listens ? encrypted : nil, settings: configuration.acceptorSettings,
-            admit: server.handler)
+            onHandshakeFailed: { server.noteHandshake(from: $0, failed: $1) }, admit: server.handler)
         http = listens ? try Self.startHTTP(configuration, metrics, archive, audit, transcoder) : nil
         control = try ControlSocket(
             path: directory.controlSocket, archive: archive, audit: audit, organisation: configuration.organisation)
@@ -83,7 +83,7 @@ package final class Service {
         scrubber = Scrubber(archive, settings: configuration.scrubSettings, metrics: metrics)
         self.listens = listens
         registerGauges()
-        if listens { audit.recordEnd(AuditEvent(.started, "serve", by: .archive)) }
+        if listens { Self.noteStart(configuration, audit) }
         if listens { try scrubber.run() }
         try shipper?.run()
         try control.run()
@@ -116,6 +116,17 @@ package final class Service {
         shipper?.stop()
         audit.stop()
         archive.close()
+    }
+
+    private static func noteStart(_ configuration: Configuration, _ audit: AuditTrail) {
+        audit.recordEnd(AuditEvent(.started, "serve", by: .archive))
+        guard configuration.insecure else { return }
+        // Major: what protects the archive may not be effective (PS3.15 table A.5.3.11-1).
+        var event = AuditEvent(
+            .alert, "serve --insecure", by: .archive, outcome: .majorFailure,
+            detail: "what is exposed without protection is not refused")
+        event.alert = .securityConfiguration
+        audit.recordEnd(event)
     }
 
     private static func shipper(

@@ -26,11 +26,14 @@ struct RecoveryTests {
         get throws { try folder.entries().filter { $0.event.alert == .auditRecording }.compactMap(\.event.detail) }
     }
 
-    @Test("An unfinished write behind the last synced entry is cut off, and the trail says so", arguments: [1, 40, 300])
+    @Test(
+        "An unfinished write behind the last synced entry is cut off, and the trail says so", arguments: [1, 40, 300])
     func unfinished(bytes: Int) throws {
         try folder.fill(5)
-        try append(String("{\"n\":6,\"at\":\"2026-11-21T10:00:00.000Z\",\"event\":\"query\",".padding(
-            toLength: bytes, withPad: "x", startingAt: 0)))
+        try append(
+            String(
+                "{\"n\":6,\"at\":\"2026-11-21T10:00:00.000Z\",\"event\":\"query\",".padding(
+                    toLength: bytes, withPad: "x", startingAt: 0)))
         #expect(try folder.verify().notes.count == 1)
         try folder.fill(2)
         #expect(try folder.verify().problems.isEmpty)
@@ -38,7 +41,8 @@ struct RecoveryTests {
         #expect(try alerts == ["an unfinished write of \(bytes) bytes behind entry 5 was cut off"])
     }
 
-    @Test("What is missing though it was synced is never papered over: the trail goes on behind it", arguments: [1, 500])
+    @Test(
+        "What is missing though it was synced is never papered over: the trail goes on behind it", arguments: [1, 500])
     func cutOff(bytes: Int) throws {
         try folder.fill(5)
         try cut(by: bytes)

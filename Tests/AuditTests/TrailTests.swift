@@ -126,7 +126,7 @@ struct TrailTests {
         ]
         #expect(!text.unicodeScalars.contains { dangerous.contains($0.properties.generalCategory) })
         #expect(text.contains("Ж"))
-        #expect(try folder.entries() .map(\.event) == [event])
+        #expect(try folder.entries().map(\.event) == [event])
         #expect(try folder.verify().problems.isEmpty)
     }
 

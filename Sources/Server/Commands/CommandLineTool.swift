@@ -80,7 +80,7 @@ package enum CommandLineTool {
     }
 
     static func complain(_ sentence: String) {
-        let line = "snimok: \(sentence)\n"
+        let line = "snimok: \(Log.plain(sentence))\n"
         _ = line.withCString { write(2, $0, strlen($0)) }
     }
 
