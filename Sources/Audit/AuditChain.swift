@@ -34,11 +34,23 @@ package struct AuditChain: Sendable {
 
     /// `{"n":NUMBER,BODY`, what the chain value is of; `…,"chain":"VALUE"}` and a line feed follow.
     static func signedPart(_ number: UInt64, _ body: [UInt8]) -> [UInt8] {
-        Array("{\"n\":\(number),".utf8) + body
+        var part: [UInt8] = []
+        // With room for what `line` adds.
+        part.reserveCapacity(body.count + 128)
+        part.append(contentsOf: "{\"n\":".utf8)
+        part.append(contentsOf: String(number).utf8)
+        part.append(UInt8(ascii: ","))
+        part += body
+        return part
     }
 
     static func line(_ signedPart: [UInt8], _ chain: [UInt8]) -> [UInt8] {
-        signedPart + suffixHead + Hexadecimal.text(chain).utf8 + suffixTail + [0x0A]
+        var line = signedPart
+        line += suffixHead
+        line += Hexadecimal.encoded(chain)
+        line += suffixTail
+        line.append(0x0A)
+        return line
     }
 
     /// A line taken apart, without its line feed; nil: it has not the form of one.
@@ -72,7 +84,21 @@ package enum Hexadecimal {
     private static let digits = Array("0123456789abcdef".utf8)
 
     package static func text(_ bytes: [UInt8]) -> String {
-        String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        String(decoding: encoded(bytes), as: UTF8.self)
+    }
+
+    static func encoded(_ bytes: [UInt8]) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 2 * bytes.count) { target, count in
+            for (index, byte) in bytes.enumerated() {
+                target[2 * index] = digit(byte >> 4)
+                target[2 * index + 1] = digit(byte & 15)
+            }
+            count = 2 * bytes.count
+        }
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 
     /// nil: other characters than small digits, or an odd number of them.

@@ -103,6 +103,8 @@ struct AuditLine {
 
     private mutating func string(_ text: String, maximum: Int) {
         bytes.append(UInt8(ascii: "\""))
+        defer { bytes.append(UInt8(ascii: "\"")) }
+        if appendPlain(text, maximum: maximum) { return }
         for scalar in text.unicodeScalars.prefix(maximum) {
             switch scalar {
             case "\"", "\\": bytes += [UInt8(ascii: "\\"), UInt8(scalar.value)]
@@ -116,7 +118,19 @@ struct AuditLine {
                 }
             }
         }
-        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// Most text is plain, and goes as a whole.
+    private mutating func appendPlain(_ text: String, maximum: Int) -> Bool {
+        var text = text
+        return text.withUTF8 { source in
+            guard source.count <= maximum,
+                source.allSatisfy({ (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+                )
+            else { return false }
+            bytes.append(contentsOf: source)
+            return true
+        }
     }
 
     /// RFC 8259 section 7: beyond the basic plane as two.

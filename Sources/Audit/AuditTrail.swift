@@ -64,6 +64,7 @@ package final class AuditTrail: Sendable {
     private let state: Monitor<State>
     private let chain: AuditChain?
     private let lock: (any VolumeFile)?
+    private let clock = AuditClock()
     private let written: Metrics.Counter
     private let syncs: Metrics.Counter
     private let refused: Metrics.Counter
@@ -109,10 +110,11 @@ package final class AuditTrail: Sendable {
             findings = result.findings
             state.end = result.end
             state.synced = result.end.number
+            // The head first: a start that is stopped here leaves no trail without one.
+            state.head = try openHead(directory, chain, result.end)
             state.file = try AuditFile(
                 directory, result.file?.name ?? AuditDirectory.Name(result.end.number + 1), size: result.file?.size,
                 fileBytes: settings.fileBytes, reserveBytes: settings.reserveBytes)
-            state.head = try openHead(directory, chain, result.end)
             return (chain, lock)
         } catch let error as AuditError {
             state.failure = error
@@ -188,6 +190,8 @@ package final class AuditTrail: Sendable {
         let isRepeated = state.withLock { state -> Bool in
             var key = event
             key.who.connection = ""
+            // A stranger may call himself anything: his address counts.
+            if event.who.kind == .unknown { (key.who.name, key.detail) = ("", nil) }
             if state.repetitions[key] == nil, state.repetitions.count >= Self.repetitionsMaximum {
                 key = AuditEvent(event.event, event.action, by: AuditParty(.unknown, name: ""), outcome: event.outcome)
                 key.alert = event.alert
@@ -197,7 +201,7 @@ package final class AuditTrail: Sendable {
                 state.repetitions[key]!.count += 1
                 return true
             }
-            state.repetitions[key] = Repetition(event: key, since: now)
+            state.repetitions[key] = Repetition(event: event, since: now)
             return false
         }
         if !isRepeated { recordEnd(event) }
@@ -219,7 +223,7 @@ package final class AuditTrail: Sendable {
 
     /// - Parameter lingers: nobody waits for it to be synced, so the thread has to see to it.
     private func write(_ event: AuditEvent, lingers: Bool) throws(AuditError) -> UInt64 {
-        let body = AuditLine.encoded(event, at: Clock.timestamp())
+        let body = AuditLine.encoded(event, at: clock.timestamp())
         do throws(AuditError) {
             let (number, isFirst) = try state.withLock { state throws(AuditError) -> (UInt64, Bool) in
                 try write(body, &state)

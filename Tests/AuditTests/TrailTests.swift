@@ -102,6 +102,7 @@ struct TrailTests {
                 .alert, "association", by: AuditParty(.unknown, name: "X", address: "10.0.0.9"), outcome: .minorFailure)
             event.alert = .nodeAuthentication
             event.who.connection = "\(number)"
+            event.who.name = "CALLER\(number)"
             trail.recordAlert(event)
         }
         trail.stop()
