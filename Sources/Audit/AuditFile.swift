@@ -29,6 +29,13 @@ struct AuditFile {
         reserve()
     }
 
+    /// Syncs it for the last time, and gives back what was set aside and not used.
+    mutating func end() throws(SystemError) {
+        try? file.truncate(to: size)
+        reserved = 0
+        try file.synchronizeData()
+    }
+
     var isFull: Bool { size >= fileBytes }
 
     /// Appends a line; when it throws, nothing of it stands in the file, or `isTorn` says so.

@@ -264,7 +264,7 @@ package final class AuditTrail: Sendable {
 
     /// Begins the next file. With no room for one the trail goes on in the old one, as long as that has room set aside.
     private func rotate(_ state: inout State) throws(SystemError) {
-        try state.file!.file.synchronizeData()
+        try state.file!.end()
         state.synced = state.end.number
         do throws(SystemError) {
             state.file = try AuditFile(

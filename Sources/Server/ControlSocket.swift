@@ -55,7 +55,7 @@ final class ControlSocket: Sendable {
     private let organisation: String
     private let listener: FileDescriptor
     private let path: String
-    private static let requestMaximum = 65_536
+    private static let requestMaximum = 262_144
 
     /// Listens from here on.
     init(path: String, archive: Archive, audit: AuditTrail, organisation: String) throws {

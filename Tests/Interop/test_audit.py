@@ -3,14 +3,15 @@
 refused, and a repository gets it all."""
 import json
 import os
+import ssl
 import time
 
 import pytest
 from pynetdicom import AE
 
-from harness import audit, web
+from harness import audit, web, wire
 from harness.archive import INPUT_OUTPUT, Archive, configuration
-from harness.certificates import Authority
+from harness.certificates import Authority, client_context
 from harness.clients import STUDY_FIND, Destination, find, get, identifier, move, store_all
 from harness.samples import CT, ct_study
 
@@ -328,6 +329,41 @@ class TestTampering:
         assert web.get(restored, "studies").status == 200
         assert len(audit.entries(restored, action="QIDO")) == 3
         restored.close()
+
+
+class TestDoor:
+    """Who is kept out, and what is not protected."""
+
+    def test_certificates(self, tmp_path):
+        authority, stranger = Authority(tmp_path / "authority"), Authority(tmp_path / "stranger")
+        own = authority.issue("archive", hosts=["127.0.0.1"])
+        archive = Archive(tmp_path / "archive", configuration(dicom={"tls": {
+            "certificate": str(own.certificate), "key": str(own.key), "authorities": str(authority.certificate),
+            "port": 0}})).start()
+        try:
+            for _ in range(3):
+                with pytest.raises((ssl.SSLError, OSError, wire.Closed)):
+                    wire.Requestor(archive, tls=client_context(authority, stranger.issue("stranger")))
+            entry = audit.only(audit.entries(archive, event="security-alert"))
+            assert (entry["alert"], entry["action"]) == ("node-authentication", "TLS")
+            assert "certificate" in entry["detail"] and entry["who"]["address"] == "127.0.0.1"
+        finally:
+            archive.stop()
+        # The others of the same minute are counted.
+        assert audit.entries(archive, event="security-alert")[-1]["repeated"] == 2
+
+    def test_insecure(self, tmp_path):
+        archive = Archive(tmp_path / "archive", configuration(insecure=True)).start()
+        entry = audit.only(audit.entries(archive, event="security-alert"))
+        assert (entry["alert"], entry["outcome"]) == ("security-configuration", 12)
+        archive.close()
+
+    def test_knocking_does_not_fill_the_disk(self, small):
+        before = audit.last_number(small)
+        for number in range(300):
+            with pytest.raises(wire.Rejected):
+                wire.Requestor(small, calling=f"CALLER{number}", called="WRONG")
+        assert audit.last_number(small) == before + 1
 
 
 class TestRefusal:

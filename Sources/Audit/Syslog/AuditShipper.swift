@@ -65,6 +65,7 @@ package final class AuditShipper: Sendable {
         /// Since when something waits, on the monotonic clock.
         var waitingSince: UInt64?
         var isConnected = false
+        var isReadingStores = false
     }
 
     private static let batchBytes = 256 << 10
@@ -111,8 +112,11 @@ package final class AuditShipper: Sendable {
         }.detach()
     }
 
-    /// Sends no more; what is left is sent after the next start.
-    package func stop() { state.update { $0.isStopped = true } }
+    /// Sends no more; what is left is sent after the next start. The log of what was stored is not read any more.
+    package func stop() {
+        state.update { $0.isStopped = true }
+        state.wait { $0.isReadingStores ? nil : true }
+    }
 
     private var isStopped: Bool { state.withLock { $0.isStopped } }
 
@@ -187,6 +191,12 @@ package final class AuditShipper: Sendable {
     }
 
     private func takeStores(_ cursor: inout Cursor, _ frames: inout [UInt8]) throws -> Int {
+        guard
+            state.withLock({
+                $0.isReadingStores = !$0.isStopped; return $0.isReadingStores
+            })
+        else { return 0 }
+        defer { state.update { $0.isReadingStores = false } }
         let found = try stores.accounts(after: cursor.stores)
         for entry in found.entries { append(entry, to: &frames) }
         cursor.stores = found.cursor
