@@ -54,6 +54,8 @@ package final class AuditTrail: Sendable {
         var head: (any VolumeFile)?
         var isHeadDirty = false
         var isStopped = false
+        /// Keeps other processes from writing.
+        var lock: (any VolumeFile)?
     }
 
     private static let looksMaximum = 20_000
@@ -63,7 +65,6 @@ package final class AuditTrail: Sendable {
     private let settings: Settings
     private let state: Monitor<State>
     private let chain: AuditChain?
-    private let lock: (any VolumeFile)?
     private let clock = AuditClock()
     private let written: Metrics.Counter
     private let syncs: Metrics.Counter
@@ -82,8 +83,7 @@ package final class AuditTrail: Sendable {
             "Accesses refused since the start because the audit trail could not be written.")
         var state = State()
         var findings: [String] = []
-        let opened = Self.open(directory, settings, &state, &findings)
-        (chain, lock) = opened
+        chain = Self.open(directory, settings, &state, &findings)
         self.state = Monitor(state)
         metrics.gauge("snimok_audit_writable", "1 while accesses can be audited, 0 while reading is refused.") {
             [weak self] in self?.refusal == nil ? 1 : 0
@@ -98,7 +98,7 @@ package final class AuditTrail: Sendable {
 
     private static func open(
         _ directory: AuditDirectory, _ settings: Settings, _ state: inout State, _ findings: inout [String]
-    ) -> (AuditChain?, (any VolumeFile)?) {
+    ) -> AuditChain? {
         do {
             let volume = directory.volume
             try volume.createDirectories(directory.path)
@@ -115,13 +115,14 @@ package final class AuditTrail: Sendable {
             state.file = try AuditFile(
                 directory, result.file?.name ?? AuditDirectory.Name(result.end.number + 1), size: result.file?.size,
                 fileBytes: settings.fileBytes, reserveBytes: settings.reserveBytes)
-            return (chain, lock)
+            state.lock = lock
+            return chain
         } catch let error as AuditError {
             state.failure = error
         } catch {
             state.failure = .stopped("\(error)")
         }
-        return (nil, nil)
+        return nil
     }
 
     private static func openHead(
@@ -403,7 +404,7 @@ package final class AuditTrail: Sendable {
         }
     }
 
-    /// Syncs everything; further entries are refused.
+    /// Syncs everything and lets others write; further entries are refused.
     package func stop() {
         let repetitions = state.withLock { state -> [Repetition] in
             defer { state.repetitions = [:] }
@@ -417,6 +418,7 @@ package final class AuditTrail: Sendable {
             thread?.join()
             thread = nil
         }
+        state.withLock { $0.lock = nil }
     }
 }
 
