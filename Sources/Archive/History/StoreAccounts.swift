@@ -105,7 +105,7 @@ package struct StoreAccounts {
                 return (study, patient)
             }
             // Deleted for good since.
-            guard case (let study, let patient)?? = found else { return nil }
+            guard let (study, patient) = found else { return nil }
             return (study, patient, "")
         case .tombstone, .annotation, nil: return nil
         }

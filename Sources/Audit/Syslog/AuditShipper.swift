@@ -141,8 +141,11 @@ package final class AuditShipper: Sendable {
                 isTold = true
             }
             state.update { $0.isConnected = false }
-            noteWaiting()
-            sleep(pause)
+            let end = Clock.deadline(seconds: pause)
+            while !isStopped, Clock.monotonicNanoseconds() < end {
+                noteWaiting()
+                sleep(min(0.5, pause))
+            }
             pause = min(pause * 2, settings.retryMaximumSeconds)
         }
     }
