@@ -47,26 +47,26 @@ let package = Package(
         module("Transport", ["Platform", "DICOMNetwork", "CSystem", "COpenSSL"]),
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
-        module("Access", ["Platform", "Catalog", "Control", "Database", "CSodium", "COpenSSL"]),
+        module("Audit", ["Platform", "CSodium"]),
+        module("Access", ["Audit", "Platform", "Catalog", "Control", "Database", "CSodium", "COpenSSL"]),
         module(
             "DIMSE",
             [
-                "Access", "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog", "Catalog",
-                "Control",
-                "Database",
+                "Access", "Audit", "Platform", "DICOM", "DICOMNetwork", "Transport", "Archive", "Imaging", "BlobLog",
+                "Catalog", "Control", "Database",
             ]),
         module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
         module(
             "DICOMweb",
-            ["Access", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash", "CZlib"]),
+            [
+                "Access", "Audit", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash",
+                "CZlib",
+            ]),
         module(
             "Server",
             [
-                "Access", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Imaging",
-                "DIMSE",
-                "DICOMweb",
-                "BlobLog",
-                "Catalog", "Control", "Database",
+                "Access", "Audit", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive",
+                "Imaging", "DIMSE", "DICOMweb", "BlobLog", "Catalog", "Control", "Database",
             ]),
         .executableTarget(name: "snimok", dependencies: ["Server"], swiftSettings: strict),
 
@@ -86,6 +86,7 @@ let package = Package(
             path: "Tools/snimok-prove", swiftSettings: strict),
 
         tests("AccessTests", ["Access", "Catalog", "Control", "Database", "Platform", "COpenSSL"]),
+        tests("AuditTests", ["Audit", "Platform"]),
         tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),
         tests("ControlTests", ["Control", "Database"]),

@@ -16,7 +16,7 @@ package final class ArchiveReader {
 
     let directory: DataDirectory
     let log: BlobLog
-    let readers: CatalogReaders
+    package let readers: CatalogReaders
 
     package init(_ path: String) throws(ArchiveError) {
         guard FileSystem.exists("\(path)/format") else { throw .log(.notAnArchive(path)) }

@@ -5,7 +5,9 @@
 
 #include <microhttpd.h>
 #include <stddef.h>
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 /// What Swift does with a request. `exchange` is what `begin` returned for it.
@@ -19,6 +21,8 @@ struct snimok_http_callbacks {
                    const char *version, const char *bytes, size_t *length);
     /// The request is over, well or not.
     void (*end)(void *context, void *exchange);
+    /// What libmicrohttpd would else write to stderr by itself, past the log and its escaping.
+    void (*log)(void *context, const char *text);
 };
 
 struct snimok_http_options {
@@ -27,6 +31,13 @@ struct snimok_http_options {
     /// PEM texts; NULL: without TLS.
     const char *certificate, *key;
 };
+
+static inline void snimok_http_on_log(void *context, const char *format, va_list arguments) {
+    char text[512];
+    vsnprintf(text, sizeof text, format, arguments);
+    struct snimok_http_callbacks *callbacks = context;
+    callbacks->log(callbacks->context, text);
+}
 
 static inline void *snimok_http_on_begin(void *context, const char *target, struct MHD_Connection *connection) {
     (void)connection;
@@ -69,6 +80,8 @@ static inline const char *snimok_http_tls_profile(void) {
 static inline struct MHD_Daemon *snimok_http_start(const struct snimok_http_options *options,
                                                    struct snimok_http_callbacks *callbacks) {
     struct MHD_OptionItem items[] = {
+        // The first one, so that what is wrong with the others is logged, too.
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)&snimok_http_on_log, callbacks},
         {MHD_OPTION_SOCK_ADDR, 0, (void *)options->address},
         {MHD_OPTION_CONNECTION_LIMIT, options->connections, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address, NULL},
@@ -88,9 +101,9 @@ static inline struct MHD_Daemon *snimok_http_start(const struct snimok_http_opti
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     if (options->certificate != NULL) {
         flags |= MHD_USE_TLS;
-        items[10] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)options->certificate};
-        items[11] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->key};
-        items[12] = (struct MHD_OptionItem){
+        items[11] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)options->certificate};
+        items[12] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->key};
+        items[13] = (struct MHD_OptionItem){
             MHD_OPTION_HTTPS_PRIORITIES, 0,
             (void *)snimok_http_tls_profile()};
     }

@@ -6,6 +6,8 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -20,6 +22,15 @@ long csystem_peer_user(int socket) {
 
 int csystem_accept(int listener, struct sockaddr *address, socklen_t *length) {
     return accept4(listener, address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+int csystem_unacknowledged(int socket) {
+    int bytes = 0;
+    return ioctl(socket, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+}
+
+int csystem_reserve(int file, off_t offset, off_t length) {
+    return fallocate(file, FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
 int csystem_start_writeback(int file, off_t offset, off_t length) {

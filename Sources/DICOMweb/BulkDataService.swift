@@ -23,7 +23,7 @@ struct BulkDataService {
             throw HTTPProblem(
                 400, "Bulk data is named by tags of eight hexadecimal digits, as 7FE00010 or 00081140.0.00091010")
         }
-        let version = try service.versions(resource, for: asker)[0]
+        let version = try service.versions(resource, exchange, for: asker)[0]
         let record = try service.archive.record(of: version)
         guard let place = try StoredHeader.locate(record, attribute) else {
             throw HTTPProblem(404, "The instance has no value at \(path)")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Access
 import Archive
+import Audit
 import BlobLog
 import Catalog
 import DICOM
@@ -26,12 +27,16 @@ package final class DICOMwebService: Sendable {
     }
 
     let archive: Archive
+    let audit: AuditTrail
     let transcoder: Transcoder
     let previews: PreviewCache
     let settings: Settings
 
-    package init(_ archive: Archive, _ transcoder: Transcoder, _ previews: PreviewCache, settings: Settings) {
+    package init(
+        _ archive: Archive, _ audit: AuditTrail, _ transcoder: Transcoder, _ previews: PreviewCache, settings: Settings
+    ) {
         self.archive = archive
+        self.audit = audit
         self.transcoder = transcoder
         self.previews = previews
         self.settings = settings
@@ -60,9 +65,14 @@ package final class DICOMwebService: Sendable {
                     exchange.respond(HTTPResponse(contentType: Media.plainJSON, text: OpenAPIDocument.json))
                 }
             } else if !settings.wadoURI.isEmpty, path == settings.wadoURI {
-                if try isReading(exchange) { try URIService(self, exchange, asker).run() }
+                if try isReading(exchange) {
+                    RequestAudit.begin(self, exchange, asker)
+                    try URIService(self, exchange, asker).run()
+                }
             } else if path.starts(with: settings.root) {
-                try dispatch(exchange, try ResourcePath(path.dropFirst(settings.root.count)), asker)
+                let resource = try ResourcePath(path.dropFirst(settings.root.count))
+                RequestAudit.begin(self, exchange, asker, resource)
+                try dispatch(exchange, resource, asker)
             } else {
                 return false
             }
@@ -148,7 +158,10 @@ package final class DICOMwebService: Sendable {
             } else if let uid = resource.series { DeletionTarget(series: uid, study: resource.study) } else {
                 DeletionTarget(study: resource.study!)
             }
-        _ = try archive.delete(target, by: source(asker))
+        // What is deleted is on record in the log, too; yet nothing is done that the trail could not say.
+        do { try audit.check() } catch { throw HTTPProblem(503, "\(error)") }
+        let deletion = try archive.delete(target, by: source(asker))
+        exchange.audit?.event.count = deletion.instances
         exchange.respond(HTTPResponse(status: 204))
     }
 
@@ -177,13 +190,14 @@ package final class DICOMwebService: Sendable {
     }
 
     /// The selected instances in the order of the disk; 404 if there are none.
-    func versions(_ resource: ResourcePath, for asker: Asker) throws -> [CatalogVersion] {
+    func versions(_ resource: ResourcePath, _ exchange: HTTPExchange, for asker: Asker) throws -> [CatalogVersion] {
         var selection = resource.selection!
         selection.shownReasons = asker.shownReasons
         let versions = try archive.versions(selection, scope: asker.scope)
         guard !versions.isEmpty else {
             throw HTTPProblem(404, "The archive has no instance under these UIDs")
         }
+        exchange.audit?.event.take(versions, patients: archive.readers)
         return versions
     }
 

@@ -22,7 +22,7 @@ struct FrameService {
 
     func run(_ resource: ResourcePath, list: String) throws {
         let numbers = try Self.numbers(list)
-        let version = try service.versions(resource, for: asker)[0]
+        let version = try service.versions(resource, exchange, for: asker)[0]
         let image = try StoredImage(service.archive.record(of: version))
         for number in numbers where number > image.description.numberOfFrames {
             throw StoredImage.Failure.noSuchFrame(number, of: image.description.numberOfFrames)

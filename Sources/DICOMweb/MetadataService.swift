@@ -27,7 +27,7 @@ struct MetadataService {
 
     func run(_ resource: ResourcePath) throws {
         let format = try AttributeFormat.choose(Negotiation(exchange.request))
-        let versions = try service.versions(resource, for: asker)
+        let versions = try service.versions(resource, exchange, for: asker)
         let root = service.rootURL(exchange.request)
         let tag = EntityTag.make(versions, "\(format) \(root)")
         var headers = HTTPHeaders([("ETag", tag), ("Cache-Control", "private, no-cache")])

@@ -75,7 +75,7 @@ struct RenderedService {
 
     /// Of several instances one in the middle that has pixels shows best what they are.
     private func representative(_ resource: ResourcePath) throws -> CatalogVersion {
-        let versions = try service.versions(resource, for: asker)
+        let versions = try service.versions(resource, exchange, for: asker)
         let middle = versions.count / 2
         let candidates = [middle] + stride(from: 0, to: versions.count, by: max(1, versions.count / 16))
         for index in candidates {

@@ -30,7 +30,7 @@ struct RetrieveService {
     }
 
     func run(_ resource: ResourcePath) throws {
-        let versions = try service.versions(resource, for: asker)
+        let versions = try service.versions(resource, exchange, for: asker)
         switch try chooseForm(versions, isInstance: resource.instance != nil) {
         case .multipart(let targets): try sendMultipart(versions, targets)
         case .single(let target): try sendSingle(versions[0], target)

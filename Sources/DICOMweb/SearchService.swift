@@ -51,6 +51,7 @@ struct SearchService {
             } else {
                 found = try search(keys, answers, asked, reader)
             }
+            exchange.audit?.event.count = found.total
             let headers = self.headers(found, keys, asked)
             guard !found.isEmpty(asked) else {
                 return exchange.respond(HTTPResponse(status: 204, headers: headers))

@@ -106,10 +106,12 @@ struct StoreService {
 extension DICOMwebService {
     /// Who stores over HTTP.
     func source(_ asker: Asker) -> IngestSource {
-        IngestSource(
+        var source = IngestSource(
             callingAETitle: "", calledAETitle: settings.aeTitle, peerAddress: asker.address,
-            organisation: asker.organisation, issuer: settings.issuer, characterSetOverride: "", associationID: "",
-            route: .stow)
+            organisation: asker.organisation, issuer: settings.issuer, characterSetOverride: "",
+            associationID: asker.connection, route: .stow)
+        if !asker.name.isEmpty { source.asker = "\(asker.kind.rawValue) \(asker.name)" }
+        return source
     }
 }
 

@@ -57,6 +57,7 @@ struct URIService {
         guard let version = versions.first else {
             throw HTTPProblem(404, "The archive has no instance under these UIDs")
         }
+        exchange.audit?.event.take([version], patients: service.archive.readers)
         return version
     }
 

@@ -24,6 +24,7 @@ struct UploadCheck {
 
     func run() throws {
         let digests = try self.digests()
+        exchange.audit?.event.count = digests.count
         let organisation = asker.organisation
         let states = try service.archive.readers.withReader { reader in
             try digests.map { digest -> String in

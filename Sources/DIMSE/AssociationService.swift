@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Access
 import Archive
+import Audit
 import DICOM
 import DICOMNetwork
 import Imaging
@@ -10,6 +11,7 @@ import Transport
 /// The archive's DIMSE services: decides about associations and serves each on its own thread.
 package final class DIMSEServer: Sendable {
     let archive: Archive
+    let audit: AuditTrail
     let transcoder: Transcoder
     let settings: ServiceSettings
     /// nil: storage commitment is not offered.
@@ -18,11 +20,12 @@ package final class DIMSEServer: Sendable {
     private let rejected: Metrics.Counter
 
     package init(
-        _ archive: Archive, _ transcoder: Transcoder, settings: ServiceSettings, metrics: Metrics,
+        _ archive: Archive, _ audit: AuditTrail, _ transcoder: Transcoder, settings: ServiceSettings, metrics: Metrics,
         commitment: CommitmentService? = nil
     ) {
         self.commitment = commitment
         self.archive = archive
+        self.audit = audit
         self.transcoder = transcoder
         self.settings = settings
         associations = metrics.counter("snimok_associations_total", "Associations accepted since the start.")
@@ -34,7 +37,7 @@ package final class DIMSEServer: Sendable {
             do throws(Acceptor.Refusal) {
                 return try admit(request, caller)
             } catch {
-                rejected.add()
+                note(error, request, caller)
                 throw error
             }
         }
@@ -62,6 +65,33 @@ package final class DIMSEServer: Sendable {
             extendedNegotiation: ServiceClasses.extendedNegotiation)
     }
 
+    /// Who could not show a certificate that is good here is on record, too.
+    package func noteHandshake(from address: String, failed why: String) {
+        var event = AuditEvent(
+            .alert, "TLS", by: AuditParty(.unknown, name: "", address: address), outcome: .minorFailure, detail: why)
+        event.alert = .nodeAuthentication
+        audit.recordAlert(event)
+    }
+
+    /// Who is turned away at the door is on record (PS3.15 section A.5.3.11).
+    private func note(_ refusal: Acceptor.Refusal, _ request: AssociateRequest, _ caller: Caller) {
+        rejected.add()
+        var event = AuditEvent(
+            .alert, "association", by: AuditParty(.unknown, name: request.callingAETitle, address: caller.address),
+            outcome: .minorFailure, detail: "rejected: \(refusal.why); called \(request.calledAETitle)")
+        event.alert = .nodeAuthentication
+        audit.recordAlert(event)
+    }
+
+    /// Somebody who is no station has said who he is (PS3.7 section D.3.3.7).
+    private func noteIdentity(_ asker: Asker, _ association: Association) {
+        guard asker.kind == .user || asker.kind == .token else { return }
+        var event = AuditEvent(.loggedIn, "association", by: asker.auditParty)
+        event.other = AuditParty(
+            .station, name: association.negotiated.callingAETitle, address: association.peerAddress)
+        audit.recordEnd(event)
+    }
+
     private var offersCommitment: Bool { commitment != nil }
 
     private func serve(_ association: Association, _ peer: Peer, _ asker: Asker, _ allowed: Set<DICOMService>) {
@@ -77,6 +107,7 @@ package final class DIMSEServer: Sendable {
             ])
         var asker = asker
         asker.connection = id
+        noteIdentity(asker, association)
         let session = Session(self, association, peer, asker, allowed)
         do {
             try session.run()
@@ -105,6 +136,8 @@ final class Session {
     let store: StoreService
     /// nil: not offered.
     let commitment: CommitmentSession?
+    /// The identifier of the query or retrieval that is running, as it came.
+    private(set) var identifier: [UInt8] = []
     /// A query or retrieval is running; a second one on the same association must wait for it to end.
     private var isBusy = false
 
@@ -116,7 +149,8 @@ final class Session {
         self.peer = peer
         self.asker = asker
         self.allowed = allowed
-        store = StoreService(server.archive, association, peer, window: Int(server.settings.asynchronousOperations))
+        store = StoreService(
+            server.archive, association, peer, asker, window: Int(server.settings.asynchronousOperations))
         commitment = server.commitment.map { CommitmentSession($0, association, peer) }
     }
 
@@ -136,6 +170,16 @@ final class Session {
             case .command(let command, let contextID): try handle(command, contextID)
             }
         }
+    }
+
+    /// An entry for the audit trail about an operation of this association, to be completed.
+    func auditEvent(
+        _ kind: AuditEvent.Kind, _ action: String, _ context: NegotiatedContext
+    ) -> AuditEvent {
+        var event = AuditEvent(kind, action, by: asker.auditParty)
+        event.query = AuditQuery(
+            subject: context.abstractSyntax, transferSyntax: context.transferSyntax, keys: identifier)
+        return event
     }
 
     /// What a message was that came while a query or retrieval runs.
@@ -255,7 +299,11 @@ final class Session {
         } catch { return try answer(.unableToProcess, error.description) }
         isBusy = true
         cancelled = nil
-        defer { isBusy = false }
+        self.identifier = sink.bytes
+        defer {
+            isBusy = false
+            self.identifier = []
+        }
         try run(identifier, root)
     }
 }

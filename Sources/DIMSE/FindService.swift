@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import Audit
 import Catalog
 import DICOM
 import DICOMNetwork
@@ -36,7 +37,7 @@ struct FindService {
             return try answer(.identifierDoesNotMatchSOPClass, comment: why)
         }
         let answers = QueryAnswer(keys, archive: session.server.archive, retrieveAETitle: settings.directory.aeTitle)
-        let status: DIMSEStatus = keys.hasUnsupportedKeys ? .pendingWithWarning : .pending
+        let rows = RowOutput(self, status: keys.hasUnsupportedKeys ? .pendingWithWarning : .pending)
         var outcome = Outcome()
         do {
             try session.server.archive.readers.withReader { reader in
@@ -46,18 +47,58 @@ struct FindService {
                         return false
                     }
                     outcome.rows += 1
-                    try send(answers.encoded(row, transferSyntax: TransferSyntax(uid: context.transferSyntax)), status)
+                    try rows.add(answers.encoded(row, transferSyntax: TransferSyntax(uid: context.transferSyntax)))
                     outcome.isCancelled = try wantsCancel()
                     return !outcome.isCancelled
                 }
             }
+            try rows.end(outcome.rows)
         } catch let error as TransportError {
             throw error
+        } catch let error as AuditError {
+            return try answer(.outOfResources, comment: error.comment)
         } catch {
             Log.error("query failed", ["association": "\(session.association.id)", "why": "\(error)"])
+            try? rows.audit.record(.seriousFailure)
             return try answer(.unableToProcess, comment: "Query failed; see the archive's log")
         }
         try finish(outcome)
+    }
+
+    /// Rows on their way out. The first ones are held back, up to what goes out in one write, so that the audit entry can be
+    /// written before them and say how many there are.
+    private final class RowOutput {
+        let audit: OperationAudit
+        private let service: FindService
+        private let status: DIMSEStatus
+        private var held: [[UInt8]] = []
+        private var heldBytes = 0
+
+        init(_ service: FindService, status: DIMSEStatus) {
+            self.service = service
+            self.status = status
+            let event = service.session.auditEvent(.query, "C-FIND", service.context)
+            audit = OperationAudit(service.session.server.audit, event)
+        }
+
+        func add(_ row: [UInt8]) throws {
+            if audit.isRecorded { return try service.send(row, status) }
+            held.append(row)
+            heldBytes += row.count
+            if heldBytes >= FindService.writeBytes { try release() }
+        }
+
+        /// No further row comes.
+        func end(_ count: Int) throws {
+            if !audit.isRecorded { audit.event.count = count }
+            try release()
+        }
+
+        private func release() throws {
+            try audit.record()
+            for row in held { try service.send(row, status) }
+            held = []
+        }
     }
 
     private struct Outcome {

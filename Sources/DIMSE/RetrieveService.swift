@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
+import Audit
 import Catalog
 import DICOM
 import DICOMNetwork
@@ -23,7 +25,8 @@ struct RetrieveService {
 
     func get(_ identifier: DataSet, _ root: QueryKeys.Root) throws(TransportError) {
         guard let versions = try select(identifier, root, for: session.peer) else { return }
-        try run(versions, GetTarget(session), moveOriginator: nil)
+        guard let audit = try begin(versions, to: nil) else { return }
+        try run(versions, GetTarget(session), audit, moveOriginator: nil)
     }
 
     func move(_ identifier: DataSet, _ root: QueryKeys.Root) throws(TransportError) {
@@ -31,19 +34,28 @@ struct RetrieveService {
         // Only destinations that the operator has named: an archive that sends anywhere sends to thieves.
         guard let destination = session.server.settings.directory.peer(title), destination.host != nil,
             destination.port != nil
-        else { return try answer(.moveDestinationUnknown, comment: "Move destination is not configured here") }
+        else {
+            var event = session.auditEvent(.alert, "C-MOVE", context)
+            event.alert = .nodeAuthentication
+            (event.outcome, event.detail) = (.minorFailure, "unknown move destination \(title)")
+            session.server.audit.recordAlert(event)
+            return try answer(.moveDestinationUnknown, comment: "Move destination is not configured here")
+        }
         guard let versions = try select(identifier, root, for: destination) else { return }
+        guard let audit = try begin(versions, to: destination) else { return }
         guard !versions.isEmpty else { return try answer(.success, counts: SubOperationCounts()) }
         let target: MoveTarget
         do { target = try MoveTarget(destination, versions, session.server) } catch {
             Log.warning(
                 "move destination cannot be reached",
                 ["association": "\(association.id)", "to": title, "why": "\(error)"])
+            audit.end(.seriousFailure, completed: 0, detail: "destination cannot be reached")
             return try answer(
                 .unableToPerformSubOperations, counts: SubOperationCounts(failed: UInt16(clamping: versions.count)),
                 failed: versions.map(\.sopInstanceUID), comment: "Move destination cannot be reached")
         }
-        try run(versions, target, moveOriginator: (association.negotiated.callingAETitle, command.messageID ?? 0))
+        try run(
+            versions, target, audit, moveOriginator: (association.negotiated.callingAETitle, command.messageID ?? 0))
         target.release()
     }
 
@@ -66,6 +78,30 @@ struct RetrieveService {
         return nil
     }
 
+    // MARK: Audit
+
+    /// What is to be transferred is on record before the first byte of it goes out (PS3.15 section A.5.3.3); nil: it could not
+    /// be, and the request was refused and answered.
+    private func begin(_ versions: [CatalogVersion], to destination: Peer?) throws(TransportError) -> TransferAudit? {
+        var event = session.auditEvent(.transferBegun, isMove ? "C-MOVE" : "C-GET", context)
+        if let destination {
+            event.other = AuditParty(
+                .station, name: destination.aeTitle, organisation: destination.organisation,
+                address: destination.host ?? "")
+        }
+        event.take(versions, patients: session.server.archive.readers)
+        do throws(AuditError) {
+            try session.server.audit.recordAccess(event)
+            return TransferAudit(trail: session.server.audit, begun: event)
+        } catch {
+            // PS3.4 tables C.4-2 and C.4-3.
+            try answer(
+                .unableToPerformSubOperations, counts: SubOperationCounts(failed: UInt16(clamping: versions.count)),
+                comment: error.comment)
+            return nil
+        }
+    }
+
     // MARK: Sub-operations
 
     private struct Tally {
@@ -76,11 +112,18 @@ struct RetrieveService {
     }
 
     private func run(
-        _ versions: [CatalogVersion], _ target: some SubOperationTarget,
+        _ versions: [CatalogVersion], _ target: some SubOperationTarget, _ audit: TransferAudit,
         moveOriginator: (aeTitle: String, messageID: UInt16)?
     ) throws(TransportError) {
         var tally = Tally()
         var remaining = versions.count
+        var hasEnded = false
+        defer {
+            audit.end(
+                !hasEnded ? .seriousFailure : tally.failed.isEmpty && !tally.isCancelled ? .success : .minorFailure,
+                completed: tally.completed + tally.warning,
+                detail: !hasEnded ? "broken off" : tally.isCancelled ? "cancelled" : "\(tally.failed.count) failed")
+        }
         for (number, version) in versions.enumerated() {
             let next = number + 1 < versions.count ? versions[number + 1] : nil
             switch try target.store(version, next: next, moveOriginator) {
@@ -101,6 +144,7 @@ struct RetrieveService {
                 if isMove { try association.flush() }
             }
         }
+        hasEnded = true
         try finish(tally, remaining)
     }
 
@@ -156,6 +200,22 @@ struct RetrieveService {
             try association.send(
                 response(status, counts, hasDataSet: true, comment: comment), contextID: context.id, dataSet: bytes)
         }
+    }
+}
+
+/// The end of a transfer whose beginning is on record (PS3.15 section A.5.3.7).
+private struct TransferAudit {
+    let trail: AuditTrail
+    let begun: AuditEvent
+
+    func end(_ outcome: AuditEvent.Outcome, completed: Int, detail: String) {
+        var event = begun
+        event.event = .transferred
+        event.query = nil
+        event.outcome = outcome
+        event.count = completed
+        event.detail = detail
+        trail.recordEnd(event)
     }
 }
 

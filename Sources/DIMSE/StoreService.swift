@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import DICOM
 import DICOMNetwork
@@ -30,15 +31,17 @@ final class StoreService {
     private(set) var storedCount = 0
     private var isYielding = false
 
-    init(_ archive: Archive, _ association: Association, _ peer: Peer, window: Int) {
+    init(_ archive: Archive, _ association: Association, _ peer: Peer, _ asker: Asker, window: Int) {
         self.archive = archive
         self.association = association
         self.window = max(1, window)
-        source = IngestSource(
+        var source = IngestSource(
             callingAETitle: association.negotiated.callingAETitle, calledAETitle: association.negotiated.calledAETitle,
             peerAddress: association.peerAddress, organisation: peer.organisation, issuer: peer.issuer,
             characterSetOverride: peer.characterSet, associationID: "\(association.id)",
             route: association.peerAddress.isEmpty ? .import : .dimse)
+        if asker.kind == .user || asker.kind == .token { source.asker = "\(asker.kind.rawValue) \(asker.name)" }
+        self.source = source
     }
 
     func handle(_ command: CommandSet, _ context: NegotiatedContext) throws(TransportError) {

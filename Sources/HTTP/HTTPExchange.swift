@@ -59,6 +59,10 @@ package final class HTTPExchange: @unchecked Sendable {
     private var hasBegun = false
     /// Set before the handler begins.
     package private(set) var request: HTTPRequest!
+    /// Runs once before the first byte of the answer is handed over, with its status; what it throws is answered instead.
+    package var beforeAnswer: ((Int) throws -> Void)?
+    /// What the handler keeps with the request.
+    package var companion: AnyObject?
     /// Whose pages may read the answer (CORS); nil: nobody's but our own.
     var allowedOrigin: String?
 
@@ -239,6 +243,10 @@ package final class HTTPExchange: @unchecked Sendable {
 
     /// Answers with a body in memory. Once for each request, or `begin`.
     package func respond(_ response: HTTPResponse) {
+        var response = response
+        do { try prepareAnswer(response.status) } catch {
+            response = (error as? HTTPProblem ?? HTTPProblem(500, "\(error)")).response
+        }
         state.update { state in
             if state.answer.isNone { state.answer = .whole(response) }
             state.resume()
@@ -248,6 +256,7 @@ package final class HTTPExchange: @unchecked Sendable {
     /// Begins an answer whose body follows by `write` and ends by `finish`.
     /// - Parameter length: of the body; nil: not known before.
     package func begin(_ head: HTTPResponse, length: UInt64?) throws {
+        try prepareAnswer(head.status)
         try state.update { state in
             guard state.answer.isNone, !state.isOver else { throw HTTPPeerGone() }
             state.answer = .streamed(head, length: length)
@@ -255,6 +264,12 @@ package final class HTTPExchange: @unchecked Sendable {
         }
         // Nobody wants the body (RFC 9110 section 9.3.2).
         if request.method == "HEAD" { throw HTTPPeerGone() }
+    }
+
+    private func prepareAnswer(_ status: Int) throws {
+        let body = beforeAnswer
+        beforeAnswer = nil
+        try body?(status)
     }
 
     /// Whether an answer was given or begun, so that no other can be.

@@ -25,6 +25,7 @@ package final class HTTPServer: @unchecked Sendable {
     private let handler: Handler
     private let threads: HandlerThreads
     private let running = Monitor<[ObjectIdentifier: HTTPExchange]>([:])
+    private let lastWords = Monitor("")
     private var daemon: OpaquePointer?
     private let callbacks = UnsafeMutablePointer<snimok_http_callbacks>.allocate(capacity: 1)
 
@@ -48,7 +49,11 @@ package final class HTTPServer: @unchecked Sendable {
                         connection!, method: String(cString: method!), piece, left: &length!.pointee, server: server)
                         ? 1 : 0
                 },
-                end: { _, exchange in Unmanaged<HTTPExchange>.fromOpaque(exchange!).takeRetainedValue().end() }))
+                end: { _, exchange in Unmanaged<HTTPExchange>.fromOpaque(exchange!).takeRetainedValue().end() },
+                log: { context, text in
+                    let server = Unmanaged<HTTPServer>.fromOpaque(context!).takeUnretainedValue()
+                    server.note(String(cString: text!))
+                }))
         callbacks.pointee.context = Unmanaged.passUnretained(self).toOpaque()
         try listen(host, port)
     }
@@ -83,7 +88,14 @@ package final class HTTPServer: @unchecked Sendable {
         } else {
             daemon = snimok_http_start(&options, callbacks)
         }
+        if daemon == nil { Log.error("HTTP does not start", ["why": lastWords.withLock { $0 }]) }
         guard daemon != nil else { throw SystemError("listen on", "\(host):\(port)") }
+    }
+
+    /// Strangers can cause these as often as they like.
+    private func note(_ text: String) {
+        lastWords.withLock { $0 = text }
+        Log.debug("libmicrohttpd", ["says": text])
     }
 
     package var port: UInt16 { daemon.map { UInt16(truncatingIfNeeded: snimok_http_port($0)) } ?? 0 }

@@ -48,6 +48,10 @@ package final class FileDescriptor: VolumeFile {
         _ = csystem_start_writeback(raw, off_t(range.lowerBound), off_t(range.count))
     }
 
+    package func reserve(_ range: Range<UInt64>) -> Bool {
+        csystem_reserve(raw, off_t(range.lowerBound), off_t(range.count)) == 0
+    }
+
     package func advise(_ advice: Int32, _ range: Range<UInt64>) {
         posix_fadvise(raw, off_t(range.lowerBound), off_t(range.count), advice)
     }

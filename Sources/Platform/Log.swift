@@ -46,14 +46,26 @@ package enum Log {
     package static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars.prefix(1024) {
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
-                result += "\\u{\(String(scalar.value, radix: 16))}"
-            default:
-                if scalar == "\"" || scalar == "\\" { result += "\\" }
-                result.unicodeScalars.append(scalar)
-            }
+            if scalar == "\"" || scalar == "\\" { result += "\\" }
+            append(scalar, to: &result)
         }
         return result + "\""
+    }
+
+    /// A sentence for a terminal, in which text from the wire may stand: as `quoted`, without quotes, and lines stay lines.
+    package static func plain(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            if scalar == "\n" { result += "\n" } else { append(scalar, to: &result) }
+        }
+        return result
+    }
+
+    private static func append(_ scalar: UnicodeScalar, to result: inout String) {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
+            result += "\\u{\(String(scalar.value, radix: 16))}"
+        default: result.unicodeScalars.append(scalar)
+        }
     }
 }

@@ -21,11 +21,16 @@ package protocol VolumeFile: AnyObject, Sendable {
     func tryLock() -> Bool
     /// Starts writing back a range without waiting for it; a hint, without an answer.
     func startWriteBack(_ range: Range<UInt64>)
+    /// Sets room aside for a range without changing the file's size, so that writing there finds it when the disk is full;
+    /// false: it cannot be had.
+    func reserve(_ range: Range<UInt64>) -> Bool
     /// Tells how a range will be read (`POSIX_FADV_…`; an empty one at 0: the whole file); a hint, without an answer.
     func advise(_ advice: Int32, _ range: Range<UInt64>)
 }
 
 extension VolumeFile {
+    package func reserve(_ range: Range<UInt64>) -> Bool { false }
+
     package func size() throws(SystemError) -> UInt64 {
         UInt64(try retryingInterrupts("fstat", path) { sizeOnce() })
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import Audit
 import BlobLog
 import Catalog
 import DICOM
@@ -124,6 +125,27 @@ package struct Configuration: Codable, Sendable {
         package var giveUpHours = 72.0
     }
 
+    package struct AuditSection: Codable, Sendable {
+        /// Of the key that ties the trail's lines together; empty: in the data directory.
+        package var keyFile = ""
+        /// A file of the trail is followed by another one beyond this.
+        package var fileMiB: UInt64 = 64
+        /// Room set aside on the disk, so that others who fill it do not at once forbid reading.
+        package var reserveMiB: UInt64 = 16
+        package var syslog = SyslogSection()
+    }
+
+    /// The audit repository that the trail is sent to.
+    package struct SyslogSection: Codable, Sendable {
+        /// Name or address; empty: none.
+        package var host = ""
+        package var port = 6514
+        /// PEM files: whom the repository's certificate must come from, and our own certificate and key.
+        package var authorities = ""
+        package var certificate = ""
+        package var key = ""
+    }
+
     package struct PeerSection: Codable, Sendable {
         package var aeTitle: String
         package var addresses: [String]?
@@ -170,6 +192,7 @@ package struct Configuration: Codable, Sendable {
     package var retention: [RetentionRule] = []
     package var query = QuerySection()
     package var commitment = CommitmentSection()
+    package var audit = AuditSection()
     package var peers: [PeerSection] = []
 
     package init() {}
@@ -311,6 +334,16 @@ extension Configuration {
             throw ConfigurationError(
                 "storage.scrubIntervalHours must be 0 to 1000000, storage.scrubMegabytesPerSecond below 1000000")
         }
+        let syslog = audit.syslog
+        guard syslog.host.isEmpty || !syslog.authorities.isEmpty, syslog.certificate.isEmpty == syslog.key.isEmpty,
+            (1...65_535).contains(syslog.port)
+        else {
+            throw ConfigurationError(
+                "audit.syslog wants host, a port from 1 to 65535, and authorities; certificate and key belong together")
+        }
+        guard (1...65_536).contains(audit.fileMiB), audit.reserveMiB <= 65_536 else {
+            throw ConfigurationError("audit.fileMiB must be 1 to 65536, audit.reserveMiB at most 65536")
+        }
         guard http.connectionsMaximum > 0, http.connectionsPerAddressMaximum > 0, http.requestsMaximum > 0,
             http.idleTimeoutSeconds > 0
         else { throw ConfigurationError("limits of http must be above 0") }
@@ -358,6 +391,25 @@ extension Configuration {
         settings.retention = retention
         settings.deletionRegister = storage.deletionRegister
         settings.mirror = mirrorSettings
+        return settings
+    }
+
+    package var auditDirectory: AuditDirectory { AuditDirectory(data: data, keyFile: audit.keyFile) }
+
+    package var auditSource: AuditSource {
+        AuditSource(aeTitle: aeTitle, organisation: organisation, host: Self.hostName)
+    }
+
+    private static var hostName: String {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, 255) == 0 else { return "localhost" }
+        return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }
+
+    package var auditSettings: AuditTrail.Settings {
+        var settings = AuditTrail.Settings()
+        settings.fileBytes = audit.fileMiB << 20
+        settings.reserveBytes = audit.reserveMiB << 20
         return settings
     }
 

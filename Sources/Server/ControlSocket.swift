@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import Audit
 import CSystem
 import Catalog
 import FoundationEssentials
@@ -10,7 +11,7 @@ import Transport
 /// What an administrator's command asks of the process that has the archive open; one line of JSON over a socket in the
 /// data directory, which only the archive's own user can reach.
 struct ControlRequest: Codable {
-    enum Command: String, Codable { case delete, undelete, deletions, compact }
+    enum Command: String, Codable { case delete, undelete, deletions, compact, audit }
 
     var command: Command
     /// Of a deletion: "study", "series" or "instance", and the UID.
@@ -20,6 +21,8 @@ struct ControlRequest: Codable {
     var tombstone: UInt64?
     /// Of a compaction: whatever the share of garbage.
     var everything: Bool?
+    /// What a command does by itself, beside the server, for the audit trail.
+    var event: AuditEvent?
 }
 
 /// The answer: one line of JSON.
@@ -48,14 +51,16 @@ struct ControlAnswer: Codable {
 /// The server's end of it.
 final class ControlSocket: Sendable {
     private let archive: Archive
+    private let audit: AuditTrail
     private let organisation: String
     private let listener: FileDescriptor
     private let path: String
-    private static let requestMaximum = 4096
+    private static let requestMaximum = 262_144
 
     /// Listens from here on.
-    init(path: String, archive: Archive, organisation: String) throws {
+    init(path: String, archive: Archive, audit: AuditTrail, organisation: String) throws {
         self.archive = archive
+        self.audit = audit
         self.organisation = organisation
         self.path = path
         unlink(path)
@@ -111,7 +116,58 @@ final class ControlSocket: Sendable {
         ControlLine.write(connection.raw, Array(text))
     }
 
+    /// Nothing is done that could not be put on record, and what was done is, with its outcome, before it is answered.
     private func answer(_ request: ControlRequest, _ connection: FileDescriptor) throws -> ControlAnswer {
+        try audit.check()
+        var event = event(request, connection)
+        do {
+            let answer = try perform(request, connection)
+            if let instances = answer.instances { event?.count = instances }
+            if let event { try audit.record(event) }
+            return answer
+        } catch {
+            if !(error is AuditError), var event {
+                (event.outcome, event.detail) = (.minorFailure, "\(error)")
+                try audit.record(event)
+            }
+            throw error
+        }
+    }
+
+    /// nil: what is asked for shows and changes nothing of patients.
+    private func event(_ request: ControlRequest, _ connection: FileDescriptor) -> AuditEvent? {
+        let user = csystem_peer_user(connection.raw)
+        let who = AuditParty(.local, name: "uid \(user)", organisation: organisation)
+        var event = AuditEvent(.alert, "snimok \(request.command.rawValue)", by: who)
+        switch request.command {
+        case .delete:
+            let isStudy = request.level == "study"
+            event.event = isStudy ? .deleted : .accessed
+            event.access = .delete
+            if let uid = request.uid {
+                if isStudy {
+                    event.take([AuditStudy(uid)], patients: archive.readers)
+                } else {
+                    event.detail = "\(request.level ?? "") \(uid)"
+                }
+            }
+        case .undelete:
+            event.event = .accessed
+            event.access = .update
+            event.detail = "deletion \(request.tombstone ?? 0)"
+        case .compact: event.alert = .restrictedFunction
+        case .deletions:
+            event.event = .accessed
+            event.access = .read
+        case .audit:
+            guard let told = request.event else { return nil }
+            event = told
+            event.who = who
+        }
+        return event
+    }
+
+    private func perform(_ request: ControlRequest, _ connection: FileDescriptor) throws -> ControlAnswer {
         let source = source(connection)
         switch request.command {
         case .delete:
@@ -140,6 +196,7 @@ final class ControlSocket: Sendable {
                         instances: deletion.instances,
                         state: ["pending", "taken back", "for good"][Int(deletion.state.rawValue)])
                 })
+        case .audit: return ControlAnswer()
         case .compact:
             let result = try archive.reclaimer.compact(everything: request.everything ?? false)
             return ControlAnswer(segments: result.segments, freedBytes: result.freedBytes)
@@ -198,7 +255,17 @@ enum ControlClient {
             raw = connect(path)
         }
         guard raw >= 0 else { throw SystemError("connect", path) }
-        let connection = FileDescriptor(adopting: raw, path: path)
+        return try ask(request, FileDescriptor(adopting: raw, path: path))
+    }
+
+    /// Asks the running server; nil: there is none.
+    static func askRunning(_ request: ControlRequest, _ configuration: Configuration) throws -> ControlAnswer? {
+        let raw = connect("\(configuration.data)/control.socket")
+        guard raw >= 0 else { return nil }
+        return try ask(request, FileDescriptor(adopting: raw, path: "control.socket"))
+    }
+
+    private static func ask(_ request: ControlRequest, _ connection: FileDescriptor) throws -> ControlAnswer {
         ControlLine.write(connection.raw, Array(try JSONEncoder().encode(request)))
         guard let line = ControlLine.read(connection.raw, maximum: 1 << 30) else {
             throw ArchiveError.failed("the archive gave no answer; see its log")

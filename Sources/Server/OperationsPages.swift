@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import Audit
 import HTTP
 import Platform
 
 /// What monitoring asks: whether the archive lives, whether it stores, and its figures.
 struct OperationsPages: Sendable {
     private let archive: Archive
+    private let audit: AuditTrail
     private let metrics: Metrics
 
-    init(_ archive: Archive, _ metrics: Metrics) {
+    init(_ archive: Archive, _ audit: AuditTrail, _ metrics: Metrics) {
         self.archive = archive
+        self.audit = audit
         self.metrics = metrics
     }
 
@@ -37,6 +40,8 @@ struct OperationsPages: Sendable {
         default:
             if let reason = archive.stopReason {
                 HTTPResponse(status: 503, contentType: "text/plain", text: "storing stopped: \(reason)\n")
+            } else if let refusal = audit.refusal {
+                HTTPResponse(status: 503, contentType: "text/plain", text: "reading refused: \(refusal)\n")
             } else {
                 HTTPResponse(
                     contentType: "text/plain",

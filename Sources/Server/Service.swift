@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Access
 import Archive
+import Audit
 import BlobLog
 import Catalog
 import Control
@@ -15,6 +16,9 @@ import Transport
 /// The running archive: opens the data, listens, and drains at the end.
 package final class Service {
     private let archive: Archive
+    private let audit: AuditTrail
+    /// nil: no repository is configured.
+    private let shipper: AuditShipper?
     private let acceptor: Acceptor
     private let http: HTTPServer?
     /// nil: DICOM without TLS.
@@ -26,6 +30,7 @@ package final class Service {
     /// nil: not offered.
     private let commitment: CommitmentService?
     package let directory: DataDirectory
+    private let listens: Bool
 
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
     package init(_ configuration: Configuration, listens: Bool = true) throws {
@@ -46,6 +51,9 @@ package final class Service {
                 "data": configuration.data, "replayed": "\(report.replayed)", "cutBytes": "\(report.cutBytes)",
                 "milliseconds": "\(report.nanoseconds / 1_000_000)",
             ])
+        let audit = AuditTrail(configuration.auditDirectory, settings: configuration.auditSettings, metrics: metrics)
+        self.audit = audit
+        shipper = listens ? try Self.shipper(configuration, audit, archive, metrics) : nil
         codecs = CodecPool(configuration.codecSettings, metrics: metrics)
         let transcoder = Transcoder(codecs)
         var settings = configuration.serviceSettings
@@ -54,7 +62,8 @@ package final class Service {
             listens && settings.commitment.isEnabled
             ? CommitmentService(archive, try Control(path: directory.control), settings: settings, metrics: metrics)
             : nil
-        let server = DIMSEServer(archive, transcoder, settings: settings, metrics: metrics, commitment: commitment)
+        let server = DIMSEServer(
+            archive, audit, transcoder, settings: settings, metrics: metrics, commitment: commitment)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
         let host = configuration.dicom.bind
         if listens, configuration.dicom.plain {
@@ -63,17 +72,20 @@ package final class Service {
         let encrypted = tls.map { (Endpoint.tcp(host: host, port: UInt16(configuration.dicom.tls.port)), $0) }
         acceptor = try Acceptor(
             endpoints, encrypted: listens ? encrypted : nil, settings: configuration.acceptorSettings,
-            admit: server.handler)
-        http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
+            onHandshakeFailed: { server.noteHandshake(from: $0, failed: $1) }, admit: server.handler)
+        http = listens ? try Self.startHTTP(configuration, metrics, archive, audit, transcoder) : nil
         control = try ControlSocket(
-            path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
+            path: directory.controlSocket, archive: archive, audit: audit, organisation: configuration.organisation)
         let controlDatabase = directory.control
         archive.mirrorKeeper?.copyControl { target in
             if FileSystem.exists(controlDatabase) { try Control.copy(from: controlDatabase, to: target) }
         }
         scrubber = Scrubber(archive, settings: configuration.scrubSettings, metrics: metrics)
+        self.listens = listens
         registerGauges()
+        if listens { Self.noteStart(configuration, audit) }
         if listens { try scrubber.run() }
+        try shipper?.run()
         try control.run()
         try commitment?.run()
         try acceptor.run()
@@ -100,16 +112,46 @@ package final class Service {
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }
         commitment?.stop(withinSeconds: 10)
         codecs.stop()
+        if listens { audit.recordEnd(AuditEvent(.stopped, "serve", by: .archive)) }
+        shipper?.stop()
+        audit.stop()
         archive.close()
     }
 
+    private static func noteStart(_ configuration: Configuration, _ audit: AuditTrail) {
+        audit.recordEnd(AuditEvent(.started, "serve", by: .archive))
+        guard configuration.insecure else { return }
+        // Major: what protects the archive may not be effective (PS3.15 table A.5.3.11-1).
+        var event = AuditEvent(
+            .alert, "serve --insecure", by: .archive, outcome: .majorFailure,
+            detail: "what is exposed without protection is not refused")
+        event.alert = .securityConfiguration
+        audit.recordEnd(event)
+    }
+
+    private static func shipper(
+        _ configuration: Configuration, _ audit: AuditTrail, _ archive: Archive, _ metrics: Metrics
+    ) throws -> AuditShipper? {
+        let section = configuration.audit.syslog
+        guard !section.host.isEmpty else { return nil }
+        let files = TLSFiles(
+            certificate: section.certificate, key: section.key, authorities: section.authorities)
+        let tls = try TLSConnector(files)
+        return AuditShipper(
+            audit, settings: AuditShipper.Settings(source: configuration.auditSource), stores: StoreFollower(archive),
+            metrics: metrics
+        ) { try RepositoryConnection(section, tls) }
+    }
+
     private static func startHTTP(
-        _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ transcoder: Transcoder
+        _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ audit: AuditTrail,
+        _ transcoder: Transcoder
     ) throws -> HTTPServer {
         let previews = try PreviewCache(
             directory: "\(configuration.data)/previews", maximumBytes: configuration.imaging.cacheMiB << 20)
-        let dicomweb = DICOMwebService(archive, transcoder, previews, settings: configuration.dicomwebSettings)
-        let operations = OperationsPages(archive, metrics)
+        let dicomweb = DICOMwebService(
+            archive, audit, transcoder, previews, settings: configuration.dicomwebSettings)
+        let operations = OperationsPages(archive, audit, metrics)
         let viewer =
             try configuration.web.ohifDirectory.isEmpty
             ? nil

@@ -61,15 +61,19 @@ package final class Acceptor: Sendable {
     private let wakeUp = WakeUp()
     /// nil: nothing is encrypted.
     private let handshakes: HandshakeThreads?
+    private let onHandshakeFailed: @Sendable (String, String) -> Void
     private let tlsFailures = RepeatedWarning("no encrypted connection")
 
     /// Opens the listening sockets; `run` begins to accept.
     /// - Parameter encrypted: where TLS is spoken.
     package init(
         _ endpoints: [Endpoint], encrypted: (endpoint: Endpoint, credentials: TLSCredentials)? = nil,
-        settings: Settings, admit: @escaping Handler
+        settings: Settings,
+        onHandshakeFailed: @escaping @Sendable (_ address: String, _ why: String) -> Void = { _, _ in },
+        admit: @escaping Handler
     ) throws(TransportError) {
         self.settings = settings
+        self.onHandshakeFailed = onHandshakeFailed
         self.admit = admit
         var listeners: [Listener] = []
         for endpoint in endpoints { listeners.append(try Listener(endpoint)) }
@@ -181,6 +185,7 @@ package final class Acceptor: Sendable {
             linger(connection)
         case .tlsFailed(let why):
             tlsFailures.write(peer: connection.peer, why: why)
+            onHandshakeFailed(connection.peer, why)
             linger(connection)
         case .request:
             waiting[connection.socket.raw] = nil

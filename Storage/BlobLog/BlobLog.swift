@@ -72,6 +72,32 @@ package final class BlobLog {
         try scanner.scan(from: .start, body, gap: gap)
     }
 
+    /// Records behind a place, up to a sequence number and so many of them, and the place behind the last one.
+    package func records(
+        after position: LogPosition, upTo sequence: UInt64, limit: Int
+    ) throws(LogError) -> (records: [StoredRecord], position: LogPosition) {
+        var found: [StoredRecord] = []
+        var end = position
+        var isEnough = false
+        let scanner = LogScanner(directory: directory, reader: reader, writer: Self.writerID)
+        do throws(LogError) {
+            try scanner.scan(from: position) { record throws(LogError) in
+                guard record.header.sequence <= sequence, found.count < limit else {
+                    isEnough = true
+                    throw .stopped("enough was read")
+                }
+                found.append(record)
+                end = LogPosition(
+                    sequence: record.header.sequence, segment: record.location.segment,
+                    endOffset: record.location.offset + record.header.recordLength)
+            } gap: { _ in
+            }
+        } catch {
+            guard isEnough else { throw error }
+        }
+        return (found, end)
+    }
+
     /// Segments of which a higher generation exists, oldest first.
     package func supersededSegments() throws(LogError) -> [(generation: UInt32, number: UInt32)] {
         let live = Set(try Segment.live(directory))

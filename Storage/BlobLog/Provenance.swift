@@ -6,7 +6,7 @@ package struct Provenance: Equatable, Sendable {
     package enum Key: UInt8, CaseIterable, Sendable {
         case callingAETitle = 1
         case calledAETitle, peerAddress, organisation, issuer, characterSetOverride, associationID, route
-        case sopClassUID, sopInstanceUID, transferSyntaxUID, note, target, annotationName, annotationValue
+        case sopClassUID, sopInstanceUID, transferSyntaxUID, note, target, annotationName, annotationValue, asker
     }
 
     private var values: [String] = [String](repeating: "", count: Key.allCases.count + 1)

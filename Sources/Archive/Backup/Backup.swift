@@ -57,6 +57,7 @@ package final class Backup {
     package func run(copyControl: (_ from: String, _ to: String) throws -> Void) throws -> Report {
         // First of all: what it says of instances is then of instances that the backup has.
         if FileSystem.exists(source.control) { try copyControl(source.control, "\(target.path)/control.db") }
+        try copyAudit()
         guard let position = try readers.withReader({ try $0.position() }) else {
             throw ArchiveError.failed("there is nothing in the archive yet")
         }
@@ -69,6 +70,36 @@ package final class Backup {
         try removeReplaced()
         try countAll()
         return report
+    }
+
+    /// The audit trail as it stands: its files are only appended to, so of one that is there already only the rest is new. The
+    /// head goes first, so that it vouches for nothing that the copy has not. Its key goes along if it is in the archive's
+    /// directory; one that is kept elsewhere is to be kept there.
+    private func copyAudit() throws {
+        let (from, to) = ("\(source.path)/audit", "\(target.path)/audit")
+        guard FileSystem.exists(from) else { return }
+        try FileSystem.createDirectories(to)
+        for name in ["audit.key", "audit/head"] where FileSystem.exists("\(source.path)/\(name)") {
+            let bytes = try FileSystem.contents("\(source.path)/\(name)")
+            try DurableFile.replace("\(target.path)/\(name)", with: bytes, mode: 0o600)
+        }
+        for name in try FileSystem.entries(from) where name.hasSuffix(".jsonl") {
+            let file = try FileDescriptor.open("\(from)/\(name)", O_RDONLY)
+            let copy = try FileDescriptor.open("\(to)/\(name)", O_RDWR | O_CREAT, mode: 0o600)
+            // What recovery has cut off here since may stand there still.
+            let length = try file.size()
+            let done = min(try copy.size(), length > UInt64(AuditCopy.overlap) ? length - UInt64(AuditCopy.overlap) : 0)
+            let copied = try DurableFile.copy(file, done..<length, to: copy)
+            report.copiedBytes += copied.bytes
+            try copy.truncate(to: length)
+            try copy.synchronize()
+        }
+        try DurableFile.synchronizeDirectory(to)
+    }
+
+    private enum AuditCopy {
+        /// The end of a file is always copied anew.
+        static let overlap = 1 << 20
     }
 
     // MARK: What is there

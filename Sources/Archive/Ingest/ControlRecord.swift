@@ -136,6 +136,7 @@ extension IngestSource {
         provenance[.characterSetOverride] = characterSetOverride
         provenance[.associationID] = associationID
         provenance[.route] = route.rawValue
+        provenance[.asker] = asker
         return provenance
     }
 }

@@ -15,6 +15,8 @@ package struct IngestSource: Sendable {
     package var characterSetOverride: String
     package var associationID: String
     package var route: Route
+    /// Who it was where that is no station, for the audit trail: "user NAME", "token NAME".
+    package var asker = ""
 
     package init(
         callingAETitle: String, calledAETitle: String, peerAddress: String, organisation: String, issuer: String,

@@ -31,6 +31,12 @@ long csystem_peer_user(int socket);
 /// Starts writing back a range without waiting for it.
 int csystem_start_writeback(int file, off_t offset, off_t length);
 
+/// Sets room aside for a range without changing the file's size.
+int csystem_reserve(int file, off_t offset, off_t length);
+
+/// Bytes that were sent and that the peer has not acknowledged; 0 if that is not known.
+int csystem_unacknowledged(int socket);
+
 /// memmem: the first place of `needle` in `bytes`; NULL: nowhere.
 const void *csystem_find(const void *bytes, size_t length, const void *needle, size_t needle_length);
 

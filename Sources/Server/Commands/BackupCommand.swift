@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import Audit
+import BlobLog
 import Control
 import Platform
 
@@ -18,6 +20,10 @@ enum BackupCommand {
         let configuration = try arguments.configuration()
         let paths = try arguments.rest()
         guard paths.count == 1 else { throw Arguments.Failure.wrong("backup wants one directory; see --help") }
+        guard FileSystem.exists("\(configuration.data)/format") else { throw LogError.notAnArchive(configuration.data) }
+        var event = AuditEvent(.exported, "snimok backup", by: .operatorOfThisMachine)
+        event.other = AuditParty(.media, name: paths[0])
+        try CommandAudit.record(event, configuration)
         SystemThread.yieldToOthers()
         let backup = try Backup(of: configuration.data, to: paths[0]) { CommandLineTool.complain("damaged: \($0)") }
         let report = try backup.run { try Control.copy(from: $0, to: $1) }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import Audit
 import BlobLog
 import FoundationEssentials
 import Glibc
@@ -35,6 +36,7 @@ package enum CommandLineTool {
         ("rebuild", "make the catalog anew from the log", RebuildCommand.run),
         ("history", "say everything that the log holds about an instance", HistoryCommand.run),
         ("backup", "copy the archive into another directory, only what is new", BackupCommand.run),
+        ("audit", "check, read out or export the audit trail", AuditCommand.run),
         ("stats", "say what is stored", StatsCommand.run),
         ("check-config", "check a configuration file", CheckConfigurationCommand.run),
     ]
@@ -78,7 +80,7 @@ package enum CommandLineTool {
     }
 
     static func complain(_ sentence: String) {
-        let line = "snimok: \(sentence)\n"
+        let line = "snimok: \(Log.plain(sentence))\n"
         _ = line.withCString { write(2, $0, strlen($0)) }
     }
 
@@ -97,6 +99,9 @@ package enum CommandLineTool {
         case let error as ExitCode: return error
         case ArchiveError.log(let error): return explain(error)
         case let error as LogError: return explain(error)
+        case AuditError.inUse:
+            complain("\(error)")
+            return .directoryInUse
         default:
             complain("\(error)")
             return .inputOutput

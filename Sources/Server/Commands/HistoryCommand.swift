@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import Audit
+import BlobLog
 import FoundationEssentials
 import Platform
 
@@ -20,6 +22,12 @@ enum HistoryCommand {
         }
         let isJSON = arguments.flag("--json")
         try arguments.end()
+        guard FileSystem.exists("\(configuration.data)/format") else {
+            throw ArchiveError.log(.notAnArchive(configuration.data))
+        }
+        var event = AuditEvent(.accessed, "snimok history", by: .operatorOfThisMachine)
+        (event.access, event.detail) = (.read, "instance \(uid)")
+        try CommandAudit.record(event, configuration)
         let history = try InstanceHistory(of: uid, data: configuration.data)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -139,7 +139,9 @@ private final class Importer {
         let refusals = refused.values.reduce(0, +)
         if isatty(2) == 1 { print("") }
         print("stored \(stored), already there \(alreadyThere), refused \(refusals), not DICOM \(notDICOM)")
-        for (reason, count) in refused.sorted(by: { $0.value > $1.value }) { print("  \(count) × \(reason)") }
+        for (reason, count) in refused.sorted(by: { $0.value > $1.value }) {
+            print("  \(count) × \(Log.plain(reason))")
+        }
         if Self.isInterrupted.load(ordering: .relaxed) {
             print("interrupted; run it again for the rest")
             return .inputOutput

@@ -75,13 +75,15 @@ private final class Repair {
             // Believed when it was read again.
             if let why = try archive.fault(of: item.version) { return fail(uid, "stored, but \(why)") }
             restored += 1
-            print("restored \(uid) from \(source.name) (was: \(item.why))")
+            print("restored \(Log.plain(uid)) from \(source.name) (was: \(Log.plain(item.why)))")
         } catch {
             fail(uid, "\(error)")
         }
     }
 
-    private func fail(_ uid: String, _ why: String) { print("not restored \(Log.quoted(uid)): \(why)") }
+    private func fail(_ uid: String, _ why: String) {
+        print("not restored \(Log.quoted(uid)): \(Log.plain(why))")
+    }
 
     /// The archive itself sees that it has the content, but no good copy of it, and appends one.
     /// - Returns: why it was not stored; nil: it was.

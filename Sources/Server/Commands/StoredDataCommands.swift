@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
+import Audit
 import Catalog
 import DICOM
 import Glibc
@@ -32,6 +34,10 @@ enum ExportCommand {
             CommandLineTool.complain("nothing matches")
             return .noInput
         }
+        var event = AuditEvent(.exported, "snimok export", by: .operatorOfThisMachine)
+        event.other = AuditParty(.media, name: out)
+        event.take(versions, patients: archive.readers)
+        try CommandAudit.record(event, configuration)
         var damaged = 0
         for version in versions {
             do { try export(version, archive, out, isRaw) } catch let error as ArchiveError {
