@@ -58,7 +58,10 @@ let package = Package(
         module("Imaging", ["Platform", "DICOM", "Archive", "BlobLog", "CCodecs", "CSystem"]),
         module(
             "DICOMweb",
-            ["Access", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash", "CZlib"]),
+            [
+                "Access", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CSodium", "CXXHash",
+                "CZlib",
+            ]),
         module(
             "Server",
             [

@@ -19,8 +19,6 @@ package final class DICOMwebService: Sendable {
         package var resultLimit: Int?
         package var issuer = ""
         package var aeTitle = "SNIMOK"
-        /// Clients come over TLS to the archive itself; behind a proxy that ends it, X-Forwarded-Proto says so.
-        package var isSecure = false
 
         package init() {}
     }
@@ -40,13 +38,7 @@ package final class DICOMwebService: Sendable {
     /// The root as clients see it, for URLs in answers. Relative to the server where it does not say its name.
     func rootURL(_ request: HTTPRequest) -> String {
         let path = "/" + settings.root.joined(separator: "/")
-        // A name, an address or one in brackets, and a port: nothing else gets into answers.
-        guard let host = request.headers["Host"], !host.isEmpty, host.utf8.count <= 260,
-            host.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".-:[]".contains($0)) })
-        else { return path }
-        let isSecure = settings.isSecure || request.headers["X-Forwarded-Proto"] == "https"
-        let scheme = isSecure ? "https" : "http"
-        return "\(scheme)://\(host)\(path)"
+        return (request.origin ?? "") + path
     }
 
     /// Answers a request, if it is one of ours.
@@ -120,7 +112,8 @@ package final class DICOMwebService: Sendable {
             try RenderedService(self, exchange, asker).run(resource, frames: nil, isThumbnail: true)
         case (.some, let tail)
         where tail.count == 3 && tail[0] == "frames" && ["rendered", "thumbnail"].contains(tail[2]):
-            try RenderedService(self, exchange, asker).run(resource, frames: tail[1], isThumbnail: tail[2] == "thumbnail")
+            try RenderedService(self, exchange, asker).run(
+                resource, frames: tail[1], isThumbnail: tail[2] == "thumbnail")
         case (.some, let tail) where tail.count == 2 && tail[0] == "bulkdata":
             try BulkDataService(self, exchange, asker).run(resource, path: tail[1])
         default: throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")

@@ -24,6 +24,8 @@ package final class Service {
     /// nil: not offered.
     private let commitment: CommitmentService?
     package let directory: DataDirectory
+    /// Who may come in, by HTTP and by user identity negotiation.
+    package let authenticator: Authenticator
 
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
     package init(_ configuration: Configuration, listens: Bool = true) throws {
@@ -32,6 +34,12 @@ package final class Service {
             try Mirror.checkPresence(of: configuration.data, mirror)
         }
         directory = try DataDirectory(configuration.data)
+        let controlDatabase = try Control(path: directory.control)
+        let organisations = configuration.serviceSettings.directory.organisations
+        authenticator = try Authenticator(
+            try Accounts(controlDatabase), settings: try configuration.authenticatorSettings()
+        ) { organisations.scope(of: $0) }
+        if listens { try configuration.checkHTTPExposure(hasCredentials: authenticator.hasCredentials) }
         let archive = try Archive(directory, settings: configuration.archiveSettings, metrics: metrics)
         self.archive = archive
         let report = archive.recovery
@@ -46,7 +54,7 @@ package final class Service {
         let settings = configuration.serviceSettings
         commitment =
             listens && settings.commitment.isEnabled
-            ? CommitmentService(archive, try Control(path: directory.control), settings: settings, metrics: metrics)
+            ? CommitmentService(archive, controlDatabase, settings: settings, metrics: metrics)
             : nil
         let server = DIMSEServer(archive, transcoder, settings: settings, metrics: metrics, commitment: commitment)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
@@ -54,13 +62,12 @@ package final class Service {
             endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0)
         }
         acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
-        http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
+        http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder, authenticator) : nil
         control = try ControlSocket(
-            path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
-        let controlDatabase = directory.control
-        archive.mirrorKeeper?.copyControl { target in
-            if FileSystem.exists(controlDatabase) { try Control.copy(from: controlDatabase, to: target) }
-        }
+            path: directory.controlSocket, archive: archive,
+            accounts: AccountAdministration(authenticator, organisation: configuration.organisation),
+            organisation: configuration.organisation)
+        archive.mirrorKeeper?.copyControl { target in try controlDatabase.copy(to: target) }
         scrubber = Scrubber(archive, settings: configuration.scrubSettings, metrics: metrics)
         registerGauges()
         if listens { try scrubber.run() }
@@ -79,12 +86,14 @@ package final class Service {
         http?.stop()
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }
         commitment?.stop(withinSeconds: 10)
+        authenticator.accounts.flush()
         codecs.stop()
         archive.close()
     }
 
     private static func startHTTP(
-        _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ transcoder: Transcoder
+        _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ transcoder: Transcoder,
+        _ authenticator: Authenticator
     ) throws -> HTTPServer {
         let previews = try PreviewCache(
             directory: "\(configuration.data)/previews", maximumBytes: configuration.imaging.cacheMiB << 20)
@@ -96,19 +105,26 @@ package final class Service {
             : ViewerFiles(
                 directory: configuration.web.ohifDirectory, root: configuration.dicomweb.root,
                 wadoURI: configuration.dicomweb.wadoURI)
-        // Whoever reaches a loopback address is on this machine.
-        let local = { @Sendable (request: HTTPRequest) in
-            Asker(
-                kind: .local, name: "", address: request.peerAddress, permissions: .all,
-                scope: .everything(as: configuration.organisation))
-        }
+        let pages = SignInPages(authenticator, hasViewer: viewer != nil)
+        let settings = configuration.dicomwebSettings
+        let gate = HTTPGate(
+            authenticator, RouteTable(root: settings.root, wadoURI: settings.wadoURI),
+            settings: configuration.gateSettings)
         return try HTTPServer(
             host: configuration.http.bind, port: UInt16(configuration.http.port), settings: configuration.httpSettings()
         ) { exchange in
-            if try operations.handle(exchange) { return }
-            let asker = local(exchange.request)
-            if try dicomweb.handle(exchange, for: asker) { return }
-            if let viewer, try viewer.handle(exchange) { return }
+            let admission: HTTPGate.Admission
+            do throws(HTTPProblem) { admission = try gate.admit(exchange.request) } catch {
+                guard error.status == 401, let invitation = SignInPages.invitation(exchange.request) else {
+                    throw error
+                }
+                return exchange.respond(invitation)
+            }
+            if try operations.handle(exchange, for: admission.asker) { return }
+            if try pages.handle(exchange, admission) { return }
+            if try dicomweb.handle(exchange, for: admission.asker) { return }
+            let token = admission.cookie.map { Authenticator.antiForgeryToken(cookie: $0) }
+            if let viewer, try viewer.handle(exchange, antiForgeryToken: token) { return }
             throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")
         }
     }

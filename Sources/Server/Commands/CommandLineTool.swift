@@ -36,6 +36,8 @@ package enum CommandLineTool {
         ("history", "say everything that the log holds about an instance", HistoryCommand.run),
         ("backup", "copy the archive into another directory, only what is new", BackupCommand.run),
         ("stats", "say what is stored", StatsCommand.run),
+        ("user", "make, list and change users", UserCommand.run),
+        ("token", "make, list and revoke API tokens", TokenCommand.run),
         ("check-config", "check a configuration file", CheckConfigurationCommand.run),
     ]
 

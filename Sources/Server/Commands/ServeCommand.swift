@@ -5,8 +5,11 @@ import Platform
 enum ServeCommand {
     private static let help = """
         usage: snimok serve [--config FILE] [--data DIR] [--bind ADDRESS] [--aet AET] [--dicom-port N] [--http-port N]
+               [--insecure]
 
         Starts the archive. When it accepts, it prints on stderr: ready dicom=ADDRESS:PORT http=ADDRESS:PORT
+        --bind is the address of DICOM and HTTP. Where others can reach it, DICOM needs peers, and HTTP needs users (snimok user
+        add) and either TLS or declared proxies; --insecure starts without them, for laboratories.
         Defaults: ./snimok-data, 127.0.0.1, SNIMOK, 11112, 8080. Port 0 takes a free one. SIGTERM and SIGINT drain.
         Each key of the configuration (JSON5) is also SNIMOK__SECTION__KEY in the environment, or a file's content by
         SNIMOK__SECTION__KEY_FILE.
@@ -17,9 +20,9 @@ enum ServeCommand {
         var configuration = try arguments.configuration()
         if let bind = try arguments.value("--bind") {
             configuration.dicom.bind = bind
-            // HTTP has no users yet, so it stays on this machine.
-            if Configuration.isLoopback(bind) { configuration.http.bind = bind }
+            configuration.http.bind = bind
         }
+        if arguments.flag("--insecure") { configuration.insecure = true }
         if let title = try arguments.value("--aet") { configuration.aeTitle = title }
         if let port = try port(&arguments, "--dicom-port") { configuration.dicom.port = Int(port) }
         if let port = try port(&arguments, "--http-port") { configuration.http.port = Int(port) }
