@@ -59,7 +59,8 @@ let package = Package(
         module(
             "DICOMweb",
             [
-                "Access", "Audit", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CXXHash",
+                "Access", "Audit", "Platform", "DICOM", "HTTP", "Archive", "Imaging", "BlobLog", "Catalog", "CSodium",
+                "CXXHash",
                 "CZlib",
             ]),
         module(

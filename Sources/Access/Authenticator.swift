@@ -89,11 +89,11 @@ package final class Authenticator: Sendable {
                 .user, "\(token.subject)@\(authority.issuer)", token.organisation, token.roles, at: address)
         }
         guard let shown = TokenText(text), let token = accounts.token(shown.id),
-            Secret.areEqual(token.secret, Secret.digest(shown.secret)), token.revokedAtNanoseconds == nil,
-            token.expiresAtNanoseconds.map({ clock.wall() < $0 }) ?? true
-        else {
-            Log.warning(
-                "token refused", ["token": TokenText(text).map { "\($0.id)" } ?? "unknown", "address": address])
+            Secret.areEqual(token.secret, Secret.digest(shown.secret))
+        else { throw .wrongCredentials }
+        guard token.revokedAtNanoseconds == nil, token.expiresAtNanoseconds.map({ clock.wall() < $0 }) ?? true else {
+            // Somebody still uses it; what was never a token anybody can send without end.
+            Log.warning("token refused", ["token": token.name, "address": address, "why": "expired or revoked"])
             throw .wrongCredentials
         }
         accounts.noteUse(token: token.id)

@@ -20,8 +20,6 @@ package final class DICOMwebService: Sendable {
         package var resultLimit: Int?
         package var issuer = ""
         package var aeTitle = "SNIMOK"
-        /// Clients come over TLS to the archive itself; behind a proxy that ends it, X-Forwarded-Proto says so.
-        package var isSecure = false
 
         package init() {}
     }
@@ -45,13 +43,7 @@ package final class DICOMwebService: Sendable {
     /// The root as clients see it, for URLs in answers. Relative to the server where it does not say its name.
     func rootURL(_ request: HTTPRequest) -> String {
         let path = "/" + settings.root.joined(separator: "/")
-        // A name, an address or one in brackets, and a port: nothing else gets into answers.
-        guard let host = request.headers["Host"], !host.isEmpty, host.utf8.count <= 260,
-            host.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".-:[]".contains($0)) })
-        else { return path }
-        let isSecure = settings.isSecure || request.headers["X-Forwarded-Proto"] == "https"
-        let scheme = isSecure ? "https" : "http"
-        return "\(scheme)://\(host)\(path)"
+        return (request.origin ?? "") + path
     }
 
     /// Answers a request, if it is one of ours.

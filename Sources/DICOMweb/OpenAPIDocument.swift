@@ -43,6 +43,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/fuzzymatching"}, {"$ref": "#/components/parameters/acceptSearch"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -59,6 +62,9 @@ package enum OpenAPIDocument {
             "parameters": [{"$ref": "#/components/parameters/acceptStore"}],
             "requestBody": {"$ref": "#/components/requestBodies/Instances"},
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/StoredAll"}, "202": {"$ref": "#/components/responses/StoredSome"},
              "409": {"$ref": "#/components/responses/StoredNone"},
              "400": {"$ref": "#/components/responses/BadRequest"},
@@ -91,6 +97,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/fuzzymatching"}, {"$ref": "#/components/parameters/acceptSearch"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -122,6 +131,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptSearch"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -145,6 +157,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/fuzzymatching"}, {"$ref": "#/components/parameters/acceptSearch"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -170,6 +185,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptSearch"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -193,6 +211,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/fuzzymatching"}, {"$ref": "#/components/parameters/acceptSearch"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -216,6 +237,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptSearch"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -235,6 +259,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/study"}, {"$ref": "#/components/parameters/acceptRetrieve"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Files"}, "400": {"$ref": "#/components/responses/BadRequest"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -253,6 +280,9 @@ package enum OpenAPIDocument {
             "parameters": [{"$ref": "#/components/parameters/study"}, {"$ref": "#/components/parameters/acceptStore"}],
             "requestBody": {"$ref": "#/components/requestBodies/Instances"},
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/StoredAll"}, "202": {"$ref": "#/components/responses/StoredSome"},
              "409": {"$ref": "#/components/responses/StoredNone"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
@@ -269,6 +299,8 @@ package enum OpenAPIDocument {
             "summary": "Deletes a study, where the configuration allows it",
             "parameters": [{"$ref": "#/components/parameters/study"}],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "204": {"description": "Deleted"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "403": {"$ref": "#/components/responses/Forbidden"},
              "404": {"$ref": "#/components/responses/NotFound"},
@@ -288,6 +320,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/ifNoneMatch"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Metadata"}, "304": {"$ref": "#/components/responses/NotModified"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -308,6 +343,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptRetrieve"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Files"}, "400": {"$ref": "#/components/responses/BadRequest"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -323,6 +361,8 @@ package enum OpenAPIDocument {
             "summary": "Deletes a series, where the configuration allows it",
             "parameters": [{"$ref": "#/components/parameters/study"}, {"$ref": "#/components/parameters/series"}],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "204": {"description": "Deleted"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "403": {"$ref": "#/components/responses/Forbidden"},
              "404": {"$ref": "#/components/responses/NotFound"},
@@ -342,6 +382,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptMetadata"}, {"$ref": "#/components/parameters/ifNoneMatch"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Metadata"}, "304": {"$ref": "#/components/responses/NotModified"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -363,6 +406,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/range"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {
               "description": "The Part 10 file, alone or as the only part, or a ZIP",
               "headers": {"Accept-Ranges": {"$ref": "#/components/headers/AcceptRanges"}},
@@ -395,6 +441,8 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/instance"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "204": {"description": "Deleted"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "403": {"$ref": "#/components/responses/Forbidden"},
              "404": {"$ref": "#/components/responses/NotFound"},
@@ -415,6 +463,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/ifNoneMatch"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Metadata"}, "304": {"$ref": "#/components/responses/NotModified"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -434,6 +485,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptBulkdata"}, {"$ref": "#/components/parameters/range"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {
               "description": "The value",
               "headers": {"Accept-Ranges": {"$ref": "#/components/headers/AcceptRanges"}},
@@ -469,6 +523,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptFrames"}, {"$ref": "#/components/parameters/range"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {
               "description": "The frames in the asked order; one alone when Accept names no multipart",
               "headers": {"Accept-Ranges": {"$ref": "#/components/headers/AcceptRanges"}},
@@ -523,6 +580,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/annotation"}, {"$ref": "#/components/parameters/acceptRendered"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Picture"}, "400": {"$ref": "#/components/responses/BadRequest"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -546,6 +606,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptRendered"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Picture"}, "400": {"$ref": "#/components/responses/BadRequest"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -569,6 +632,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/annotation"}, {"$ref": "#/components/parameters/acceptRendered"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Picture"}, "400": {"$ref": "#/components/responses/BadRequest"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -593,6 +659,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptRendered"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Picture"}, "400": {"$ref": "#/components/responses/BadRequest"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -614,6 +683,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptThumbnail"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Thumbnail"}, "400": {"$ref": "#/components/responses/BadRequest"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -635,6 +707,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/viewport"}, {"$ref": "#/components/parameters/acceptThumbnail"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Thumbnail"}, "400": {"$ref": "#/components/responses/BadRequest"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -657,6 +732,9 @@ package enum OpenAPIDocument {
              {"$ref": "#/components/parameters/acceptThumbnail"}
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Thumbnail"}, "400": {"$ref": "#/components/responses/BadRequest"},
              "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -678,6 +756,9 @@ package enum OpenAPIDocument {
              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/UploadQuestion"}}}
             },
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {
               "description": "The state of each, in the order asked",
               "content": {"application/json": {"schema": {"$ref": "#/components/schemas/UploadAnswer"}}}
@@ -782,6 +863,9 @@ package enum OpenAPIDocument {
              }
             ],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {
               "description": "The object or its picture",
               "content": {
@@ -807,6 +891,9 @@ package enum OpenAPIDocument {
             "summary": "What the archive can do",
             "parameters": [{"$ref": "#/components/parameters/acceptCapabilities"}],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Capabilities"},
              "400": {"$ref": "#/components/responses/BadRequest"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -820,6 +907,9 @@ package enum OpenAPIDocument {
             "summary": "What the archive can do",
             "parameters": [{"$ref": "#/components/parameters/acceptCapabilities"}],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"$ref": "#/components/responses/Capabilities"},
              "400": {"$ref": "#/components/responses/BadRequest"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
@@ -835,14 +925,37 @@ package enum OpenAPIDocument {
             "summary": "This document",
             "parameters": [],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {"description": "This document", "content": {"application/json": {"schema": {"type": "object"}}}},
              "400": {"$ref": "#/components/responses/BadRequest"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
            }
           },
+          "/whoami": {
+           "get": {
+            "operationId": "whoami",
+            "tags": ["About"],
+            "summary": "Who asks, and what he may",
+            "parameters": [],
+            "responses": {
+             "200": {
+              "description": "As the archive knows him",
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Identity"}}}
+             },
+             "400": {"$ref": "#/components/responses/BadRequest"},
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
+             "503": {"$ref": "#/components/responses/Unavailable"}
+            }
+           }
+          },
           "/healthz": {
            "get": {
+            "security": [],
             "operationId": "healthz",
             "tags": ["About"],
             "summary": "Whether the process answers",
@@ -856,12 +969,16 @@ package enum OpenAPIDocument {
           },
           "/readyz": {
            "get": {
+            "security": [{}, {"basic": []}, {"bearer": []}],
             "operationId": "readyz",
             "tags": ["About"],
-            "summary": "Whether instances are stored",
+            "summary": "Whether instances are stored; why not is told to those who may monitor",
             "parameters": [],
             "responses": {
              "200": {"description": "They are", "content": {"text/plain": {"schema": {"type": "string"}}}},
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "503": {
               "description": "They are not; why",
               "content": {
@@ -880,6 +997,9 @@ package enum OpenAPIDocument {
             "summary": "Figures for Prometheus",
             "parameters": [],
             "responses": {
+             "401": {"$ref": "#/components/responses/Unauthorized"},
+             "403": {"$ref": "#/components/responses/Forbidden"},
+             "429": {"$ref": "#/components/responses/TooMany"},
              "200": {
               "description": "In Prometheus' text format",
               "content": {"text/plain": {"schema": {"type": "string"}}}
@@ -890,7 +1010,23 @@ package enum OpenAPIDocument {
            }
           }
          },
+         "security": [{"basic": []}, {"bearer": []}, {"session": []}],
          "components": {
+          "securitySchemes": {
+           "basic": {"type": "http", "scheme": "basic", "description": "A user's name and password, in UTF-8"},
+           "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API token (snimok token add), or a JSON Web Token of the configured authority"
+           },
+           "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "__Host-snimok",
+            "description": "Of whoever signed in at /login (`snimok` without TLS). Requests that change something \#
+        also need the token of /whoami as X-CSRF-Token."
+           }
+          },
           "parameters": {
            "study": {
             "name": "study",
@@ -1326,8 +1462,17 @@ package enum OpenAPIDocument {
             "description": "The request is malformed: an unknown parameter, a value that is none, a broken body",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
            },
+           "Unauthorized": {
+            "description": "No credentials, or none that count; the same for addresses that exist and others",
+            "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+           },
+           "TooMany": {
+            "description": "Too many wrong passwords, or requests of one client; later, as Retry-After says",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+           },
            "Forbidden": {
-            "description": "Not allowed by the configuration",
+            "description": "The permission lacks, or the configuration does not allow it",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
            },
            "NotFound": {
@@ -1417,6 +1562,17 @@ package enum OpenAPIDocument {
             "type": "string",
             "description": "BLAKE2b-256 of the data set, in hexadecimal",
             "pattern": "^[0-9a-f]{64}$"
+           },
+           "Identity": {
+            "type": "object",
+            "required": ["kind", "name", "organisation", "permissions"],
+            "properties": {
+             "kind": {"type": "string", "enum": ["user", "token", "local"]},
+             "name": {"type": "string"},
+             "organisation": {"type": "string"},
+             "permissions": {"type": "array", "items": {"type": "string"}},
+             "antiForgeryToken": {"type": "string", "description": "Of a session, for X-CSRF-Token"}
+            }
            },
            "UploadQuestion": {
             "type": "object",

@@ -8,8 +8,25 @@ package struct HTTPRequest: Sendable {
     /// In the order of the request, percent-decoded.
     package let query: [(name: String, value: String)]
     package let headers: HTTPHeaders
-    /// The peer's numeric address.
+    /// The client's numeric address: the peer's, or what a trusted proxy says of its own.
     package let peerAddress: String
+    /// Whether the client speaks TLS, to the archive itself or to a trusted proxy.
+    package let isEncrypted: Bool
+    /// The name and port that the client asked for, as it or a trusted proxy says: not to be believed unlooked at.
+    package let host: String?
+    /// Whether a trusted proxy brought it.
+    package let isForwarded: Bool
+
+    /// The scheme and host that the client sees; nil: it does not say a host, or one that is none.
+    package var origin: String? {
+        // A name, an address or one in brackets, and a port: nothing else gets into answers.
+        guard let host, !host.isEmpty, host.utf8.count <= 260,
+            host.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".-:[]".contains($0)) })
+        else { return nil }
+        return "\(isEncrypted ? "https" : "http")://\(host)"
+    }
+
+    package var isReading: Bool { ["GET", "HEAD", "OPTIONS"].contains(method) }
 
     package subscript(query name: String) -> String? { query.first { $0.name == name }?.value }
 

@@ -15,6 +15,9 @@ package final class HTTPServer: @unchecked Sendable {
         package var timeoutSeconds: UInt32 = 30
         /// Origins whose pages may read answers (CORS); none by default.
         package var allowedOrigins: [String] = []
+        /// Whether a peer at this address is a proxy of the operator's, whose X-Forwarded fields are believed. Connections
+        /// are then not limited by address, for all come from there; requests are, by the client's.
+        package var isProxy: (@Sendable (String) -> Bool)?
         /// PEM texts; nil: HTTP without TLS.
         package var tls: (certificate: String, key: String)?
 
@@ -74,7 +77,8 @@ package final class HTTPServer: @unchecked Sendable {
         var options = snimok_http_options()
         options.address = UnsafePointer(first.pointee.ai_addr)
         options.connections = settings.connectionsMaximum
-        options.connections_per_address = settings.connectionsPerAddressMaximum
+        options.connections_per_address =
+            settings.isProxy == nil ? settings.connectionsPerAddressMaximum : settings.connectionsMaximum
         options.threads = 2
         options.timeout_seconds = settings.timeoutSeconds
         if let tls = settings.tls {
@@ -144,8 +148,24 @@ package final class HTTPServer: @unchecked Sendable {
         guard let (path, query) = HTTPRequest.parse(target: target) else {
             throw HTTPProblem(400, "The request's address is malformed: an escape in it stands for no text")
         }
+        let peer = Self.address(connection)
+        guard let isProxy = settings.isProxy, isProxy(peer) else {
+            return HTTPRequest(
+                method: method, path: path, query: query, headers: headers, peerAddress: peer,
+                isEncrypted: settings.tls != nil, host: headers["Host"], isForwarded: false)
+        }
+        let client = ForwardedClient(peer: peer, headers, isProxy: isProxy)
         return HTTPRequest(
-            method: method, path: path, query: query, headers: headers, peerAddress: Self.address(connection))
+            method: method, path: path, query: query, headers: headers, peerAddress: client.address,
+            isEncrypted: settings.tls != nil || client.isEncrypted, host: client.host, isForwarded: true)
+    }
+
+    /// Connections of a proxy's clients cannot be counted, their requests can.
+    private func hasRoom(for request: HTTPRequest) -> Bool {
+        guard request.isForwarded else { return true }
+        let address = request.peerAddress
+        return running.withLock { $0.values.count { $0.request.peerAddress == address } }
+            < Int(settings.connectionsPerAddressMaximum)
     }
 
     private static func address(_ connection: OpaquePointer) -> String {
@@ -158,6 +178,9 @@ package final class HTTPServer: @unchecked Sendable {
 
     /// Runs the handler on a thread of its own.
     func start(_ exchange: HTTPExchange) throws {
+        guard hasRoom(for: exchange.request) else {
+            throw HTTPProblem(429, "Too many requests of this client are worked on already; wait for their answers")
+        }
         running.withLock { $0[ObjectIdentifier(exchange)] = exchange }
         let isTaken = threads.run { [self] in
             run(exchange)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import Audit
 import BlobLog
@@ -59,6 +60,26 @@ package struct Configuration: Codable, Sendable {
         /// PEM files; empty: HTTP without TLS.
         package var tlsCertificate = ""
         package var tlsKey = ""
+        /// Address ranges of reverse proxies, whose X-Forwarded-For, -Proto and -Host are believed.
+        package var proxies: [String] = []
+    }
+
+    package struct AccessSection: Codable, Sendable {
+        package struct JWTSection: Codable, Sendable {
+            /// "HS256", "RS256", "ES256" or "EdDSA"; the key file's and no other.
+            package var algorithm = ""
+            /// A public key in PEM, or the secret of HS256; empty: no JSON Web Tokens are believed.
+            package var keyFile = ""
+            package var issuer = ""
+            package var audience = ""
+            package var organisationClaim = "organisation"
+            package var rolesClaim = "roles"
+        }
+
+        /// Of a session of the web page that nobody uses, and of any.
+        package var sessionIdleMinutes = 60.0
+        package var sessionHours = 12.0
+        package var jwt = JWTSection()
     }
 
     package struct DICOMwebSection: Codable, Sendable {
@@ -183,6 +204,9 @@ package struct Configuration: Codable, Sendable {
     package var issuer = ""
     package var dicom = DICOMSection()
     package var http = HTTPSection()
+    package var access = AccessSection()
+    /// For laboratories: lets the archive start where others can reach it unprotected.
+    package var insecure = false
     package var dicomweb = DICOMwebSection()
     package var web = WebSection()
     package var imaging = ImagingSection()
@@ -356,6 +380,10 @@ extension Configuration {
         guard http.tlsCertificate.isEmpty == http.tlsKey.isEmpty else {
             throw ConfigurationError("http.tlsCertificate and http.tlsKey belong together")
         }
+        for proxy in http.proxies where AddressRange(proxy) == nil {
+            throw ConfigurationError("http.proxies: \"\(proxy)\" is no address range such as 10.0.0.5 or 10.1.0.0/16")
+        }
+        try checkAccess()
         guard dicom.associationsMaximum > 0, dicom.associationsPerPeerMaximum > 0, dicom.asynchronousOperations > 0
         else {
             throw ConfigurationError("limits of dicom must be above 0")
@@ -369,9 +397,43 @@ extension Configuration {
             throw ConfigurationError("commitment.retrySeconds must be 0.1 or more, commitment.giveUpHours not below 0")
         }
         try checkTLS()
-        if !Self.isLoopback(http.bind) {
-            throw ConfigurationError("http.bind is \(http.bind): there are no users yet, so HTTP stays on 127.0.0.1")
+    }
+
+    private func checkAccess() throws(ConfigurationError) {
+        guard (0.1...1e5).contains(access.sessionIdleMinutes), (0.1...1e4).contains(access.sessionHours) else {
+            throw ConfigurationError("access.sessionIdleMinutes and access.sessionHours must be 0.1 or more")
         }
+        let jwt = access.jwt
+        guard !jwt.keyFile.isEmpty || (jwt.algorithm + jwt.issuer + jwt.audience).isEmpty else {
+            throw ConfigurationError("access.jwt.keyFile must name the key that tokens are checked with")
+        }
+        guard jwt.keyFile.isEmpty || !(jwt.issuer.isEmpty || jwt.audience.isEmpty) else {
+            throw ConfigurationError("access.jwt.issuer and access.jwt.audience must be given with access.jwt.keyFile")
+        }
+        guard jwt.keyFile.isEmpty || SignatureKey.Algorithm(rawValue: jwt.algorithm) != nil else {
+            throw ConfigurationError("access.jwt.algorithm must be HS256, RS256, ES256 or EdDSA")
+        }
+    }
+
+    /// - Throws: when the key cannot be read or is none.
+    func authenticatorSettings() throws -> Authenticator.Settings {
+        var settings = Authenticator.Settings()
+        settings.sessionIdleSeconds = access.sessionIdleMinutes * 60
+        settings.sessionSeconds = access.sessionHours * 3600
+        let jwt = access.jwt
+        guard !jwt.keyFile.isEmpty, let algorithm = SignatureKey.Algorithm(rawValue: jwt.algorithm) else {
+            return settings
+        }
+        do {
+            settings.authority = JSONWebToken.Authority(
+                key: try SignatureKey(algorithm, file: try FileSystem.contents(jwt.keyFile)), issuer: jwt.issuer,
+                audience: jwt.audience, organisationClaim: jwt.organisationClaim, rolesClaim: jwt.rolesClaim)
+        } catch { throw ConfigurationError("access.jwt.keyFile: \(error)") }
+        return settings
+    }
+
+    var gateSettings: HTTPGate.Settings {
+        HTTPGate.Settings(organisation: organisation, allowedOrigins: http.corsOrigins, isInsecure: insecure)
     }
 
     /// Whether only this machine can reach the address.
@@ -465,7 +527,6 @@ extension Configuration {
         settings.resultLimit = query.resultLimit == 0 ? nil : query.resultLimit
         settings.issuer = issuer
         settings.aeTitle = aeTitle
-        settings.isSecure = !http.tlsCertificate.isEmpty
         return settings
     }
 
@@ -486,6 +547,8 @@ extension Configuration {
         settings.requestsMaximum = http.requestsMaximum
         settings.timeoutSeconds = http.idleTimeoutSeconds
         settings.allowedOrigins = http.corsOrigins
+        let proxies = http.proxies.compactMap(AddressRange.init)
+        if !proxies.isEmpty { settings.isProxy = { address in proxies.contains { $0.contains(address) } } }
         guard !http.tlsCertificate.isEmpty else { return settings }
         settings.tls = (
             String(decoding: try FileSystem.contents(http.tlsCertificate), as: UTF8.self),

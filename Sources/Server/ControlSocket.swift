@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import Audit
+import BlobLog
 import CSystem
 import Catalog
+import Control
 import FoundationEssentials
 import Glibc
 import Platform
@@ -11,7 +14,7 @@ import Transport
 /// What an administrator's command asks of the process that has the archive open; one line of JSON over a socket in the
 /// data directory, which only the archive's own user can reach.
 struct ControlRequest: Codable {
-    enum Command: String, Codable { case delete, undelete, deletions, compact, audit }
+    enum Command: String, Codable { case delete, undelete, deletions, compact, account, audit }
 
     var command: Command
     /// Of a deletion: "study", "series" or "instance", and the UID.
@@ -23,6 +26,8 @@ struct ControlRequest: Codable {
     var everything: Bool?
     /// What a command does by itself, beside the server, for the audit trail.
     var event: AuditEvent?
+    /// Of a change of users or tokens.
+    var account: AccountRequest?
 }
 
 /// The answer: one line of JSON.
@@ -46,21 +51,26 @@ struct ControlAnswer: Codable {
     var deletions: [Deletion]?
     var segments: Int?
     var freedBytes: UInt64?
+    var account: AccountAnswer?
 }
 
 /// The server's end of it.
 final class ControlSocket: Sendable {
     private let archive: Archive
     private let audit: AuditTrail
+    private let accounts: AccountAdministration
     private let organisation: String
     private let listener: FileDescriptor
     private let path: String
     private static let requestMaximum = 262_144
 
     /// Listens from here on.
-    init(path: String, archive: Archive, audit: AuditTrail, organisation: String) throws {
+    init(
+        path: String, archive: Archive, audit: AuditTrail, accounts: AccountAdministration, organisation: String
+    ) throws {
         self.archive = archive
         self.audit = audit
+        self.accounts = accounts
         self.organisation = organisation
         self.path = path
         unlink(path)
@@ -110,6 +120,7 @@ final class ControlSocket: Sendable {
         } catch {
             var isMissing: Bool?
             if case ArchiveError.notFound = error { isMissing = true }
+            if let error = error as? AccountError, error.isMissing { isMissing = true }
             answer = ControlAnswer(error: "\(error)", isMissing: isMissing)
         }
         guard let text = try? JSONEncoder().encode(answer) else { return }
@@ -159,6 +170,10 @@ final class ControlSocket: Sendable {
         case .deletions:
             event.event = .accessed
             event.access = .read
+        case .account:
+            guard let account = request.account, account.changes else { return nil }
+            event.alert = .userAttributes
+            event.detail = "\(account.action.rawValue) \(account.name ?? "")"
         case .audit:
             guard let told = request.event else { return nil }
             event = told
@@ -200,6 +215,9 @@ final class ControlSocket: Sendable {
         case .compact:
             let result = try archive.reclaimer.compact(everything: request.everything ?? false)
             return ControlAnswer(segments: result.segments, freedBytes: result.freedBytes)
+        case .account:
+            guard let account = request.account else { throw AccountError("a change of accounts says which") }
+            return ControlAnswer(account: try accounts.answer(account, by: source.peerAddress))
         }
     }
 
@@ -271,6 +289,32 @@ enum ControlClient {
             throw ArchiveError.failed("the archive gave no answer; see its log")
         }
         return try JSONDecoder().decode(ControlAnswer.self, from: Data(line))
+    }
+
+    /// Asks the running server about accounts; without one this process opens `control.db` alone, and makes an archive's
+    /// directory where there is none: users are made before the first start.
+    static func ask(_ request: AccountRequest, _ configuration: Configuration) throws -> ControlAnswer {
+        let path = "\(configuration.data)/control.socket"
+        if FileSystem.exists(path) {
+            let raw = connect(path)
+            if raw >= 0 {
+                close(raw)
+                return try ask(ControlRequest(command: .account, account: request), configuration)
+            }
+        }
+        if let mirror = configuration.mirrorSettings { try Mirror.checkPresence(of: configuration.data, mirror) }
+        let directory = try DataDirectory(configuration.data)
+        let control = try Control(path: directory.control)
+        defer { control.close() }
+        let authenticator = try Authenticator(try Accounts(control), settings: Authenticator.Settings()) {
+            .everything(as: $0)
+        }
+        let administration = AccountAdministration(authenticator, organisation: configuration.organisation)
+        do {
+            return ControlAnswer(account: try administration.answer(request, by: "uid \(getuid())"))
+        } catch let error as AccountError {
+            return ControlAnswer(error: "\(error)", isMissing: error.isMissing)
+        }
     }
 
     private static func connect(_ path: String) -> Int32 {

@@ -31,6 +31,8 @@ package final class Service {
     private let commitment: CommitmentService?
     package let directory: DataDirectory
     private let listens: Bool
+    /// Who may come in, by HTTP and by user identity negotiation.
+    package let authenticator: Authenticator
 
     /// - Parameter listens: false for a process that only wants the local socket, to import while no server runs.
     package init(_ configuration: Configuration, listens: Bool = true) throws {
@@ -42,6 +44,12 @@ package final class Service {
             try Mirror.checkPresence(of: configuration.data, mirror)
         }
         directory = try DataDirectory(configuration.data)
+        let controlDatabase = try Control(path: directory.control)
+        let organisations = configuration.serviceSettings.directory.organisations
+        authenticator = try Authenticator(
+            try Accounts(controlDatabase), settings: try configuration.authenticatorSettings()
+        ) { organisations.scope(of: $0) }
+        if listens { try configuration.checkHTTPExposure(hasCredentials: authenticator.hasCredentials) }
         let archive = try Archive(directory, settings: configuration.archiveSettings, metrics: metrics)
         self.archive = archive
         let report = archive.recovery
@@ -58,9 +66,10 @@ package final class Service {
         let transcoder = Transcoder(codecs)
         var settings = configuration.serviceSettings
         settings.tls = tls
+        settings.authenticator = authenticator
         commitment =
             listens && settings.commitment.isEnabled
-            ? CommitmentService(archive, try Control(path: directory.control), settings: settings, metrics: metrics)
+            ? CommitmentService(archive, controlDatabase, settings: settings, metrics: metrics)
             : nil
         let server = DIMSEServer(
             archive, audit, transcoder, settings: settings, metrics: metrics, commitment: commitment)
@@ -73,13 +82,12 @@ package final class Service {
         acceptor = try Acceptor(
             endpoints, encrypted: listens ? encrypted : nil, settings: configuration.acceptorSettings,
             onHandshakeFailed: { server.noteHandshake(from: $0, failed: $1) }, admit: server.handler)
-        http = listens ? try Self.startHTTP(configuration, metrics, archive, audit, transcoder) : nil
+        http = listens ? try Self.startHTTP(configuration, metrics, archive, audit, transcoder, authenticator) : nil
         control = try ControlSocket(
-            path: directory.controlSocket, archive: archive, audit: audit, organisation: configuration.organisation)
-        let controlDatabase = directory.control
-        archive.mirrorKeeper?.copyControl { target in
-            if FileSystem.exists(controlDatabase) { try Control.copy(from: controlDatabase, to: target) }
-        }
+            path: directory.controlSocket, archive: archive, audit: audit,
+            accounts: AccountAdministration(authenticator, organisation: configuration.organisation),
+            organisation: configuration.organisation)
+        archive.mirrorKeeper?.copyControl { target in try controlDatabase.copy(to: target) }
         scrubber = Scrubber(archive, settings: configuration.scrubSettings, metrics: metrics)
         self.listens = listens
         registerGauges()
@@ -111,6 +119,7 @@ package final class Service {
         http?.stop()
         if !acceptor.stop(withinSeconds: 20) { Log.warning("associations still running were cut off", [:]) }
         commitment?.stop(withinSeconds: 10)
+        authenticator.accounts.flush()
         codecs.stop()
         if listens { audit.recordEnd(AuditEvent(.stopped, "serve", by: .archive)) }
         shipper?.stop()
@@ -145,32 +154,40 @@ package final class Service {
 
     private static func startHTTP(
         _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ audit: AuditTrail,
-        _ transcoder: Transcoder
+        _ transcoder: Transcoder, _ authenticator: Authenticator
     ) throws -> HTTPServer {
         let previews = try PreviewCache(
             directory: "\(configuration.data)/previews", maximumBytes: configuration.imaging.cacheMiB << 20)
         let dicomweb = DICOMwebService(
             archive, audit, transcoder, previews, settings: configuration.dicomwebSettings)
         let operations = OperationsPages(archive, audit, metrics)
+        let doorbook = DoorAudit(audit)
         let viewer =
             try configuration.web.ohifDirectory.isEmpty
             ? nil
             : ViewerFiles(
                 directory: configuration.web.ohifDirectory, root: configuration.dicomweb.root,
                 wadoURI: configuration.dicomweb.wadoURI)
-        // Whoever reaches a loopback address is on this machine.
-        let local = { @Sendable (request: HTTPRequest) in
-            Asker(
-                kind: .local, name: "", address: request.peerAddress, permissions: .all,
-                scope: .everything(as: configuration.organisation))
-        }
+        let pages = SignInPages(authenticator, doorbook, hasViewer: viewer != nil)
+        let settings = configuration.dicomwebSettings
+        let gate = HTTPGate(
+            authenticator, RouteTable(root: settings.root, wadoURI: settings.wadoURI), doorbook,
+            settings: configuration.gateSettings)
         return try HTTPServer(
             host: configuration.http.bind, port: UInt16(configuration.http.port), settings: configuration.httpSettings()
         ) { exchange in
-            if try operations.handle(exchange) { return }
-            let asker = local(exchange.request)
-            if try dicomweb.handle(exchange, for: asker) { return }
-            if let viewer, try viewer.handle(exchange) { return }
+            let admission: HTTPGate.Admission
+            do throws(HTTPProblem) { admission = try gate.admit(exchange.request) } catch {
+                guard error.status == 401, let invitation = SignInPages.invitation(exchange.request) else {
+                    throw error
+                }
+                return exchange.respond(invitation)
+            }
+            if try operations.handle(exchange, for: admission.asker) { return }
+            if try pages.handle(exchange, admission) { return }
+            if try dicomweb.handle(exchange, for: admission.asker) { return }
+            let token = admission.cookie.map { Authenticator.antiForgeryToken(cookie: $0) }
+            if let viewer, try viewer.handle(exchange, antiForgeryToken: token) { return }
             throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")
         }
     }

@@ -5,7 +5,7 @@ import Database
 /// leads from one version to the next and stays for good.
 enum ControlSchema {
     /// By the version that a step starts from.
-    private static let steps: [String] = [
+    static let steps: [String] = [
         """
         -- Requests for storage commitment. state: 0 accepted, 1 verified, 2 reported, 3 given up (CommitmentState).
         -- Times in nanoseconds since 1970; next_attempt counts in state 1, finished_at from state 2 on.

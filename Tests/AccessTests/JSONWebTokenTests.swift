@@ -95,7 +95,7 @@ struct JSONWebTokenTests {
         var body = claims
         for (key, value) in change { body[key] = value }
         let text = [head, body].map {
-            Secret.text(Array(try! JSONSerialization.data(withJSONObject: $0)))
+            Secret.text(Array((try? JSONSerialization.data(withJSONObject: $0)) ?? Data()))
         }.joined(separator: ".")
         return "\(text).\(Secret.text(keys[algorithm]!.signature(of: Array(text.utf8))))"
     }

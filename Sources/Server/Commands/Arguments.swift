@@ -38,6 +38,13 @@ package struct Arguments {
         return words.remove(at: index)
     }
 
+    /// All that an option says, given once or often, with commas between or not.
+    mutating func values(_ option: String) throws(Failure) -> [String] {
+        var all: [String] = []
+        while let value = try value(option) { all += value.split(separator: ",").map(String.init) }
+        return all
+    }
+
     mutating func flag(_ option: String) -> Bool {
         guard let index = words.firstIndex(of: option) else { return false }
         words.remove(at: index)

@@ -38,6 +38,8 @@ package enum CommandLineTool {
         ("backup", "copy the archive into another directory, only what is new", BackupCommand.run),
         ("audit", "check, read out or export the audit trail", AuditCommand.run),
         ("stats", "say what is stored", StatsCommand.run),
+        ("user", "make, list and change users", UserCommand.run),
+        ("token", "make, list and revoke API tokens", TokenCommand.run),
         ("check-config", "check a configuration file", CheckConfigurationCommand.run),
     ]
 

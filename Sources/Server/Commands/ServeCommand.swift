@@ -9,8 +9,9 @@ enum ServeCommand {
 
         Starts the archive. When it accepts, it prints on stderr: ready dicom=ADDRESS:PORT http=ADDRESS:PORT, and with
         TLS dicom-tls=ADDRESS:PORT. Defaults: ./snimok-data, 127.0.0.1, SNIMOK, 11112, 8080. Port 0 takes a free one.
-        SIGTERM and SIGINT drain; SIGHUP reads DICOM's certificates again.
-        --insecure is for laboratories: what is exposed without protection is not refused.
+        --bind is the address of DICOM and HTTP. Where others can reach it, DICOM needs peers with addresses or TLS, and HTTP
+        needs users (snimok user add) and either TLS or declared proxies; --insecure starts without them, for
+        laboratories. SIGTERM and SIGINT drain; SIGHUP reads DICOM's certificates again.
         Each key of the configuration (JSON5) is also SNIMOK__SECTION__KEY in the environment, or a file's content by
         SNIMOK__SECTION__KEY_FILE.
         """
@@ -20,9 +21,9 @@ enum ServeCommand {
         var configuration = try arguments.configuration()
         if let bind = try arguments.value("--bind") {
             configuration.dicom.bind = bind
-            // HTTP has no users yet, so it stays on this machine.
-            if Configuration.isLoopback(bind) { configuration.http.bind = bind }
+            configuration.http.bind = bind
         }
+        if arguments.flag("--insecure") { configuration.insecure = true }
         if let title = try arguments.value("--aet") { configuration.aeTitle = title }
         if let port = try port(&arguments, "--dicom-port") { configuration.dicom.port = Int(port) }
         if let port = try port(&arguments, "--http-port") { configuration.http.port = Int(port) }
