@@ -46,7 +46,7 @@ let package = Package(
         module("Transport", ["Platform", "DICOMNetwork", "CSystem"]),
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
-        module("Access", ["Platform", "Catalog", "Control", "CSodium"]),
+        module("Access", ["Platform", "Catalog", "Control", "Database", "CSodium"]),
         module(
             "DIMSE",
             [

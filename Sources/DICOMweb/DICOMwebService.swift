@@ -147,7 +147,8 @@ package final class DICOMwebService: Sendable {
             } else if let uid = resource.series { DeletionTarget(series: uid, study: resource.study) } else {
                 DeletionTarget(study: resource.study!)
             }
-        _ = try archive.delete(target, by: source(asker))
+        // Who does not see everything may not take away what others sent, nor learn that there is any.
+        _ = try archive.delete(target, by: source(asker), isOwnOnly: asker.scope.visible != nil)
         exchange.respond(HTTPResponse(status: 204))
     }
 

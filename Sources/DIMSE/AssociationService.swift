@@ -95,7 +95,8 @@ final class Session {
     let server: DIMSEServer
     let association: Association
     let peer: Peer
-    let asker: Asker
+    /// What it sees is found out anew for each operation: an association may last for days, a share ends before.
+    private(set) var asker: Asker
     let store: StoreService
     /// nil: not offered.
     let commitment: CommitmentSession?
@@ -234,6 +235,7 @@ final class Session {
                 try DataSet(bytes, transferSyntax: TransferSyntax(uid: context.transferSyntax))
             }
         } catch { return try answer(.unableToProcess, error.description) }
+        asker.scope = server.settings.directory.organisations.scope(of: peer.organisation)
         isBusy = true
         cancelled = nil
         defer { isBusy = false }

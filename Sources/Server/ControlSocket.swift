@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Archive
 import CSystem
 import Catalog
+import Control
 import FoundationEssentials
 import Glibc
 import Platform
@@ -10,16 +12,20 @@ import Transport
 /// What an administrator's command asks of the process that has the archive open; one line of JSON over a socket in the
 /// data directory, which only the archive's own user can reach.
 struct ControlRequest: Codable {
-    enum Command: String, Codable { case delete, undelete, deletions, compact }
+    enum Command: String, Codable { case delete, undelete, deletions, compact, share, shares, unshare }
 
     var command: Command
     /// Of a deletion: "study", "series" or "instance", and the UID.
     var level: String?
     var uid: String?
-    /// Of a deletion that is taken back.
+    /// Of a deletion that is taken back, or of a share that is ended.
     var tombstone: UInt64?
     /// Of a compaction: whatever the share of garbage.
     var everything: Bool?
+    /// Of a share: whose it is, who is shown it, and until when.
+    var organisation: String?
+    var receiver: String?
+    var until: String?
 }
 
 /// The answer: one line of JSON.
@@ -43,19 +49,31 @@ struct ControlAnswer: Codable {
     var deletions: [Deletion]?
     var segments: Int?
     var freedBytes: UInt64?
+    var shares: [Share]?
+
+    struct Share: Codable {
+        var number: Int64
+        var study: String
+        var organisation: String
+        var receiver: String
+        var until: String
+        var by: String
+    }
 }
 
 /// The server's end of it.
 final class ControlSocket: Sendable {
     private let archive: Archive
+    private let sharing: Sharing
     private let organisation: String
     private let listener: FileDescriptor
     private let path: String
     private static let requestMaximum = 4096
 
     /// Listens from here on.
-    init(path: String, archive: Archive, organisation: String) throws {
+    init(path: String, archive: Archive, sharing: Sharing, organisation: String) throws {
         self.archive = archive
+        self.sharing = sharing
         self.organisation = organisation
         self.path = path
         unlink(path)
@@ -105,6 +123,8 @@ final class ControlSocket: Sendable {
         } catch {
             var isMissing: Bool?
             if case ArchiveError.notFound = error { isMissing = true }
+            if case ShareDirectory.Failure.unknown = error { isMissing = true }
+            if (error as? Sharing.Failure)?.isMissing == true { isMissing = true }
             answer = ControlAnswer(error: "\(error)", isMissing: isMissing)
         }
         guard let text = try? JSONEncoder().encode(answer) else { return }
@@ -143,7 +163,28 @@ final class ControlSocket: Sendable {
         case .compact:
             let result = try archive.reclaimer.compact(everything: request.everything ?? false)
             return ControlAnswer(segments: result.segments, freedBytes: result.freedBytes)
+        case .share, .shares, .unshare: return try answer(sharing: request, by: source.peerAddress)
         }
+    }
+
+    private func answer(sharing request: ControlRequest, by name: String) throws -> ControlAnswer {
+        var shares: [Share] = []
+        switch request.command {
+        case .share:
+            shares = [
+                try sharing.share(
+                    request.uid ?? "", of: request.organisation ?? organisation, with: request.receiver ?? "",
+                    until: request.until ?? "", by: name)
+            ]
+        case .unshare: try sharing.directory.end(Int64(clamping: request.tombstone ?? 0), of: nil, by: name)
+        default: shares = sharing.directory.list(of: nil)
+        }
+        return ControlAnswer(
+            shares: shares.map { share in
+                ControlAnswer.Share(
+                    number: share.id, study: share.studyInstanceUID, organisation: share.organisation,
+                    receiver: share.receiver, until: Clock.timestamp(share.expiresAtNanoseconds), by: share.madeBy)
+            })
     }
 
     /// Who is at the other end goes into the record.

@@ -43,20 +43,24 @@ package final class Service {
             ])
         codecs = CodecPool(configuration.codecSettings, metrics: metrics)
         let transcoder = Transcoder(codecs)
-        let settings = configuration.serviceSettings
+        let controlData = try Control(path: directory.control)
+        let shares = try ShareDirectory(controlData)
+        let organisations = OrganisationDirectory(configuration.organisationRules, shares: shares)
+        let sharing = Sharing(archive: archive, directory: shares, organisations: configuration.organisationNames)
+        var settings = configuration.serviceSettings
+        settings.directory.organisations = organisations
         commitment =
             listens && settings.commitment.isEnabled
-            ? CommitmentService(archive, try Control(path: directory.control), settings: settings, metrics: metrics)
-            : nil
+            ? CommitmentService(archive, controlData, settings: settings, metrics: metrics) : nil
         let server = DIMSEServer(archive, transcoder, settings: settings, metrics: metrics, commitment: commitment)
         var endpoints: [Endpoint] = [.unix(path: directory.importSocket)]
         if listens {
             endpoints.insert(.tcp(host: configuration.dicom.bind, port: UInt16(configuration.dicom.port)), at: 0)
         }
         acceptor = try Acceptor(endpoints, settings: configuration.acceptorSettings, handler: server.handler)
-        http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder) : nil
+        http = listens ? try Self.startHTTP(configuration, metrics, archive, transcoder, organisations, sharing) : nil
         control = try ControlSocket(
-            path: directory.controlSocket, archive: archive, organisation: configuration.organisation)
+            path: directory.controlSocket, archive: archive, sharing: sharing, organisation: configuration.organisation)
         let controlDatabase = directory.control
         archive.mirrorKeeper?.copyControl { target in
             if FileSystem.exists(controlDatabase) { try Control.copy(from: controlDatabase, to: target) }
@@ -84,7 +88,8 @@ package final class Service {
     }
 
     private static func startHTTP(
-        _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ transcoder: Transcoder
+        _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ transcoder: Transcoder,
+        _ organisations: OrganisationDirectory, _ sharing: Sharing
     ) throws -> HTTPServer {
         let previews = try PreviewCache(
             directory: "\(configuration.data)/previews", maximumBytes: configuration.imaging.cacheMiB << 20)
@@ -96,11 +101,12 @@ package final class Service {
             : ViewerFiles(
                 directory: configuration.web.ohifDirectory, root: configuration.dicomweb.root,
                 wadoURI: configuration.dicomweb.wadoURI)
-        // Whoever reaches a loopback address is on this machine.
+        let sharePages = SharePages(sharing)
+        // Whoever reaches a loopback address is on this machine, and sees what the archive's own organisation sees.
         let local = { @Sendable (request: HTTPRequest) in
             Asker(
                 kind: .local, name: "", address: request.peerAddress, permissions: .all,
-                scope: .everything(as: configuration.organisation))
+                scope: organisations.scope(of: configuration.organisation))
         }
         return try HTTPServer(
             host: configuration.http.bind, port: UInt16(configuration.http.port), settings: configuration.httpSettings()
@@ -108,6 +114,7 @@ package final class Service {
             if try operations.handle(exchange) { return }
             let asker = local(exchange.request)
             if try dicomweb.handle(exchange, for: asker) { return }
+            if try sharePages.handle(exchange, for: asker) { return }
             if let viewer, try viewer.handle(exchange) { return }
             throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")
         }

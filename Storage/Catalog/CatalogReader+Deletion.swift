@@ -21,6 +21,8 @@ package struct CatalogDeletion: Equatable, Sendable {
     /// That were there when it was deleted.
     package let instances: Int
     package let state: State
+    /// Of what its organisation sent only.
+    package let isOwnOnly: Bool
 }
 
 /// What a deletion would take away.
@@ -39,7 +41,8 @@ extension CatalogReader {
         var found: [CatalogDeletion] = []
         try database.statement(
             """
-            SELECT t.sequence, t.level, t.uids, t.received_at, o.name, t.calling_ae_title, t.instances, t.state
+            SELECT t.sequence, t.level, t.uids, t.received_at, o.name, t.calling_ae_title, t.instances, t.state,
+                t.is_own
                 FROM tombstone t JOIN organisation o ON o.id = t.organisation ORDER BY t.sequence
             """
         ).forEach([]) { row throws(CatalogError) in
@@ -52,7 +55,8 @@ extension CatalogReader {
     package func deletion(_ sequence: UInt64) throws(CatalogError) -> CatalogDeletion? {
         try database.statement(
             """
-            SELECT t.sequence, t.level, t.uids, t.received_at, o.name, t.calling_ae_title, t.instances, t.state
+            SELECT t.sequence, t.level, t.uids, t.received_at, o.name, t.calling_ae_title, t.instances, t.state,
+                t.is_own
                 FROM tombstone t JOIN organisation o ON o.id = t.organisation WHERE t.sequence = ?
             """
         ).first([.integer(Int64(clamping: sequence))], Self.deletion)
@@ -65,7 +69,7 @@ extension CatalogReader {
                 $0.isEmpty ? nil : String($0)
             }, deletedAtNanoseconds: row.integer(3), organisation: row.text(4) ?? "",
             callingAETitle: row.text(5) ?? "", instances: Int(row.integer(6)),
-            state: CatalogDeletion.State(rawValue: row.integer(7)) ?? .pending)
+            state: CatalogDeletion.State(rawValue: row.integer(7)) ?? .pending, isOwnOnly: row.integer(8) != 0)
     }
 
     /// Deletions that may still be taken back and were made before a moment (nanoseconds since 1970).
@@ -74,10 +78,18 @@ extension CatalogReader {
     }
 
     /// What is seen under a UID now, and whose it is.
-    /// - Parameter uids: by level, from the study's down; nil: whatever it is.
-    package func deletionScope(under uids: [String?]) throws(CatalogError) -> CatalogDeletionScope {
+    /// - Parameters:
+    ///   - uids: by level, from the study's down; nil: whatever it is.
+    ///   - organisation: of what this one sent only; nil: of everything.
+    package func deletionScope(
+        under uids: [String?], sentBy organisation: String? = nil
+    ) throws(CatalogError) -> CatalogDeletionScope {
         var scope = CatalogDeletionScope()
-        let (source, values) = CatalogWriter.instances(under: uids)
+        var (source, values) = CatalogWriter.instances(under: uids)
+        if let organisation {
+            source += " AND EXISTS (SELECT 1 FROM version_source c WHERE c.instance = i.id AND c.organisation = ?)"
+            values.append(.integer(try organisationID(organisation)))
+        }
         try database.statement(
             """
             SELECT s.id, s.uid, coalesce(s.study_date, ''), count(*) FROM \(source) AND NOT EXISTS
@@ -85,7 +97,8 @@ extension CatalogReader {
             """
         ).forEach(values) { row throws(CatalogError) in
             scope.instances += Int(row.integer(3))
-            for organisation in try organisations(ofStudy: row.integer(0)) {
+            let senders = if let organisation { [organisation] } else { try organisations(ofStudy: row.integer(0)) }
+            for organisation in senders {
                 scope.studies.append((row.text(1) ?? "", row.text(2) ?? "", organisation))
             }
             return true

@@ -36,6 +36,9 @@ package enum CommandLineTool {
         ("history", "say everything that the log holds about an instance", HistoryCommand.run),
         ("backup", "copy the archive into another directory, only what is new", BackupCommand.run),
         ("stats", "say what is stored", StatsCommand.run),
+        ("share", "show a study to another organisation for a time", ShareCommand.run),
+        ("shares", "list what is shown to other organisations", SharesCommand.run),
+        ("unshare", "end a share before its time", UnshareCommand.run),
         ("check-config", "check a configuration file", CheckConfigurationCommand.run),
     ]
 

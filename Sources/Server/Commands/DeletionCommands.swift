@@ -89,7 +89,7 @@ enum CompactCommand {
 
 extension ControlAnswer {
     /// Prints the answer or the error.
-    fileprivate func explained(_ text: (ControlAnswer) -> String) -> ExitCode {
+    func explained(_ text: (ControlAnswer) -> String) -> ExitCode {
         if let error {
             CommandLineTool.complain(error)
             return isMissing == true ? .noInput : .inputOutput

@@ -61,7 +61,8 @@ enum CheckConfigurationCommand {
             CommandLineTool.complain("no such file: \(files[0])")
             return .noInput
         }
-        _ = try Configuration(file: files[0], environment: [:])
+        let configuration = try Configuration(file: files[0], environment: [:])
+        for note in configuration.notes { print("\(files[0]): note: \(note)") }
         print("\(files[0]): good")
         return .success
     }
