@@ -223,8 +223,7 @@ package final class Archive: @unchecked Sendable {
 
 extension Archive {
     /// The selected instances, each in the version that the asker gets.
-    package func versions(_ selection: CatalogSelection, scope: CatalogScope) throws(ArchiveError) -> [CatalogVersion]
-    {
+    package func versions(_ selection: CatalogSelection, scope: CatalogScope) throws(ArchiveError) -> [CatalogVersion] {
         do { return try readers.versions(selection, scope: scope) } catch { throw Archive.wrap(error) }
     }
 }

@@ -29,8 +29,7 @@ package final class ArchiveReader {
         }
     }
 
-    package func versions(_ selection: CatalogSelection, scope: CatalogScope) throws(ArchiveError) -> [CatalogVersion]
-    {
+    package func versions(_ selection: CatalogSelection, scope: CatalogScope) throws(ArchiveError) -> [CatalogVersion] {
         do { return try readers.versions(selection, scope: scope) } catch { throw Archive.wrap(error) }
     }
 

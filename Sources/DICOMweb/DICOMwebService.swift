@@ -120,7 +120,8 @@ package final class DICOMwebService: Sendable {
             try RenderedService(self, exchange, asker).run(resource, frames: nil, isThumbnail: true)
         case (.some, let tail)
         where tail.count == 3 && tail[0] == "frames" && ["rendered", "thumbnail"].contains(tail[2]):
-            try RenderedService(self, exchange, asker).run(resource, frames: tail[1], isThumbnail: tail[2] == "thumbnail")
+            try RenderedService(self, exchange, asker).run(
+                resource, frames: tail[1], isThumbnail: tail[2] == "thumbnail")
         case (.some, let tail) where tail.count == 2 && tail[0] == "bulkdata":
             try BulkDataService(self, exchange, asker).run(resource, path: tail[1])
         default: throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")

@@ -32,7 +32,8 @@ struct StoreService {
         switch (type.name, type["type"]?.lowercased()) {
         case (Media.dicom, _): try storeSingle(resource.study)
         case (Media.multipart, Media.dicom?), (Media.multipart, nil): try storeParts(type, resource.study)
-        case (Media.multipart, Media.json?): try MetadataStore(service, batch, asker).run(exchange, type, resource.study)
+        case (Media.multipart, Media.json?):
+            try MetadataStore(service, batch, asker).run(exchange, type, resource.study)
         default:
             throw HTTPProblem(
                 415,

@@ -204,7 +204,8 @@ extension CatalogReader {
     private func isSent(_ instance: Int64, _ study: Int64, _ filter: ScopeFilter) throws(CatalogError) -> Bool {
         let seen = filter.sees("organisation", in: "\(study)")
         return try database.statement("SELECT 1 FROM version_source WHERE instance = ? AND \(seen.sql) LIMIT 1").first(
-            [.integer(instance)] + seen.values) { _ in true } ?? false
+            [.integer(instance)] + seen.values
+        ) { _ in true } ?? false
     }
 
     private func firstInstance(
@@ -266,7 +267,8 @@ extension CatalogReader {
         let tables =
             level == .instance ? "instance i JOIN series e ON e.id = i.series" : "\(level.table) \(alias)"
         return try database.statement("SELECT 1 FROM \(tables) WHERE \(alias).id = ? AND \(known.sql)").first(
-            [.integer(id)] + known.values) { _ in true } ?? false
+            [.integer(id)] + known.values
+        ) { _ in true } ?? false
     }
 
     /// Whether something that the asker sees in a row is damaged.

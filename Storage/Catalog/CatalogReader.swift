@@ -130,7 +130,8 @@ package final class CatalogReader {
         guard let limit = query.limit else {
             return Page(total: try ids(query, asker, after: 0, limit: maximum).count, ids: nil)
         }
-        if let total = try denseCount(query, asker.filter, upTo: maximum), let ids = try walk(query, asker.filter, limit)
+        if let total = try denseCount(query, asker.filter, upTo: maximum),
+            let ids = try walk(query, asker.filter, limit)
         {
             return Page(total: total, ids: ids)
         }

@@ -574,7 +574,8 @@ package final class CatalogWriter {
 
     /// Who sends content that is known says with it what its first sender said: whose the study is, and under which name.
     /// - Returns: what the content knows.
-    private func adopt(_ version: Int64, of instance: Int64, _ organisation: Int64) throws(CatalogError) -> KnownLevels {
+    private func adopt(_ version: Int64, of instance: Int64, _ organisation: Int64) throws(CatalogError) -> KnownLevels
+    {
         let (known, sender) = try database.statement("SELECT known, organisation FROM version WHERE id = ?")
             .first([.integer(version)]) { (KnownLevels(rawValue: $0.integer(0)), $0.integer(1)) }!
         guard sender != organisation else { return known }

@@ -172,7 +172,10 @@ struct QueryBuilder {
             source = scope.studies(dates: dates, text)
         }
         // What two of them have counts once.
-        return ("SELECT count(*) FROM (SELECT DISTINCT study FROM (\(source.sql)) LIMIT ?)", source.values + [.integer(Int64(maximum))])
+        return (
+            "SELECT count(*) FROM (SELECT DISTINCT study FROM (\(source.sql)) LIMIT ?)",
+            source.values + [.integer(Int64(maximum))]
+        )
     }
 
     private var tables: String {

@@ -56,7 +56,8 @@ struct ScopeFilter {
     func sees(_ level: CatalogLevel, known: Bool) -> SQLCondition {
         switch level {
         case .patient: patient(known)
-        case .study: shownReasons.isEmpty ? count("study_count", "s.id", .study, known) : contents("s.id", .study, known)
+        case .study:
+            shownReasons.isEmpty ? count("study_count", "s.id", .study, known) : contents("s.id", .study, known)
         case .series:
             shownReasons.isEmpty ? count("series_count", "e.id", .series, known) : contents("e.id", .series, known)
         case .instance: instance(known)
@@ -73,7 +74,8 @@ struct ScopeFilter {
 
     private func instance(_ known: Bool) -> SQLCondition {
         let seen = sees("z.organisation", in: "e.study")
-        let versions = known ? " JOIN version v ON v.id = z.version AND v.known & \(KnownLevels.instance.rawValue) <> 0" : ""
+        let bit = KnownLevels.instance.rawValue
+        let versions = known ? " JOIN version v ON v.id = z.version AND v.known & \(bit) <> 0" : ""
         return SQLCondition(
             sql: "EXISTS (SELECT 1 FROM version_source z\(versions) WHERE z.instance = i.id AND \(seen.sql))",
             values: seen.values)

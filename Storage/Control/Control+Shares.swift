@@ -24,9 +24,10 @@ extension Control {
     /// Ends a share before its time; one that has ended stays as it is. Durable when this returns.
     package func endShare(_ id: Int64, by name: String, at nanoseconds: Int64) throws(DatabaseError) {
         try transaction { database throws(DatabaseError) in
-            try database.statement("UPDATE share SET ended_by = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL").run([
-                .text(name), .integer(nanoseconds), .integer(id),
-            ])
+            try database.statement("UPDATE share SET ended_by = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL").run(
+                [
+                    .text(name), .integer(nanoseconds), .integer(id),
+                ])
         }
     }
 

@@ -117,7 +117,9 @@ struct ScopeOracle {
                 let id = instances[index].id
                 instances[index].versions.removeAll { version in
                     taken.contains { $0.instance == id && $0.blob == version.content.blobID } && version.sources.isEmpty
-                        && !withdrawn.values.joined().contains { $0.instance == id && $0.blob == version.content.blobID }
+                        && !withdrawn.values.joined().contains {
+                            $0.instance == id && $0.blob == version.content.blobID
+                        }
                 }
             }
             instances.removeAll { $0.deletedBy == number }

@@ -133,7 +133,8 @@ struct ScopeTests {
             (.accessionNumber, [.equals("A10"), .wildcard("*1")]),
             (.studyDescription, [.equals("Study 2"), .wildcard("*udy 1")]), (.modality, [.equals("MR")]),
             (.seriesDescription, [.equals("Series 1")]), (.seriesInstanceUID, [.equals("1.1.1")]),
-            (.instanceNumber, [.equals("3")]), (.sopInstanceUID, [.equals("1.1.1.1")]), (.sopClassUID, [.equals("1.2.2")]),
+            (.instanceNumber, [.equals("3")]), (.sopInstanceUID, [.equals("1.1.1.1")]),
+            (.sopClassUID, [.equals("1.2.2")]),
         ]
         var all: [Question] = []
         for level in [CatalogLevel.patient, .study, .series, .instance] {
@@ -305,7 +306,8 @@ extension ScopeOracle {
             studyCounts(uid, scope).instances > 0 && linked(uid, scope).contains { $0.patient == patient }
         }
         let owned = ofPatient.filter { owner($0, scope) == patient }.map { studyCounts($0, scope) }
-        row.counts = [ofPatient.count, owned.reduce(0) { $0 + $1.series }, owned.reduce(0) { $0 + $1.instances }, 0, 0, 0]
+        row.counts = [ofPatient.count, owned.reduce(0) { $0 + $1.series }, owned.reduce(0) { $0 + $1.instances }]
+        row.counts += [0, 0, 0]
         let representative: Instance
         switch level {
         case .patient:
@@ -377,7 +379,9 @@ extension ScopeOracle {
         if let number = question.request {
             let keys = Set(inStudy.map { $0.study + "/" + $0.series })
             let wanted = question.level <= .study ? keys : [instance.study + "/" + instance.series]
-            return requests.contains { wanted.contains($0[0]) && $0[2] == number && sees($0[1], in: instance.study, scope) }
+            return requests.contains {
+                wanted.contains($0[0]) && $0[2] == number && sees($0[1], in: instance.study, scope)
+            }
         }
         return true
     }

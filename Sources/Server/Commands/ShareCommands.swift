@@ -22,8 +22,10 @@ enum ShareCommand {
         }
         try arguments.end()
         return try ControlClient.ask(request, configuration).explained { answer in
-            (answer.shares ?? []).map { "share \($0.number) until \($0.until); snimok unshare \($0.number) ends it before" }
-                .joined(separator: "\n")
+            (answer.shares ?? []).map {
+                "share \($0.number) until \($0.until); snimok unshare \($0.number) ends it before"
+            }
+            .joined(separator: "\n")
         }
     }
 }
