@@ -20,6 +20,8 @@ package struct Asker: Sendable {
     package var address: String
     package var permissions: Permissions
     package var scope: CatalogScope
+    /// Also what others have shared with its organisation.
+    package var seesShared = true
     /// What it is shown of that which rejection notes hide from others.
     package var shownReasons: HiddenReasons = []
     /// Of the association or the HTTP connection, for the log and the audit trail.
@@ -41,6 +43,11 @@ package struct Asker: Sendable {
     }
 
     package var organisation: String { scope.organisation }
+
+    /// What is shared comes and goes while an association lasts.
+    package mutating func refresh(from organisations: OrganisationDirectory) {
+        if seesShared { scope.sharedStudies = organisations.scope(of: organisation).sharedStudies }
+    }
 
     package func may(_ wanted: Permissions) -> Bool { permissions.isSuperset(of: wanted) }
 }

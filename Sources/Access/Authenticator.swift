@@ -109,11 +109,13 @@ package final class Authenticator: Sendable {
     private func asker(
         _ kind: Asker.Kind, _ name: String, _ organisation: String, _ roles: Set<Role>, at address: String
     ) -> Asker {
-        Asker(
+        let seesOthers = roles.contains(where: \.seesOthers)
+        var asker = Asker(
             kind: kind, name: name, address: address,
             permissions: roles.reduce(into: []) { $0.formUnion($1.permissions) },
-            scope: roles.contains(where: \.seesOthers)
-                ? scope(organisation) : CatalogScope(organisation: organisation, visible: []))
+            scope: seesOthers ? scope(organisation) : CatalogScope(organisation: organisation, visible: []))
+        asker.seesShared = seesOthers
+        return asker
     }
 
     /// What guessing is counted by: of IPv6 the first 64 bits, for who has one address of them has all.

@@ -15,18 +15,24 @@ package struct OrganisationDirectory: Sendable {
     }
 
     private var organisations: [String: Organisation] = [:]
+    /// What is shown for a time besides.
+    private let shares: ShareDirectory?
     /// While the operator has named no organisation at all, there is but one, and it sees everything.
     private var isOpen: Bool { organisations.isEmpty }
 
-    package init(_ list: [Organisation] = []) {
+    package init(_ list: [Organisation] = [], shares: ShareDirectory? = nil) {
+        self.shares = shares
         for organisation in list { organisations[organisation.name] = organisation }
     }
 
-    /// What members of an organisation see.
+    /// What members of an organisation see at this moment. Every asker's scope is made here, for each association's operation
+    /// and each request anew, so that a share ends when its time is over.
     package func scope(of name: String) -> CatalogScope {
         guard !isOpen else { return .everything(as: name) }
-        guard let known = organisations[name] else { return CatalogScope(organisation: name, visible: []) }
-        guard let sees = known.sees else { return .everything(as: name) }
-        return CatalogScope(organisation: name, visible: sees)
+        let sees = organisations[name].map(\.sees) ?? []
+        guard let sees else { return .everything(as: name) }
+        var scope = CatalogScope(organisation: name, visible: sees)
+        scope.sharedStudies = shares?.studies(for: name) ?? []
+        return scope
     }
 }

@@ -152,7 +152,8 @@ package final class DICOMwebService: Sendable {
             }
         // What is deleted is on record in the log, too; yet nothing is done that the trail could not say.
         do { try audit.check() } catch { throw HTTPProblem(503, "\(error)") }
-        let deletion = try archive.delete(target, by: source(asker))
+        // Who does not see everything may not take away what others sent, nor learn that there is any.
+        let deletion = try archive.delete(target, by: source(asker), isOwnOnly: asker.scope.visible != nil)
         exchange.audit?.event.count = deletion.instances
         exchange.respond(HTTPResponse(status: 204))
     }

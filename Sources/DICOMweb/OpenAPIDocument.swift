@@ -20,6 +20,7 @@ package enum OpenAPIDocument {
           {"name": "Rendered", "description": "Pictures made here, PS3.18 section 10.4.1.1.3"},
           {"name": "Store", "description": "STOW-RS, PS3.18 section 10.5"},
           {"name": "Delete", "description": "Deletion"},
+          {"name": "Sharing", "description": "A study shown to another organisation for a time"},
           {"name": "URI service", "description": "WADO-URI, PS3.18 section 9"},
           {"name": "About", "description": "The archive itself"}
          ],
@@ -766,6 +767,61 @@ package enum OpenAPIDocument {
              "400": {"$ref": "#/components/responses/BadRequest"}, "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
              "415": {"$ref": "#/components/responses/UnsupportedMediaType"},
+             "503": {"$ref": "#/components/responses/Unavailable"}
+            }
+           }
+          },
+          "/shares": {
+           "get": {
+            "operationId": "shares",
+            "tags": ["Sharing"],
+            "summary": "Studies that are shown to other organisations now, or to one's own",
+            "responses": {
+             "200": {
+              "description": "Those in force",
+              "content": {
+               "application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}}}
+              }
+             },
+             "400": {"$ref": "#/components/responses/BadRequest"}, "403": {"$ref": "#/components/responses/Forbidden"},
+             "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "503": {"$ref": "#/components/responses/Unavailable"}
+            }
+           },
+           "post": {
+            "operationId": "share",
+            "tags": ["Sharing"],
+            "summary": "Show what one's own organisation sent into a study to another one for a time",
+            "requestBody": {
+             "required": true,
+             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ShareWanted"}}}
+            },
+            "responses": {
+             "201": {
+              "description": "In force",
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Share"}}}
+             },
+             "400": {"$ref": "#/components/responses/BadRequest"}, "403": {"$ref": "#/components/responses/Forbidden"},
+             "404": {"$ref": "#/components/responses/NotFound"}, "409": {"$ref": "#/components/responses/Conflict"},
+             "413": {"$ref": "#/components/responses/TooLarge"},
+             "414": {"$ref": "#/components/responses/AddressTooLong"},
+             "503": {"$ref": "#/components/responses/Unavailable"}
+            }
+           }
+          },
+          "/shares/{share}": {
+           "delete": {
+            "operationId": "unshare",
+            "tags": ["Sharing"],
+            "summary": "End a share before its time",
+            "parameters": [
+             {"name": "share", "in": "path", "required": true, "schema": {"type": "integer", "format": "int64"}}
+            ],
+            "responses": {
+             "204": {"description": "Nobody sees anything by it any more"},
+             "400": {"$ref": "#/components/responses/BadRequest"}, "403": {"$ref": "#/components/responses/Forbidden"},
+             "404": {"$ref": "#/components/responses/NotFound"},
+             "414": {"$ref": "#/components/responses/AddressTooLong"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
            }
@@ -1572,6 +1628,24 @@ package enum OpenAPIDocument {
              "organisation": {"type": "string"},
              "permissions": {"type": "array", "items": {"type": "string"}},
              "antiForgeryToken": {"type": "string", "description": "Of a session, for X-CSRF-Token"}
+            }
+           },
+           "ShareWanted": {
+            "type": "object",
+            "required": ["study", "with", "until"],
+            "properties": {
+             "study": {"type": "string", "maxLength": 64},
+             "with": {"type": "string", "description": "Name of an organisation"},
+             "until": {"type": "string", "description": "A day as 2026-12-31, to its end in UTC, or a number of days"}
+            }
+           },
+           "Share": {
+            "type": "object",
+            "required": ["number", "study", "of", "with", "by", "since", "until"],
+            "properties": {
+             "number": {"type": "integer", "format": "int64"}, "study": {"type": "string"},
+             "of": {"type": "string"}, "with": {"type": "string"}, "by": {"type": "string"},
+             "since": {"type": "string"}, "until": {"type": "string"}
             }
            },
            "UploadQuestion": {

@@ -131,7 +131,8 @@ final class Session {
     let server: DIMSEServer
     let association: Association
     let peer: Peer
-    let asker: Asker
+    /// What it sees is found out anew for each operation: an association may last for days, a share ends before.
+    private(set) var asker: Asker
     private let allowed: Set<DICOMService>
     let store: StoreService
     /// nil: not offered.
@@ -297,6 +298,7 @@ final class Session {
                 try DataSet(bytes, transferSyntax: TransferSyntax(uid: context.transferSyntax))
             }
         } catch { return try answer(.unableToProcess, error.description) }
+        asker.refresh(from: server.settings.directory.organisations)
         isBusy = true
         cancelled = nil
         self.identifier = sink.bytes

@@ -41,9 +41,20 @@ struct RetrieveService {
             session.server.audit.recordAlert(event)
             return try answer(.moveDestinationUnknown, comment: "Move destination is not configured here")
         }
-        guard let versions = try select(identifier, root, for: destination) else { return }
+        guard let all = try select(identifier, root, for: destination) else { return }
+        guard let seen = try seen(all, by: destination) else { return }
+        let versions = all.filter { seen.contains($0.blobID) }
+        // What the destination's organisation may not see is not sent there, whoever asks: a failed sub-operation, with the
+        // reason (PS3.4 section C.4.2.1.5, table C.4-2; PS3.7 section C.4.2: Error Comment).
+        let refused = all.filter { !seen.contains($0.blobID) }.map(\.sopInstanceUID)
         guard let audit = try begin(versions, to: destination) else { return }
-        guard !versions.isEmpty else { return try answer(.success, counts: SubOperationCounts()) }
+        guard !all.isEmpty else { return try answer(.success, counts: SubOperationCounts()) }
+        guard !versions.isEmpty else {
+            audit.end(.minorFailure, completed: 0, detail: "not for the destination's organisation")
+            return try answer(
+                .unableToPerformSubOperations, counts: SubOperationCounts(failed: UInt16(clamping: refused.count)),
+                failed: refused, comment: Self.refusal)
+        }
         let target: MoveTarget
         do { target = try MoveTarget(destination, versions, session.server) } catch {
             Log.warning(
@@ -55,8 +66,23 @@ struct RetrieveService {
                 failed: versions.map(\.sopInstanceUID), comment: "Move destination cannot be reached")
         }
         try run(
-            versions, target, audit, moveOriginator: (association.negotiated.callingAETitle, command.messageID ?? 0))
+            versions, target, audit, moveOriginator: (association.negotiated.callingAETitle, command.messageID ?? 0),
+            refused: refused)
         target.release()
+    }
+
+    private static let refusal = "Not for the destination's organisation; share the study first"
+
+    /// What of it the destination may see; nil: that could not be found out, and was answered.
+    private func seen(_ versions: [CatalogVersion], by destination: Peer) throws(TransportError) -> Set<[UInt8]>? {
+        let scope = session.server.settings.directory.organisations.scope(of: destination.organisation)
+        do {
+            return try session.server.archive.readers.withReader { try $0.seen(versions.map(\.blobID), scope: scope) }
+        } catch {
+            Log.error("retrieval failed", ["association": "\(association.id)", "why": "\(error)"])
+            try answer(.unableToCalculateMatches, comment: "Retrieval failed; see the archive's log")
+            return nil
+        }
     }
 
     /// The versions that the asker gets; nil when the identifier was refused and answered.
@@ -113,9 +139,10 @@ struct RetrieveService {
 
     private func run(
         _ versions: [CatalogVersion], _ target: some SubOperationTarget, _ audit: TransferAudit,
-        moveOriginator: (aeTitle: String, messageID: UInt16)?
+        moveOriginator: (aeTitle: String, messageID: UInt16)?, refused: [String] = []
     ) throws(TransportError) {
         var tally = Tally()
+        tally.failed = refused
         var remaining = versions.count
         var hasEnded = false
         defer {
@@ -145,17 +172,17 @@ struct RetrieveService {
             }
         }
         hasEnded = true
-        try finish(tally, remaining)
+        try finish(tally, remaining, comment: refused.isEmpty ? nil : Self.refusal)
     }
 
-    private func finish(_ tally: Tally, _ remaining: Int) throws(TransportError) {
+    private func finish(_ tally: Tally, _ remaining: Int, comment: String?) throws(TransportError) {
         let status: DIMSEStatus =
             if tally.isCancelled { .cancel } else if tally.failed.isEmpty {
                 .success
             } else if tally.completed + tally.warning == 0 {
                 .unableToPerformSubOperations
             } else { .subOperationsCompleteWithFailures }
-        try answer(status, counts: counts(tally, remaining), failed: tally.failed)
+        try answer(status, counts: counts(tally, remaining), failed: tally.failed, comment: comment)
     }
 
     private func counts(_ tally: Tally, _ remaining: Int) -> SubOperationCounts {

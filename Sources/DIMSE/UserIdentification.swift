@@ -47,6 +47,7 @@ enum UserIdentification: Equatable {
         asker.name = user.name
         asker.permissions = station.permissions.intersection(user.permissions)
         asker.scope = user.scope
+        asker.seesShared = user.seesShared
         // Its own organisation's a user sees everywhere.
         if let seen = station.scope.visible {
             asker.scope.visible =

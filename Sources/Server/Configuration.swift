@@ -196,6 +196,12 @@ package struct Configuration: Codable, Sendable {
         ]
     }
 
+    package struct OrganisationSection: Codable, Sendable {
+        package var name: String
+        /// Others whose instances it sees besides its own; "*": everybody's.
+        package var sees: [String]?
+    }
+
     package var data = "./snimok-data"
     /// For laboratories: what is exposed without protection is not refused.
     package var insecure = false
@@ -218,6 +224,8 @@ package struct Configuration: Codable, Sendable {
     package var commitment = CommitmentSection()
     package var audit = AuditSection()
     package var peers: [PeerSection] = []
+    /// Who sees whose instances; empty: everybody everything.
+    package var organisations: [OrganisationSection] = []
 
     package init() {}
 }
@@ -330,6 +338,7 @@ extension Configuration {
                 throw ConfigurationError("peer \(peer.aeTitle): \"\(address)\" is no address range such as 10.1.0.0/16")
             }
         }
+        try checkOrganisations()
         for (name, port) in [("dicom.port", dicom.port), ("dicom.tls.port", dicom.tls.port), ("http.port", http.port)]
             + peers.map({ ("port of peer \($0.aeTitle)", $0.port ?? 1) })
         where !(0...65_535).contains(port) {
@@ -433,7 +442,7 @@ extension Configuration {
     }
 
     var gateSettings: HTTPGate.Settings {
-        HTTPGate.Settings(organisation: organisation, allowedOrigins: http.corsOrigins, isInsecure: insecure)
+        HTTPGate.Settings(allowedOrigins: http.corsOrigins, isInsecure: insecure)
     }
 
     /// Whether only this machine can reach the address.
@@ -489,6 +498,54 @@ extension Configuration {
         settings.bytesPerSecond = storage.scrubMegabytesPerSecond * 1_000_000
         settings.intervalSeconds = storage.scrubIntervalHours * 3600
         return settings
+    }
+
+    private func checkOrganisations() throws(ConfigurationError) {
+        let names = organisations.map(\.name)
+        guard !names.contains(where: \.isEmpty), !names.contains("*"), Set(names).count == names.count else {
+            throw ConfigurationError("each of the organisations must have a name of its own, which is not \"*\"")
+        }
+        // A name that nobody bears is a slip of the pen, and would show less than was meant, or nothing.
+        for organisation in organisations {
+            for name in organisation.sees ?? [] where name != "*" && !organisationNames.contains(name) {
+                throw ConfigurationError(
+                    "organisation \(organisation.name) sees \"\(name)\", which is neither in organisations nor any peer's; one that sees everybody has sees: [\"*\"]"
+                )
+            }
+        }
+    }
+
+    /// All that are named anywhere.
+    package var organisationNames: Set<String> {
+        Set(organisations.map(\.name) + peers.compactMap(\.organisation) + [organisation])
+    }
+
+    package var organisationRules: [OrganisationDirectory.Organisation] {
+        organisations.map { organisation in
+            let sees = organisation.sees ?? []
+            return .init(name: organisation.name, sees: sees.contains("*") ? nil : Set(sees))
+        }
+    }
+
+    /// What is right, but may not be what was meant.
+    package var notes: [String] {
+        guard !organisations.isEmpty else { return [] }
+        let listed = Set(organisations.map(\.name))
+        var notes = organisationNames.subtracting(listed).sorted().map {
+            "organisation \($0) is not in organisations: it sees its own instances only"
+        }
+        let blind = organisations.filter { $0.sees?.contains("*") != true }.map(\.name)
+        let issuers = Dictionary(grouping: peers.filter { blind.contains($0.organisation ?? organisation) }) {
+            $0.issuer ?? issuer
+        }
+        for (issuer, peers) in issuers.sorted(by: { $0.key < $1.key }) {
+            let sharing = Set(peers.map { $0.organisation ?? organisation })
+            guard sharing.count > 1 else { continue }
+            notes.append(
+                "\(sharing.sorted().joined(separator: ", ")) have the same issuer of patient ids (\"\(issuer)\"): patients with the same id count as one person"
+            )
+        }
+        return notes
     }
 
     package var serviceSettings: ServiceSettings {

@@ -14,13 +14,15 @@ import Transport
 /// What an administrator's command asks of the process that has the archive open; one line of JSON over a socket in the
 /// data directory, which only the archive's own user can reach.
 struct ControlRequest: Codable {
-    enum Command: String, Codable { case delete, undelete, deletions, compact, account, audit }
+    enum Command: String, Codable {
+        case delete, undelete, deletions, compact, share, shares, unshare, account, audit
+    }
 
     var command: Command
     /// Of a deletion: "study", "series" or "instance", and the UID.
     var level: String?
     var uid: String?
-    /// Of a deletion that is taken back.
+    /// Of a deletion that is taken back, or of a share that is ended.
     var tombstone: UInt64?
     /// Of a compaction: whatever the share of garbage.
     var everything: Bool?
@@ -28,6 +30,10 @@ struct ControlRequest: Codable {
     var event: AuditEvent?
     /// Of a change of users or tokens.
     var account: AccountRequest?
+    /// Of a share: whose it is, who is shown it, and until when.
+    var organisation: String?
+    var receiver: String?
+    var until: String?
 }
 
 /// The answer: one line of JSON.
@@ -52,6 +58,16 @@ struct ControlAnswer: Codable {
     var segments: Int?
     var freedBytes: UInt64?
     var account: AccountAnswer?
+    var shares: [Share]?
+
+    struct Share: Codable {
+        var number: Int64
+        var study: String
+        var organisation: String
+        var receiver: String
+        var until: String
+        var by: String
+    }
 }
 
 /// The server's end of it.
@@ -59,6 +75,7 @@ final class ControlSocket: Sendable {
     private let archive: Archive
     private let audit: AuditTrail
     private let accounts: AccountAdministration
+    private let sharing: Sharing
     private let organisation: String
     private let listener: FileDescriptor
     private let path: String
@@ -66,11 +83,13 @@ final class ControlSocket: Sendable {
 
     /// Listens from here on.
     init(
-        path: String, archive: Archive, audit: AuditTrail, accounts: AccountAdministration, organisation: String
+        path: String, archive: Archive, audit: AuditTrail, accounts: AccountAdministration, sharing: Sharing,
+        organisation: String
     ) throws {
         self.archive = archive
         self.audit = audit
         self.accounts = accounts
+        self.sharing = sharing
         self.organisation = organisation
         self.path = path
         unlink(path)
@@ -121,6 +140,8 @@ final class ControlSocket: Sendable {
             var isMissing: Bool?
             if case ArchiveError.notFound = error { isMissing = true }
             if let error = error as? AccountError, error.isMissing { isMissing = true }
+            if case ShareDirectory.Failure.unknown = error { isMissing = true }
+            if (error as? Sharing.Failure)?.isMissing == true { isMissing = true }
             answer = ControlAnswer(error: "\(error)", isMissing: isMissing)
         }
         guard let text = try? JSONEncoder().encode(answer) else { return }
@@ -170,6 +191,10 @@ final class ControlSocket: Sendable {
         case .deletions:
             event.event = .accessed
             event.access = .read
+        case .share, .unshare:
+            event.alert = .objectAttributes
+            event.detail = "study \(request.uid ?? "") with \(request.receiver ?? ""), share \(request.tombstone ?? 0)"
+        case .shares: return nil
         case .account:
             guard let account = request.account, account.changes else { return nil }
             event.alert = .userAttributes
@@ -218,7 +243,28 @@ final class ControlSocket: Sendable {
         case .account:
             guard let account = request.account else { throw AccountError("a change of accounts says which") }
             return ControlAnswer(account: try accounts.answer(account, by: source.peerAddress))
+        case .share, .shares, .unshare: return try answer(sharing: request, by: source.peerAddress)
         }
+    }
+
+    private func answer(sharing request: ControlRequest, by name: String) throws -> ControlAnswer {
+        var shares: [Share] = []
+        switch request.command {
+        case .share:
+            shares = [
+                try sharing.share(
+                    request.uid ?? "", of: request.organisation ?? organisation, with: request.receiver ?? "",
+                    until: request.until ?? "", by: name)
+            ]
+        case .unshare: try sharing.directory.end(Int64(clamping: request.tombstone ?? 0), of: nil, by: name)
+        default: shares = sharing.directory.list(of: nil)
+        }
+        return ControlAnswer(
+            shares: shares.map { share in
+                ControlAnswer.Share(
+                    number: share.id, study: share.studyInstanceUID, organisation: share.organisation,
+                    receiver: share.receiver, until: Clock.timestamp(share.expiresAtNanoseconds), by: share.madeBy)
+            })
     }
 
     /// Who is at the other end goes into the record.

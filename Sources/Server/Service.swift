@@ -45,7 +45,8 @@ package final class Service {
         }
         directory = try DataDirectory(configuration.data)
         let controlDatabase = try Control(path: directory.control)
-        let organisations = configuration.serviceSettings.directory.organisations
+        let shares = try ShareDirectory(controlDatabase)
+        let organisations = OrganisationDirectory(configuration.organisationRules, shares: shares)
         authenticator = try Authenticator(
             try Accounts(controlDatabase), settings: try configuration.authenticatorSettings()
         ) { organisations.scope(of: $0) }
@@ -67,6 +68,7 @@ package final class Service {
         var settings = configuration.serviceSettings
         settings.tls = tls
         settings.authenticator = authenticator
+        settings.directory.organisations = organisations
         commitment =
             listens && settings.commitment.isEnabled
             ? CommitmentService(archive, controlDatabase, settings: settings, metrics: metrics)
@@ -82,10 +84,14 @@ package final class Service {
         acceptor = try Acceptor(
             endpoints, encrypted: listens ? encrypted : nil, settings: configuration.acceptorSettings,
             onHandshakeFailed: { server.noteHandshake(from: $0, failed: $1) }, admit: server.handler)
-        http = listens ? try Self.startHTTP(configuration, metrics, archive, audit, transcoder, authenticator) : nil
+        let sharing = Sharing(archive: archive, directory: shares, organisations: configuration.organisationNames)
+        http =
+            listens
+            ? try Self.startHTTP(
+                configuration, metrics, archive, audit, transcoder, authenticator, organisations, sharing) : nil
         control = try ControlSocket(
             path: directory.controlSocket, archive: archive, audit: audit,
-            accounts: AccountAdministration(authenticator, organisation: configuration.organisation),
+            accounts: AccountAdministration(authenticator, organisation: configuration.organisation), sharing: sharing,
             organisation: configuration.organisation)
         archive.mirrorKeeper?.copyControl { target in try controlDatabase.copy(to: target) }
         scrubber = Scrubber(archive, settings: configuration.scrubSettings, metrics: metrics)
@@ -154,7 +160,8 @@ package final class Service {
 
     private static func startHTTP(
         _ configuration: Configuration, _ metrics: Metrics, _ archive: Archive, _ audit: AuditTrail,
-        _ transcoder: Transcoder, _ authenticator: Authenticator
+        _ transcoder: Transcoder, _ authenticator: Authenticator, _ organisations: OrganisationDirectory,
+        _ sharing: Sharing
     ) throws -> HTTPServer {
         let previews = try PreviewCache(
             directory: "\(configuration.data)/previews", maximumBytes: configuration.imaging.cacheMiB << 20)
@@ -169,10 +176,12 @@ package final class Service {
                 directory: configuration.web.ohifDirectory, root: configuration.dicomweb.root,
                 wadoURI: configuration.dicomweb.wadoURI)
         let pages = SignInPages(authenticator, doorbook, hasViewer: viewer != nil)
+        let sharePages = SharePages(sharing, audit)
         let settings = configuration.dicomwebSettings
         let gate = HTTPGate(
             authenticator, RouteTable(root: settings.root, wadoURI: settings.wadoURI), doorbook,
-            settings: configuration.gateSettings)
+            settings: configuration.gateSettings
+        ) { organisations.scope(of: configuration.organisation) }
         return try HTTPServer(
             host: configuration.http.bind, port: UInt16(configuration.http.port), settings: configuration.httpSettings()
         ) { exchange in
@@ -186,6 +195,7 @@ package final class Service {
             if try operations.handle(exchange, for: admission.asker) { return }
             if try pages.handle(exchange, admission) { return }
             if try dicomweb.handle(exchange, for: admission.asker) { return }
+            if try sharePages.handle(exchange, for: admission.asker) { return }
             let token = admission.cookie.map { Authenticator.antiForgeryToken(cookie: $0) }
             if let viewer, try viewer.handle(exchange, antiForgeryToken: token) { return }
             throw HTTPProblem(404, "There is no such resource; see /openapi.json for those that are")

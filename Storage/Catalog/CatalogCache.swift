@@ -12,14 +12,28 @@ struct CatalogCache {
         let nameless: String
     }
 
+    struct Patient {
+        let id: Int64
+        let values: [String?]
+    }
+
+    /// That an organisation says whose a study is.
+    struct Link: Hashable {
+        let study: Int64
+        let patient: Int64
+        let organisation: Int64
+    }
+
     struct Study {
         let id: Int64
         let patient: Int64
         let date: String?
+        /// Of `CatalogLevel.valueColumns`.
+        let values: [String?]
         /// Not in the catalog before this instance.
         var isNew = false
 
-        var known: Study { Study(id: id, patient: patient, date: date) }
+        var known: Study { Study(id: id, patient: patient, date: date, values: values) }
     }
 
     struct SeriesKey: Hashable {
@@ -31,6 +45,7 @@ struct CatalogCache {
         let id: Int64
         let study: Study
         let modality: String
+        let values: [String?]
         /// Not in the catalog before this instance.
         var isNew = false
     }
@@ -43,7 +58,7 @@ struct CatalogCache {
     }
 
     var organisations: [String: Int64] = [:]
-    var patients: [PatientKey: Int64] = [:]
+    var patients: [PatientKey: Patient] = [:]
     var names: Set<String> = []
     var studies: [String: Study] = [:]
     var series: [SeriesKey: Series] = [:]
@@ -51,6 +66,7 @@ struct CatalogCache {
     /// Series in which an organisation is known to have instances.
     var seriesOrganisations: Set<PendingCounts.OrganisationKey> = []
     var contents: Set<Content> = []
+    var links: [Link: KnownLevels] = [:]
 }
 
 /// What a transaction adds to the maintained counts: gathered, and written once for each row.
@@ -60,6 +76,9 @@ struct PendingCounts {
         var series: Int64 = 0
         var instances: Int64 = 0
         var firstInstance: Int64?
+        var known: KnownLevels = []
+        /// Of a study.
+        var date: String?
     }
 
     struct OrganisationKey: Hashable {
@@ -147,18 +166,25 @@ struct PendingCounts {
         for (key, count) in ordered(studyOrganisations) {
             try database.statement(
                 """
-                INSERT INTO study_count VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-                    series = series + excluded.series, instances = instances + excluded.instances
+                INSERT INTO study_count(study, organisation, series, instances, known, date) VALUES(?, ?, ?, ?, ?, ?)
+                    ON CONFLICT DO UPDATE SET series = series + excluded.series,
+                        instances = instances + excluded.instances, known = known | excluded.known
                 """
-            ).run([.integer(key.id), .integer(key.organisation), .integer(count.series), .integer(count.instances)])
+            ).run([
+                .integer(key.id), .integer(key.organisation), .integer(count.series), .integer(count.instances),
+                .integer(count.known.rawValue), .init(count.date),
+            ])
         }
         for (key, count) in ordered(seriesOrganisations) {
             try database.statement(
                 """
-                INSERT INTO series_count VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET
-                    instances = instances + excluded.instances
+                INSERT INTO series_count VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+                    instances = instances + excluded.instances, known = known | excluded.known
                 """
-            ).run([.integer(key.id), .integer(key.organisation), .integer(count.instances)])
+            ).run([
+                .integer(key.id), .integer(key.organisation), .integer(count.instances),
+                .integer(count.known.rawValue),
+            ])
         }
     }
 

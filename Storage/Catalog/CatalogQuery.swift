@@ -97,6 +97,12 @@ package struct CatalogRow: Sendable {
     /// The instance whose stored header answers for attributes outside the catalog.
     package internal(set) var representative: CatalogVersion?
     package internal(set) var flags: CatalogFlags = []
+    /// Levels of which the row tells nothing but its keys: the catalog has there what somebody sent whom the asker does not
+    /// see. The header of the representative tells what the asker may know.
+    package internal(set) var unknownLevels: Set<CatalogLevel> = []
+
+    /// Whether a column is not told for that reason.
+    package func isUnknown(_ column: CatalogColumn) -> Bool { unknownLevels.contains(column.level) && !column.isKey }
 
     /// A column's value; those of the row's own level and above are there.
     package subscript(column: CatalogColumn) -> String? { values[column.rawValue] }

@@ -21,6 +21,8 @@ package struct CatalogDeletion: Equatable, Sendable {
     /// That were there when it was deleted.
     package let instances: Int
     package let state: State
+    /// Of what its organisation sent only.
+    package let isOwnOnly: Bool
 }
 
 /// What a deletion would take away.
@@ -54,8 +56,8 @@ extension CatalogReader {
         // The plus keeps SQLite from walking through the table in its order instead of using the condition's index.
         try database.statement(
             """
-            SELECT t.sequence, t.level, t.uids, t.received_at, o.name, t.calling_ae_title, t.instances, t.state
-                FROM tombstone t JOIN organisation o ON o.id = t.organisation
+            SELECT t.sequence, t.level, t.uids, t.received_at, o.name, t.calling_ae_title, t.instances, t.state,
+                t.is_own FROM tombstone t JOIN organisation o ON o.id = t.organisation
                 WHERE \(condition) ORDER BY +t.sequence
             """
         ).forEach(values) { row throws(CatalogError) in
@@ -72,14 +74,22 @@ extension CatalogReader {
                 $0.isEmpty ? nil : String($0)
             }, deletedAtNanoseconds: row.integer(3), organisation: row.text(4) ?? "",
             callingAETitle: row.text(5) ?? "", instances: Int(row.integer(6)),
-            state: CatalogDeletion.State(rawValue: row.integer(7)) ?? .pending)
+            state: CatalogDeletion.State(rawValue: row.integer(7)) ?? .pending, isOwnOnly: row.integer(8) != 0)
     }
 
     /// What is seen under a UID now, and whose it is.
-    /// - Parameter uids: by level, from the study's down; nil: whatever it is.
-    package func deletionScope(under uids: [String?]) throws(CatalogError) -> CatalogDeletionScope {
+    /// - Parameters:
+    ///   - uids: by level, from the study's down; nil: whatever it is.
+    ///   - organisation: of what this one sent only; nil: of everything.
+    package func deletionScope(
+        under uids: [String?], sentBy organisation: String? = nil
+    ) throws(CatalogError) -> CatalogDeletionScope {
         var scope = CatalogDeletionScope()
-        let (source, values) = CatalogWriter.instances(under: uids)
+        var (source, values) = CatalogWriter.instances(under: uids)
+        if let organisation {
+            source += " AND EXISTS (SELECT 1 FROM version_source c WHERE c.instance = i.id AND c.organisation = ?)"
+            values.append(.integer(try organisationID(organisation)))
+        }
         try database.statement(
             """
             SELECT s.id, s.uid, coalesce(s.study_date, ''), count(*) FROM \(source) AND NOT EXISTS
@@ -87,7 +97,8 @@ extension CatalogReader {
             """
         ).forEach(values) { row throws(CatalogError) in
             scope.instances += Int(row.integer(3))
-            for organisation in try organisations(ofStudy: row.integer(0)) {
+            let senders = if let organisation { [organisation] } else { try organisations(ofStudy: row.integer(0)) }
+            for organisation in senders {
                 scope.studies.append((row.text(1) ?? "", row.text(2) ?? "", organisation))
             }
             return true

@@ -54,6 +54,16 @@ package final class CatalogReader {
         ).first([.blob(blobID), .text(organisation)]) { _ in true } ?? false
     }
 
+    /// Whether an organisation itself sent something that is seen in a study.
+    package func hasSent(study uid: String, organisation: String) throws(CatalogError) -> Bool {
+        try database.statement(
+            """
+            SELECT 1 FROM study s JOIN organisation o ON o.name = ?2
+                JOIN study_count k ON k.study = s.id AND k.organisation = o.id WHERE s.uid = ?1
+            """
+        ).first([.text(uid), .text(organisation)]) { _ in true } ?? false
+    }
+
     package func statistics() throws(CatalogError) -> CatalogStatistics {
         var statistics = CatalogStatistics()
         try database.statement(
@@ -82,18 +92,18 @@ package final class CatalogReader {
 
     /// Hands out each matching row, in the order of first receipt, until `body` says false.
     package func find(_ query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
-        let organisation = try organisationID(query.scope.organisation)
+        let asker = try resolve(query.scope, query.shownReasons)
         var after: Int64 = 0
         var offset = query.offset
         var remaining = (query.limit ?? Int.max).addingReportingOverflow(offset).partialValue.magnitude
         while remaining > 0 {
             let limit = Int(min(UInt(Self.chunkRows), remaining))
-            let found = try ids(query, after: after, limit: limit)
+            let found = try ids(query, asker, after: after, limit: limit)
             let skipped = min(offset, found.count)
             offset -= skipped
             for page in stride(from: skipped, to: found.count, by: Self.pageRows) {
                 let rows = try found[page..<min(page + Self.pageRows, found.count)].compactMap { match in
-                    try row(query, match.id, patient: match.patient, organisation)
+                    try row(query, match.id, patient: match.patient, asker)
                 }
                 for row in rows where try !body(row) { return }
             }
@@ -116,36 +126,47 @@ package final class CatalogReader {
 
     /// Finds the page of a query that its offset and limit tell, and counts the rest up to `maximum`.
     package func page(_ query: CatalogQuery, countingUpTo maximum: Int) throws(CatalogError) -> Page {
+        let asker = try resolve(query.scope, query.shownReasons)
         guard let limit = query.limit else {
-            return Page(total: try ids(query, after: 0, limit: maximum).count, ids: nil)
+            return Page(total: try ids(query, asker, after: 0, limit: maximum).count, ids: nil)
         }
-        if let total = try denseCount(query, upTo: maximum), let ids = try walk(query, limit) {
+        if let total = try denseCount(query, asker.filter, upTo: maximum),
+            let ids = try walk(query, asker.filter, limit)
+        {
             return Page(total: total, ids: ids)
         }
         let end = query.offset.addingReportingOverflow(limit)
-        let found = try ids(query, after: 0, limit: max(maximum, end.overflow ? .max : end.partialValue))
+        let found = try ids(query, asker, after: 0, limit: max(maximum, end.overflow ? .max : end.partialValue))
         return Page(total: min(found.count, maximum), ids: Array(found.dropFirst(query.offset).prefix(limit)))
     }
 
     /// Hands out the rows of a page.
     package func rows(_ page: Page, of query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
         guard let ids = page.ids else { return try find(query, body) }
-        let organisation = try organisationID(query.scope.organisation)
+        let asker = try resolve(query.scope, query.shownReasons)
         for match in ids {
-            guard let row = try row(query, match.id, patient: match.patient, organisation) else { continue }
+            guard let row = try row(query, match.id, patient: match.patient, asker) else { continue }
             guard try body(row) else { return }
         }
     }
 
     /// Whether so many studies match that it is best to walk through them until the page is full; the count if so.
-    private func denseCount(_ query: CatalogQuery, upTo maximum: Int) throws(CatalogError) -> Int? {
+    private func denseCount(
+        _ query: CatalogQuery, _ filter: ScopeFilter?, upTo maximum: Int
+    ) throws(CatalogError) -> Int? {
         switch QueryBuilder.breadth(query) {
         case nil: return nil
+        // Of the little that an organisation has in a large archive no sample tells; nor may one tell it of others.
+        case .pattern where filter != nil: return nil
+        case .all where filter != nil:
+            guard filter?.single != nil else { return nil }
+            let (sql, values) = QueryBuilder.indexCount(query, upTo: maximum, scope: filter)
+            return try database.statement(sql).first(values) { Int($0.integer(0)) } ?? 0
         case .all:
             return min(
                 maximum, try database.statement("SELECT studies FROM state").first([]) { Int($0.integer(0)) } ?? 0)
         case .index:
-            let (sql, values) = QueryBuilder.indexCount(query, upTo: maximum)
+            let (sql, values) = QueryBuilder.indexCount(query, upTo: maximum, scope: filter)
             let count = try database.statement(sql).first(values) { Int($0.integer(0)) } ?? 0
             return count >= maximum ? count : nil
         case .pattern(let pattern, let field):
@@ -159,9 +180,16 @@ package final class CatalogReader {
     private static let walkedMaximum: Int64 = 40_000
 
     /// - Returns: nil: the page was not full within the studies that one walk looks at.
-    private func walk(_ query: CatalogQuery, _ limit: Int) throws(CatalogError) -> [(id: Int64, patient: Int64?)]? {
+    private func walk(
+        _ query: CatalogQuery, _ filter: ScopeFilter?, _ limit: Int
+    ) throws(CatalogError) -> [(id: Int64, patient: Int64?)]? {
         let highest = try database.statement("SELECT max(id) FROM study").first([]) { $0.integer(0) } ?? 0
         if case .all? = QueryBuilder.breadth(query) {
+            if let single = filter?.single {
+                return try found(
+                    "SELECT study, NULL FROM study_count WHERE organisation = ? ORDER BY study LIMIT ? OFFSET ?",
+                    [.integer(single), .integer(Int64(limit)), .integer(Int64(query.offset))])
+            }
             let condition = try hidesSome() ? " WHERE " + QueryBuilder.visibility(.study, query.shownReasons) : ""
             return try found(
                 "SELECT s.id, NULL FROM study s\(condition) ORDER BY s.id LIMIT ? OFFSET ?",
@@ -170,19 +198,27 @@ package final class CatalogReader {
                 ])
         }
         let wanted = query.offset + limit
-        let end = min(highest, Self.walkedMaximum)
+        let end = min(highest, try walkedEnd(filter) ?? Self.walkedMaximum)
         let hidesSome = try hidesSome()
         var all: [(id: Int64, patient: Int64?)] = []
         var last: Int64 = 0
         while last < end, all.count < wanted {
-            let through = min(end, last + Self.walkedAtOnce)
-            var builder = QueryBuilder(query, isWalking: true, hidesSome: hidesSome)
+            let through = filter?.single == nil ? min(end, last + Self.walkedAtOnce) : end
+            var builder = QueryBuilder(query, isWalking: true, hidesSome: hidesSome, scope: filter)
             let sql = builder.walkingStatement(behind: last, through: through, limit: wanted - all.count)
             all += try found(sql, builder.values)
             last = through
         }
         guard all.count == wanted || last == highest else { return nil }
         return Array(all.dropFirst(query.offset))
+    }
+
+    /// The last of the studies that one walk looks at, of an organisation that sees its own alone; nil: all are its.
+    private func walkedEnd(_ filter: ScopeFilter?) throws(CatalogError) -> Int64? {
+        guard let single = filter?.single else { return nil }
+        return try database.statement(
+            "SELECT study FROM study_count WHERE organisation = ? ORDER BY study LIMIT 1 OFFSET ?"
+        ).first([.integer(single), .integer(Self.walkedMaximum)]) { $0.integer(0) } ?? .max
     }
 
     private func found(_ sql: String, _ values: [Statement.Value]) throws(CatalogError) -> [(
@@ -209,15 +245,15 @@ package final class CatalogReader {
         return counted.sorted { ($0.count, $0.word) < ($1.count, $1.word) }.map(\.word)
     }
 
-    private func ids(_ query: CatalogQuery, after: Int64, limit: Int) throws(CatalogError) -> [(
-        id: Int64, patient: Int64?
-    )] {
-        var builder = try builder(query)
+    private func ids(
+        _ query: CatalogQuery, _ asker: ResolvedScope, after: Int64, limit: Int
+    ) throws(CatalogError) -> [(id: Int64, patient: Int64?)] {
+        var builder = try builder(query, asker.filter)
         let sql = builder.statement(after: after, limit: limit)
         return try found(sql, builder.values)
     }
 
-    private func builder(_ query: CatalogQuery) throws(CatalogError) -> QueryBuilder {
+    private func builder(_ query: CatalogQuery, _ filter: ScopeFilter?) throws(CatalogError) -> QueryBuilder {
         var query = query
         query.fuzzyPatientWords = try orderedWords(query.fuzzyPatientWords)
         var names: [String] = []
@@ -226,17 +262,17 @@ package final class CatalogReader {
         for pattern in QueryBuilder.studyPatterns(in: query) {
             studies.append(try samples.studies.rarest(of: pattern, in: database))
         }
-        return QueryBuilder(query, trigrams: names, studyTrigrams: studies, hidesSome: try hidesSome())
+        return QueryBuilder(query, trigrams: names, studyTrigrams: studies, hidesSome: try hidesSome(), scope: filter)
     }
 
     /// Most archives hide nothing, and need not ask of each row.
-    private func hidesSome() throws(CatalogError) -> Bool {
+    func hidesSome() throws(CatalogError) -> Bool {
         try database.statement("SELECT 1 FROM hidden LIMIT 1").first([]) { _ in true } ?? false
     }
 
     /// The plan of a query's search, a line a step; tests hold it against the indexes that it should use.
     package func plan(_ query: CatalogQuery) throws(CatalogError) -> [String] {
-        var builder = try builder(query)
+        var builder = try builder(query, try resolve(query.scope, query.shownReasons).filter)
         let sql = builder.statement(after: 0, limit: Self.chunkRows)
         var lines: [String] = []
         try database.statement("EXPLAIN QUERY PLAN " + sql).forEach(builder.values) { row throws(CatalogError) in
@@ -264,10 +300,11 @@ package final class CatalogReader {
         return "SELECT \(parents[level]), flags, \(counts[level]), \(columns) FROM \(table) WHERE id = ?"
     }
 
-    private func row(_ query: CatalogQuery, _ id: Int64, patient: Int64?, _ organisation: Int64) throws(CatalogError)
-        -> CatalogRow?
-    {
+    private func row(
+        _ query: CatalogQuery, _ id: Int64, patient: Int64?, _ asker: ResolvedScope
+    ) throws(CatalogError) -> CatalogRow? {
         var row = CatalogRow()
+        var place = RowPlace()
         var level = query.level
         var id = id
         var first: Int64?
@@ -286,13 +323,17 @@ package final class CatalogReader {
                 return columns.integer(0)
             }
             guard let parent = found else { return nil }
+            place.ids[level.rawValue] = id
             if level == .study { try readContent(id, into: &row) }
             guard level > .patient else { break }
             isOwnLevel = false
             level = CatalogLevel(rawValue: level.rawValue - 1)!
-            id = level == .patient ? patient ?? parent : parent
+            id = level == .patient ? try self.patient(patient, of: id, parent, asker) : parent
         }
-        if let first, query.needsRepresentative { row.representative = try version(ofInstance: first, organisation) }
+        if let filter = asker.filter { first = try restrict(&row, query.level, place, filter, first: first ?? 0) }
+        if let first, query.needsRepresentative || !row.unknownLevels.isEmpty {
+            row.representative = try version(ofInstance: first, asker)
+        }
         return row
     }
 
@@ -335,33 +376,35 @@ package final class CatalogReader {
 
     // MARK: Versions
 
-    private func organisationID(_ name: String) throws(CatalogError) -> Int64 {
+    func organisationID(_ name: String) throws(CatalogError) -> Int64 {
         try database.statement("SELECT id FROM organisation WHERE name = ?").first([.text(name)]) { $0.integer(0) } ?? 0
     }
 
-    private static let versionColumns = """
+    static let versionColumns = """
         v.sop_class_uid, i.uid, e.uid, s.uid, v.transfer_syntax, v.blob, v.writer, v.segment, v.offset, v.length,
         v.data_set_length, v.sequence, o.name, v.calling_ae_title, i.flags
         """
-    private static let versionTables = """
+    static let versionTables = """
         version v JOIN instance i ON i.id = v.instance JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study
         JOIN organisation o ON o.id = v.organisation
         """
 
     /// The version that an organisation gets: the newest that it sent itself, else the newest from whoever sent the
-    /// instance first. What others sent later is kept and listed, never served in its place.
-    private func version(ofInstance id: Int64, _ organisation: Int64) throws(CatalogError) -> CatalogVersion? {
-        try database.statement(
+    /// instance first. What others sent later is kept and listed, never served in its place, unless these have deleted theirs.
+    private func version(ofInstance id: Int64, _ asker: ResolvedScope) throws(CatalogError) -> CatalogVersion? {
+        if let filter = asker.filter { return try version(ofInstance: id, filter) }
+        return try database.statement(
             """
             SELECT \(Self.versionColumns) FROM \(Self.versionTables) WHERE v.id = coalesce(
                 (SELECT version FROM version_source WHERE instance = ?1 AND organisation = ?2 ORDER BY sequence DESC LIMIT 1),
                 (SELECT version FROM version_source WHERE instance = ?1 AND organisation =
-                    (SELECT first_organisation FROM instance WHERE id = ?1) ORDER BY sequence DESC LIMIT 1))
+                    (SELECT first_organisation FROM instance WHERE id = ?1) ORDER BY sequence DESC LIMIT 1),
+                (SELECT version FROM version_source WHERE instance = ?1 ORDER BY sequence DESC LIMIT 1))
             """
-        ).first([.integer(id), .integer(organisation)], Self.version)
+        ).first([.integer(id), .integer(asker.own)], Self.version)
     }
 
-    private static func version(_ row: Statement) -> CatalogVersion {
+    static func version(_ row: Statement) -> CatalogVersion {
         CatalogVersion(
             sopClassUID: row.text(0) ?? "", sopInstanceUID: row.text(1) ?? "", seriesInstanceUID: row.text(2) ?? "",
             studyInstanceUID: row.text(3) ?? "", transferSyntaxUID: row.text(4) ?? "", blobID: row.blob(5),
@@ -401,9 +444,9 @@ package final class CatalogReader {
             if let issuer { add(.issuerOfPatientID, [issuer]) }
         }
         query.shownReasons = selection.shownReasons
-        let asker = try organisationID(scope.organisation)
+        let asker = try resolve(scope, selection.shownReasons)
         let limit = 1000
-        let found = try ids(query, after: after, limit: limit)
+        let found = try ids(query, asker, after: after, limit: limit)
         let page = try found.compactMap { try version(ofInstance: $0.id, asker) }
         return (page, found.count == limit ? found.last?.id : nil)
     }

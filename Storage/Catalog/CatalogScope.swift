@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What an asker may see, and whose versions of instances it gets. Every question to the catalog has one, and the catalog
-/// alone enforces it, so no service can forget to.
+/// alone enforces it (`ScopeFilter`), so no service can forget to.
 package struct CatalogScope: Sendable, Equatable {
+    /// What an organisation has sent into one study.
+    package struct SharedStudy: Sendable, Hashable {
+        package var studyInstanceUID: String
+        /// Who shares it: of what others sent under the same UID nothing is shown.
+        package var organisation: String
+
+        package init(studyInstanceUID: String, organisation: String) {
+            self.studyInstanceUID = studyInstanceUID
+            self.organisation = organisation
+        }
+    }
+
     /// The asker's own: it gets the version that this organisation sent, where it sent one.
     package var organisation: String
     /// Organisations whose instances it sees, its own among them; nil: everybody's.
     package var visible: Set<String>?
-    /// Study Instance UIDs of studies that it sees besides, whosever they are.
-    package var sharedStudies: [String] = []
+    /// What it sees besides.
+    package var sharedStudies: [SharedStudy] = []
 
     /// Sees what these organisations have sent.
     package init(organisation: String, visible: Set<String>) {

@@ -24,10 +24,12 @@ package struct CatalogTombstone: Equatable, Sendable {
     package var uids: [String?]
     /// That it hides, as they were counted then.
     package var instances: Int
+    /// It is for what its own organisation sent; what others have sent under the same UIDs stays as it is.
+    package var isOwnOnly: Bool
 
     package init(
         sequence: UInt64, receivedAtNanoseconds: Int64, source: CatalogSource, level: CatalogLevel, uids: [String?],
-        instances: Int
+        instances: Int, isOwnOnly: Bool = false
     ) {
         precondition(uids.count == level.rawValue && uids.last! != nil, "a UID for each level, the last one given")
         self.sequence = sequence
@@ -36,6 +38,7 @@ package struct CatalogTombstone: Equatable, Sendable {
         self.level = level
         self.uids = uids
         self.instances = instances
+        self.isOwnOnly = isOwnOnly
     }
 }
 
@@ -58,7 +61,12 @@ extension CatalogWriter {
 
     func bury(_ tombstone: CatalogTombstone) throws(CatalogError) {
         let organisation = try organisationID(tombstone.source.organisation)
-        let (source, values) = Self.instances(under: tombstone.uids)
+        var (source, values) = Self.instances(under: tombstone.uids)
+        let withdrawn = tombstone.isOwnOnly ? try withdraw(tombstone, organisation) : []
+        if tombstone.isOwnOnly {
+            source += " AND EXISTS (SELECT 1 FROM version_source c WHERE c.instance = i.id AND c.organisation = ?)"
+            values.append(.integer(organisation))
+        }
         // What is deleted already stays under its first tombstone.
         try database.statement(
             """
@@ -68,20 +76,65 @@ extension CatalogWriter {
         ).run([.integer(Int64(tombstone.sequence))] + values)
         try database.statement(
             """
-            INSERT INTO tombstone(sequence, level, uids, received_at, organisation, calling_ae_title, instances)
-                VALUES(?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO tombstone(sequence, level, uids, received_at, organisation, calling_ae_title, instances, is_own)
+                VALUES(?, ?, ?, ?, ?, ?, ?, ?)
             """
         ).run([
             .integer(Int64(tombstone.sequence)), .integer(Int64(tombstone.level.rawValue)),
             .text(tombstone.uids.map { $0 ?? "" }.joined(separator: " ")),
             .integer(tombstone.receivedAtNanoseconds), .integer(organisation), .text(tombstone.source.callingAETitle),
-            .integer(Int64(tombstone.instances)),
+            .integer(Int64(tombstone.instances)), .integer(tombstone.isOwnOnly ? 1 : 0),
         ])
         let cause = Int64(tombstone.sequence)
         let notes = try notes(among: cause)
-        var series = try series(hiddenBy: cause)
+        var series = try series(hiddenBy: cause).union(withdrawn)
         for note in notes { series.formUnion(try lift(note)) }
         try refresh(series)
+    }
+
+    /// Takes away what an organisation has of instances that others have sent, too: it sees them no longer, and nobody else is
+    /// told.
+    /// - Returns: the series in which that was.
+    private func withdraw(_ tombstone: CatalogTombstone, _ organisation: Int64) throws(CatalogError) -> Set<Int64> {
+        let (source, values) = Self.instances(under: tombstone.uids)
+        try database.statement(
+            """
+            INSERT INTO withdrawn SELECT ?, z.instance, z.organisation, z.sequence, z.version FROM version_source z
+                WHERE z.organisation = ? AND z.instance IN (SELECT i.id FROM \(source) AND NOT EXISTS
+                    (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id AND h.reasons = 1))
+                AND EXISTS (SELECT 1 FROM version_source c WHERE c.instance = z.instance AND c.organisation <> z.organisation)
+            """
+        ).run([.integer(Int64(tombstone.sequence)), .integer(organisation)] + values)
+        try database.statement(
+            """
+            DELETE FROM version_source WHERE (instance, organisation, sequence) IN
+                (SELECT instance, organisation, sequence FROM withdrawn WHERE tombstone = ?)
+            """
+        ).run([.integer(Int64(tombstone.sequence))])
+        return try series(withdrawnBy: Int64(tombstone.sequence))
+    }
+
+    private func series(withdrawnBy cause: Int64) throws(CatalogError) -> Set<Int64> {
+        Set(
+            try ids(
+                """
+                SELECT DISTINCT i.series FROM withdrawn w CROSS JOIN instance i ON i.id = w.instance
+                    WHERE w.tombstone = ?
+                """, cause))
+    }
+
+    /// Gives back what was withdrawn, but what has come again since.
+    private func giveBack(_ cause: Int64) throws(CatalogError) -> Set<Int64> {
+        let series = try series(withdrawnBy: cause)
+        try database.statement(
+            """
+            INSERT INTO version_source SELECT w.instance, w.organisation, w.sequence, w.version FROM withdrawn w
+                WHERE w.tombstone = ? AND NOT EXISTS (SELECT 1 FROM version_source c WHERE c.instance = w.instance
+                    AND c.organisation = w.organisation AND c.version = w.version) ON CONFLICT DO NOTHING
+            """
+        ).run([.integer(cause)])
+        try database.statement("DELETE FROM withdrawn WHERE tombstone = ?").run([.integer(cause)])
+        return series
     }
 
     /// Tables and conditions that give the instances `i` under these UIDs, with their series `e` and study `s`.
@@ -109,6 +162,7 @@ extension CatalogWriter {
         guard try close(tombstone, state: 1) else { return }
         let notes = try notes(among: cause)
         var series = try series(hiddenBy: cause)
+        series.formUnion(try giveBack(cause))
         try database.statement("DELETE FROM hidden WHERE level = 3 AND cause = ?").run([.integer(cause)])
         for note in notes { series.formUnion(try apply(note: note)) }
         try refresh(series)
@@ -119,11 +173,19 @@ extension CatalogWriter {
         let cause = Int64(tombstone)
         guard try close(tombstone, state: 2) else { return }
         try writeCounts()
-        let series = try series(hiddenBy: cause)
+        let series = try series(hiddenBy: cause).union(try series(withdrawnBy: cause))
         var studies: Set<Int64> = []
         for id in series { studies.formUnion(try ids("SELECT study FROM series WHERE id = ?", id)) }
-        let instances = "SELECT id FROM hidden WHERE level = 3 AND cause = ?"
-        let versions = "SELECT version FROM version_source WHERE instance IN (\(instances))"
+        let instances = "SELECT id FROM hidden WHERE level = 3 AND cause = ?1"
+        // Of what is hidden all versions; of what was withdrawn those that nobody else has.
+        let versions = """
+            SELECT version FROM version_source WHERE instance IN (\(instances))
+                UNION SELECT version FROM withdrawn WHERE instance IN (\(instances))
+                UNION SELECT version FROM withdrawn w WHERE tombstone = ?1
+                    AND NOT EXISTS (SELECT 1 FROM version_source c WHERE c.instance = w.instance AND c.version = w.version)
+                    AND NOT EXISTS (SELECT 1 FROM withdrawn o WHERE o.instance = w.instance AND o.version = w.version
+                        AND o.tombstone <> w.tombstone)
+            """
         try database.statement(
             """
             INSERT INTO garbage SELECT writer, segment, offset, max(length, data_set_length), blob FROM version
@@ -138,18 +200,60 @@ extension CatalogWriter {
         pending.totals.storedBytes -= bytes
         for statement in [
             "DELETE FROM version_caller WHERE blob IN (SELECT blob FROM version WHERE id IN (\(versions)))",
-            "DELETE FROM version WHERE id IN (\(versions))",
+            "DELETE FROM version WHERE id IN (\(versions))", "DELETE FROM withdrawn WHERE tombstone = ?1",
             "DELETE FROM version_source WHERE instance IN (\(instances))",
+            "DELETE FROM withdrawn WHERE instance IN (\(instances))",
             "DELETE FROM rejection WHERE note IN (\(instances))", "DELETE FROM instance WHERE id IN (\(instances))",
             "DELETE FROM hidden WHERE level = 3 AND id IN (\(instances))",
         ] {
             try database.statement(statement).run([.integer(cause)])
         }
+        for id in studies.sorted() { try forgetSources(study: id) }
         try removeEmpty(series)
         try refresh(series)
         // What was damaged may have gone.
         for id in series.sorted() { try refreshDamage(series: id) }
         for id in studies.sorted() { try refreshDamage(study: id) }
+    }
+
+    /// Whose the study is, and under which name, is no longer said by who has nothing in it any more.
+    private func forgetSources(study id: Int64) throws(CatalogError) {
+        let senders = """
+            SELECT z.organisation FROM series e JOIN instance i ON i.series = e.id JOIN version_source z ON z.instance = i.id
+                WHERE e.study = ?1
+                UNION SELECT w.organisation FROM series e JOIN instance i ON i.series = e.id
+                    JOIN withdrawn w ON w.instance = i.id WHERE e.study = ?1
+            """
+        var gone: [(patient: Int64, organisation: Int64)] = []
+        try database.statement(
+            "DELETE FROM patient_source WHERE study = ?1 AND organisation NOT IN (\(senders)) RETURNING patient, organisation"
+        ).forEach([.integer(id)]) { row throws(CatalogError) in
+            gone.append((row.integer(0), row.integer(1)))
+            return true
+        }
+        for (patient, organisation) in gone {
+            let left = try database.statement(
+                """
+                SELECT 1 FROM study_patient l JOIN patient_source q ON q.study = l.study AND q.patient = l.patient
+                    WHERE l.patient = ? AND q.organisation = ?
+                """
+            ).first([.integer(patient), .integer(organisation)]) { _ in true }
+            if left == nil { try removeNames(patient, organisation) }
+        }
+    }
+
+    private func removeNames(_ patient: Int64, _ organisation: Int64) throws(CatalogError) {
+        try database.statement(
+            """
+            INSERT INTO patient_name_trigram(patient_name_trigram, rowid, folded)
+                SELECT 'delete', id, folded FROM patient_name WHERE patient = ? AND organisation = ?
+            """
+        ).run([.integer(patient), .integer(organisation)])
+        for table in ["patient_name", "patient_word"] {
+            try database.statement("DELETE FROM \(table) WHERE patient = ? AND organisation = ?").run([
+                .integer(patient), .integer(organisation),
+            ])
+        }
     }
 
     /// - Returns: false: there is no such tombstone, or it is closed.
@@ -333,8 +437,9 @@ extension CatalogWriter {
         guard isSeen else { return }
         try database.statement(
             """
-            INSERT INTO series_count SELECT ?1, c.organisation, count(DISTINCT i.id) FROM instance i
-                JOIN version_source c ON c.instance = i.id WHERE i.series = ?1 AND NOT EXISTS
+            INSERT INTO series_count SELECT ?1, c.organisation, count(DISTINCT i.id), max(v.known & 4) FROM instance i
+                JOIN version_source c ON c.instance = i.id JOIN version v ON v.id = c.version
+                WHERE i.series = ?1 AND NOT EXISTS
                     (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id) GROUP BY c.organisation
             """
         ).run([.integer(id)])
@@ -360,27 +465,34 @@ extension CatalogWriter {
         guard seen.instances > 0 else { return }
         try database.statement(
             """
-            INSERT INTO study_count SELECT e.study, c.organisation, count(*), sum(c.instances) FROM series e
-                JOIN series_count c ON c.series = e.id WHERE e.study = ? GROUP BY c.organisation
+            INSERT INTO study_count(study, organisation, series, instances, known, date)
+                SELECT ?1, c.organisation, count(DISTINCT e.id), count(DISTINCT i.id), max(v.known & 2),
+                    (SELECT study_date FROM study WHERE id = ?1)
+                FROM series e JOIN instance i ON i.series = e.id JOIN version_source c ON c.instance = i.id
+                JOIN version v ON v.id = c.version WHERE e.study = ?1 AND NOT EXISTS
+                    (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id) GROUP BY c.organisation
             """
         ).run([.integer(id)])
         try refreshContent(study: id)
     }
 
     private func refreshContent(study id: Int64) throws(CatalogError) {
-        let modalities =
-            "SELECT organisation, modality AS value FROM series JOIN series_count ON series = id WHERE study = ?1"
+        let modalities = """
+            SELECT organisation, modality AS value, known & 4 AS known FROM series JOIN series_count ON series = id
+                WHERE study = ?1
+            """
         let classes = """
-            SELECT c.organisation, i.sop_class_uid AS value FROM series e JOIN instance i ON i.series = e.id
-                JOIN version_source c ON c.instance = i.id WHERE e.study = ?1 AND NOT EXISTS
-                    (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id)
+            SELECT c.organisation, i.sop_class_uid AS value, v.known & 8 AS known
+                FROM series e JOIN instance i ON i.series = e.id
+                JOIN version_source c ON c.instance = i.id JOIN version v ON v.id = c.version
+                WHERE e.study = ?1 AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id)
             """
         for (kind, rows) in [(1, modalities), (2, classes)] {
-            for organisation in ["organisation", "0"] {
+            for (organisation, condition) in [("organisation", "AND known <> 0"), ("0", "")] {
                 try database.statement(
                     """
                     INSERT INTO study_content SELECT DISTINCT ?1, \(organisation), \(kind), value,
-                        (SELECT study_date FROM study WHERE id = ?1) FROM (\(rows)) WHERE value <> ''
+                        (SELECT study_date FROM study WHERE id = ?1) FROM (\(rows)) WHERE value <> '' \(condition)
                     """
                 ).run([.integer(id)])
             }
@@ -459,7 +571,7 @@ extension CatalogWriter {
                 FROM study s JOIN patient p ON p.id = s.patient WHERE s.id = ?
             """
         ).run([.integer(id)])
-        for table in ["study_content", "study_count", "study_patient"] {
+        for table in ["study_content", "study_count", "study_patient", "patient_source"] {
             try database.statement("DELETE FROM \(table) WHERE study = ?").run([.integer(id)])
         }
         try remove(.study, id)

@@ -147,7 +147,8 @@ package final class CatalogWriter {
         try add(caller: sighting.source, of: sighting.blobID)
         pending.totals.sightings += 1
         pending.totals.savedBytes += length
-        try addSource(instance, organisation, sighting.sequence, version)
+        try addSource(
+            instance, organisation, sighting.sequence, version, try adopt(version, of: instance, organisation))
         try revive(instance)
     }
 
@@ -162,7 +163,8 @@ package final class CatalogWriter {
         if flags.contains(.damaged) { try clearDamaged(version, of: id) }
         if instance.isOwnCopy { return true }
         pending.totals.sightings += 1
-        try addSource(id, try organisationID(instance.source.organisation), instance.sequence, version)
+        let organisation = try organisationID(instance.source.organisation)
+        try addSource(id, organisation, instance.sequence, version, try adopt(version, of: id, organisation))
         try revive(id)
         return true
     }
@@ -173,17 +175,21 @@ package final class CatalogWriter {
             return
         }
         let organisation = try organisationID(event.source.organisation)
-        let series = try series(event)
+        var known: KnownLevels = []
+        let series = try series(event, organisation, &known)
         let isFaulty = event.flags & 1 != 0
         var flags: CatalogFlags = isFaulty ? .faultyUID : []
         let inserted = try insert(instance: event, series.id, organisation, flags)
-        let instance = if let inserted { inserted } else { try otherVersion(event, series.id, &flags) }
-        if let inserted { try flagNamesakes("instance", event[.sopInstanceUID], inserted) }
-        let version = try insert(version: event, instance, organisation, flags)
+        let instance = if let inserted { inserted } else { try otherVersion(event, series.id, &flags, &known) }
+        if let inserted {
+            known.insert(.instance)
+            try flagNamesakes("instance", event[.sopInstanceUID], inserted)
+        }
+        let version = try insert(version: event, instance, organisation, flags, known)
         pending.totals.versions += 1
         pending.totals.storedBytes += Int64(event.dataSetLength)
         guard inserted != nil else {
-            try addSource(instance, organisation, event.sequence, version)
+            try addSource(instance, organisation, event.sequence, version, known)
             if let rejection = event.rejection { try add(rejection, note: instance) }
             return try revive(instance)
         }
@@ -193,21 +199,37 @@ package final class CatalogWriter {
         try count(
             Place(
                 series: series.id, study: series.study.id, date: series.study.date, modality: series.modality,
-                sopClassUID: event[.sopClassUID], isNewSeries: series.isNew), organisation)
+                sopClassUID: event[.sopClassUID], isNewSeries: series.isNew), organisation, known)
         cache.series[.init(uid: event[.seriesInstanceUID], study: series.study.id)] = CatalogCache.Series(
-            id: series.id, study: series.study, modality: series.modality)
+            id: series.id, study: series.study, modality: series.modality, values: series.values)
         try place(new: instance, event[.sopInstanceUID], in: series)
         if let rejection = event.rejection { try add(rejection, note: instance) }
     }
 
     /// A further version of an instance that is known: both are kept and flagged.
     private func otherVersion(
-        _ event: CatalogInstance, _ series: Int64, _ flags: inout CatalogFlags
+        _ event: CatalogInstance, _ series: Int64, _ flags: inout CatalogFlags, _ known: inout KnownLevels
     ) throws(CatalogError) -> Int64 {
         flags.insert(.conflict)
-        return try database.statement(
-            "UPDATE instance SET versions = versions + 1, flags = flags | 2 WHERE uid = ? AND series = ? RETURNING id"
-        ).first([.text(event[.sopInstanceUID]), .integer(series)]) { $0.integer(0) }!
+        let (id, values) = try database.statement(
+            """
+            UPDATE instance SET versions = versions + 1, flags = flags | 2 WHERE uid = ? AND series = ?
+                RETURNING id, \(Self.valueColumns(.instance))
+            """
+        ).first([.text(event[.sopInstanceUID]), .integer(series)]) {
+            ($0.integer(0), Self.values(.instance, $0, from: 1))
+        }!
+        if values == event.values(of: .instance) { known.insert(.instance) }
+        return id
+    }
+
+    /// What a row says at its level.
+    private static func valueColumns(_ level: CatalogLevel) -> String {
+        level.valueColumns.map(\.sqlName).joined(separator: ", ")
+    }
+
+    private static func values(_ level: CatalogLevel, _ row: Statement, from first: Int) -> [String?] {
+        level.valueColumns.indices.map { row.text(first + $0) }
     }
 
     /// The same UID under another parent: both are kept where they came, and flagged.
@@ -238,18 +260,20 @@ package final class CatalogWriter {
     }
 
     private func insert(
-        version event: CatalogInstance, _ instance: Int64, _ organisation: Int64, _ flags: CatalogFlags
+        version event: CatalogInstance, _ instance: Int64, _ organisation: Int64, _ flags: CatalogFlags,
+        _ known: KnownLevels
     ) throws(CatalogError) -> Int64 {
         try database.statement(
             """
             INSERT INTO version(instance, blob, sequence, writer, segment, offset, length, data_set_length,
-                sop_class_uid, transfer_syntax, organisation, calling_ae_title, flags) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                sop_class_uid, transfer_syntax, organisation, calling_ae_title, flags, known)
+                VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """
         ).run(
             [.integer(instance), .blob(event.blobID), .integer(Int64(event.sequence))] + location(event.location) + [
                 .integer(Int64(event.dataSetLength)), .text(event[.sopClassUID]), .text(event.transferSyntaxUID),
                 .integer(organisation),
-                .text(event.source.callingAETitle), .integer(flags.rawValue),
+                .text(event.source.callingAETitle), .integer(flags.rawValue), .integer(known.rawValue),
             ])
         return database.lastInsertedID
     }
@@ -263,16 +287,18 @@ package final class CatalogWriter {
 
     /// Only the first sighting of a version by an organisation counts: a modality that sends the original again does not
     /// undo the correction that came in between.
-    private func addSource(_ instance: Int64, _ organisation: Int64, _ sequence: UInt64, _ version: Int64)
-        throws(CatalogError)
-    {
+    private func addSource(
+        _ instance: Int64, _ organisation: Int64, _ sequence: UInt64, _ version: Int64, _ versionKnows: KnownLevels
+    ) throws(CatalogError) {
         let known = try database.statement(
             "SELECT count(*), coalesce(max(version = ?3), 0) FROM version_source WHERE instance = ?1 AND organisation = ?2"
         ).first([.integer(instance), .integer(organisation), .integer(version)]) {
             (versions: $0.integer(0), isThis: $0.integer(1) == 1)
         }!
         guard !known.isThis else { return }
-        if known.versions == 0 { try count(try place(ofInstance: instance), organisation) }
+        let place = try place(ofInstance: instance)
+        if known.versions == 0 { try count(place, organisation, []) }
+        try add(versionKnows, to: place, organisation)
         try insert(source: version, of: instance, organisation, sequence)
     }
 
@@ -296,43 +322,60 @@ package final class CatalogWriter {
 
     // MARK: Patient, study, series
 
-    private func series(_ event: CatalogInstance) throws(CatalogError) -> CatalogCache.Series {
-        let study = try study(event)
+    private func series(
+        _ event: CatalogInstance, _ organisation: Int64, _ known: inout KnownLevels
+    ) throws(CatalogError) -> CatalogCache.Series {
+        let study = try study(event, organisation, &known)
         let uid = event[.seriesInstanceUID]
         if cache.series.count > CatalogCache.maximum { cache.series.removeAll() }
         var series = cache.series[.init(uid: uid, study: study.id)]
         if series == nil, !study.isNew {
-            series = try database.statement("SELECT id, modality FROM series WHERE uid = ? AND study = ?")
-                .first([.text(uid), .integer(study.id)]) {
-                    CatalogCache.Series(id: $0.integer(0), study: study.known, modality: $0.text(1) ?? "")
-                }
+            series = try database.statement(
+                "SELECT id, modality, \(Self.valueColumns(.series)) FROM series WHERE uid = ? AND study = ?"
+            ).first([.text(uid), .integer(study.id)]) {
+                CatalogCache.Series(
+                    id: $0.integer(0), study: study.known, modality: $0.text(1) ?? "",
+                    values: Self.values(.series, $0, from: 2))
+            }
         }
+        let values = event.values(of: .series)
         if let series {
-            try addRequests(event, series.id)
+            if series.values == values { known.insert(.series) }
+            try addRequests(event, series.id, organisation)
             return series
         }
+        known.insert(.series)
         let id = try insert(.series, parent: study.id, event)
         try flagNamesakes("series", uid, id)
-        try addRequests(event, id)
+        try addRequests(event, id, organisation)
         pending.studies[study.id, default: .init()].series += 1
         pending.patients[study.patient, default: .init()].series += 1
         pending.totals.series += 1
-        return CatalogCache.Series(id: id, study: study.known, modality: event[.modality], isNew: true)
+        return CatalogCache.Series(
+            id: id, study: study.known, modality: event[.modality], values: values, isNew: true)
     }
 
-    private func study(_ event: CatalogInstance) throws(CatalogError) -> CatalogCache.Study {
+    private func study(
+        _ event: CatalogInstance, _ organisation: Int64, _ known: inout KnownLevels
+    ) throws(CatalogError) -> CatalogCache.Study {
         let uid = event[.studyInstanceUID]
         if cache.studies.count > CatalogCache.maximum { cache.studies.removeAll() }
         var study = cache.studies[uid]
         if study == nil {
-            study = try database.statement("SELECT id, patient, study_date FROM study WHERE uid = ?").first([.text(uid)]
-            ) {
-                CatalogCache.Study(id: $0.integer(0), patient: $0.integer(1), date: $0.text(2))
+            study = try database.statement(
+                "SELECT id, patient, study_date, \(Self.valueColumns(.study)) FROM study WHERE uid = ?"
+            ).first([.text(uid)]) {
+                CatalogCache.Study(
+                    id: $0.integer(0), patient: $0.integer(1), date: $0.text(2),
+                    values: Self.values(.study, $0, from: 3))
             }
         }
-        let patient = try patient(event)
+        let patient = try patient(event, organisation, &known)
+        let values = event.values(of: .study)
         if let study {
             cache.studies[uid] = study
+            if study.values == values { known.insert(.study) }
+            try add(CatalogCache.Link(study: study.id, patient: patient, organisation: organisation), known)
             if study.patient != patient { try link(study, to: patient) }
             return study
         }
@@ -342,9 +385,12 @@ package final class CatalogWriter {
             .text([event[.patientID], event[.accessionNumber], event[.studyDescription]].joined(separator: "\n")),
         ])
         try database.statement("INSERT INTO study_patient VALUES(?, ?)").run([.integer(patient), .integer(id)])
+        known.insert(.study)
+        try add(CatalogCache.Link(study: id, patient: patient, organisation: organisation), known)
         pending.patients[patient, default: .init()].studies += 1
         pending.totals.studies += 1
-        var made = CatalogCache.Study(id: id, patient: patient, date: event.values[CatalogColumn.studyDate.rawValue])
+        var made = CatalogCache.Study(
+            id: id, patient: patient, date: event.values[CatalogColumn.studyDate.rawValue], values: values)
         cache.studies[uid] = made
         made.isNew = true
         return made
@@ -366,49 +412,57 @@ package final class CatalogWriter {
         ])
     }
 
-    private func patient(_ event: CatalogInstance) throws(CatalogError) -> Int64 {
+    private func patient(
+        _ event: CatalogInstance, _ organisation: Int64, _ known: inout KnownLevels
+    ) throws(CatalogError) -> Int64 {
         // Nobody knows whose a study without a Patient ID is, so it has a patient of its own.
         let nameless = event[.patientID].isEmpty ? event[.studyInstanceUID] : ""
         let key = CatalogCache.PatientKey(id: event[.patientID], issuer: event[.issuerOfPatientID], nameless: nameless)
         if cache.patients.count > CatalogCache.maximum { cache.patients.removeAll() }
-        var id = cache.patients[key]
-        if id == nil {
-            id = try database.statement(
-                "SELECT id FROM patient WHERE patient_id = ? AND issuer = ? AND nameless_study = ?"
-            ).first([.text(key.id), .text(key.issuer), .text(nameless)]) { $0.integer(0) }
+        let values = event.values(of: .patient)
+        var found = cache.patients[key]
+        if found == nil {
+            found = try database.statement(
+                """
+                SELECT id, \(Self.valueColumns(.patient)) FROM patient
+                    WHERE patient_id = ? AND issuer = ? AND nameless_study = ?
+                """
+            ).first([.text(key.id), .text(key.issuer), .text(nameless)]) {
+                CatalogCache.Patient(id: $0.integer(0), values: Self.values(.patient, $0, from: 1))
+            }
         }
-        if id == nil {
+        if found == nil {
             var event = event
             event.values[CatalogColumn.patientID.rawValue] = key.id
             event.values[CatalogColumn.issuerOfPatientID.rawValue] = key.issuer
-            id = try insert(.patient, parent: nil, event, parentText: nameless)
+            let id = try insert(.patient, parent: nil, event, parentText: nameless)
+            found = CatalogCache.Patient(id: id, values: values)
             pending.totals.patients += 1
         }
-        cache.patients[key] = id
-        try addNames(event, id!)
-        return id!
+        let patient = found!
+        cache.patients[key] = patient
+        if patient.values == values { known.insert(.patient) }
+        try addNames(event.folded[CatalogColumn.patientName.rawValue], patient.id, organisation)
+        return patient.id
     }
 
     /// A patient is found under every name that came with the ID.
-    private func addNames(_ event: CatalogInstance, _ patient: Int64) throws(CatalogError) {
-        guard let folded = event.folded[CatalogColumn.patientName.rawValue], !folded.isEmpty else { return }
-        guard cache.names.insert("\(patient)/\(folded)").inserted else { return }
+    private func addNames(_ folded: String?, _ patient: Int64, _ organisation: Int64) throws(CatalogError) {
+        guard let folded, !folded.isEmpty else { return }
+        guard cache.names.insert("\(patient)/\(organisation)/\(folded)").inserted else { return }
         if cache.names.count > CatalogCache.maximum { cache.names.removeAll() }
         let groups = folded.split(separator: "=").map(String.init)
         for form in groups.count > 1 ? [folded] + groups : [folded] {
-            try database.statement("INSERT INTO patient_name(patient, folded) VALUES(?, ?) ON CONFLICT DO NOTHING").run(
-                [
-                    .integer(patient), .text(form),
-                ])
+            try database.statement(
+                "INSERT INTO patient_name(patient, folded, organisation) VALUES(?, ?, ?) ON CONFLICT DO NOTHING"
+            ).run([.integer(patient), .text(form), .integer(organisation)])
             guard database.changes > 0 else { continue }
             try database.statement("INSERT INTO patient_name_trigram(rowid, folded) VALUES(?, ?)").run([
                 .integer(database.lastInsertedID), .text(form),
             ])
             for word in nameWords(form) {
-                try database.statement("INSERT INTO patient_word(word, patient) VALUES(?, ?) ON CONFLICT DO NOTHING")
-                    .run([
-                        .text(word), .integer(patient),
-                    ])
+                try database.statement("INSERT INTO patient_word VALUES(?, ?, ?) ON CONFLICT DO NOTHING")
+                    .run([.text(word), .integer(patient), .integer(organisation)])
             }
         }
     }
@@ -437,7 +491,9 @@ package final class CatalogWriter {
         return "INSERT INTO \(level.table)(\(names.joined(separator: ", "))) VALUES(\(places))"
     }
 
-    private func addRequests(_ event: CatalogInstance, _ series: Int64) throws(CatalogError) {
+    private func addRequests(
+        _ event: CatalogInstance, _ series: Int64, _ organisation: Int64
+    ) throws(CatalogError) {
         for request in event.requests {
             let values = [
                 request.requestedProcedureID, request.scheduledProcedureStepID, request.accessionNumber,
@@ -445,14 +501,14 @@ package final class CatalogWriter {
             ]
             // All slices of a series carry the same items.
             if cache.requests.count > CatalogCache.maximum { cache.requests.removeAll() }
-            guard cache.requests.insert([String(series)] + values).inserted else { continue }
+            guard cache.requests.insert([String(series), String(organisation)] + values).inserted else { continue }
             try database.statement(
                 """
                 INSERT INTO series_request(series, requested_procedure_id, scheduled_procedure_step_id, accession_number,
-                    requested_procedure_description, scheduled_procedure_step_description) VALUES(?, ?, ?, ?, ?, ?)
-                    ON CONFLICT DO NOTHING
+                    requested_procedure_description, scheduled_procedure_step_description, organisation)
+                    VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
                 """
-            ).run([.integer(series)] + values.map { .text($0) })
+            ).run([.integer(series)] + values.map { .text($0) } + [.integer(organisation)])
         }
     }
 
@@ -477,15 +533,81 @@ package final class CatalogWriter {
     }
 
     /// Counts an instance for an organisation that sends it for the first time, whether it was new to the archive or not.
-    private func count(_ place: Place, _ organisation: Int64) throws(CatalogError) {
+    private func count(_ place: Place, _ organisation: Int64, _ known: KnownLevels) throws(CatalogError) {
         let inSeries = PendingCounts.OrganisationKey(id: place.series, organisation: organisation)
         let inStudy = PendingCounts.OrganisationKey(id: place.study, organisation: organisation)
         let isNew = place.isNewSeries ? true : try isNewSeries(inSeries)
-        if isNew { pending.studyOrganisations[inStudy, default: .init()].series += 1 }
-        pending.studyOrganisations[inStudy, default: .init()].instances += 1
+        if isNew { pending.studyOrganisations[inStudy, default: .init(date: place.date)].series += 1 }
+        pending.studyOrganisations[inStudy, default: .init(date: place.date)].instances += 1
+        pending.studyOrganisations[inStudy]!.known.formUnion(known.intersection(.study))
         pending.seriesOrganisations[inSeries, default: .init()].instances += 1
-        try addContent(place, organisation, kind: 1, place.modality)
-        try addContent(place, organisation, kind: 2, place.sopClassUID)
+        pending.seriesOrganisations[inSeries]!.known.formUnion(known.intersection(.series))
+        try addContent(place, organisation, kind: 1, place.modality, isKnown: known.contains(.series))
+        try addContent(place, organisation, kind: 2, place.sopClassUID, isKnown: known.contains(.instance))
+    }
+
+    /// An organisation has sent a version of what it had sent before, or somebody else's content: it may know more by it.
+    private func add(_ known: KnownLevels, to place: Place, _ organisation: Int64) throws(CatalogError) {
+        let inSeries = PendingCounts.OrganisationKey(id: place.series, organisation: organisation)
+        let inStudy = PendingCounts.OrganisationKey(id: place.study, organisation: organisation)
+        if known.contains(.study) {
+            if pending.studyOrganisations[inStudy] != nil {
+                pending.studyOrganisations[inStudy]!.known.insert(.study)
+            } else {
+                try database.statement(
+                    "UPDATE study_count SET known = known | 2 WHERE study = ? AND organisation = ?"
+                ).run([.integer(place.study), .integer(organisation)])
+            }
+        }
+        if known.contains(.series) {
+            if pending.seriesOrganisations[inSeries] != nil {
+                pending.seriesOrganisations[inSeries]!.known.insert(.series)
+            } else {
+                try database.statement(
+                    "UPDATE series_count SET known = known | 4 WHERE series = ? AND organisation = ?"
+                ).run([.integer(place.series), .integer(organisation)])
+            }
+            try addContent(place, organisation, kind: 1, place.modality, isKnown: true)
+        }
+        if known.contains(.instance) { try addContent(place, organisation, kind: 2, place.sopClassUID, isKnown: true) }
+    }
+
+    /// Who sends content that is known says with it what its first sender said: whose the study is, and under which name.
+    /// - Returns: what the content knows.
+    private func adopt(_ version: Int64, of instance: Int64, _ organisation: Int64) throws(CatalogError) -> KnownLevels
+    {
+        let (known, sender) = try database.statement("SELECT known, organisation FROM version WHERE id = ?")
+            .first([.integer(version)]) { (KnownLevels(rawValue: $0.integer(0)), $0.integer(1)) }!
+        guard sender != organisation else { return known }
+        var links: [(link: CatalogCache.Link, known: KnownLevels, name: String?)] = []
+        try database.statement(
+            """
+            SELECT q.study, q.patient, q.known, p.patient_name_folded FROM instance i JOIN series e ON e.id = i.series
+                JOIN patient_source q ON q.study = e.study AND q.organisation = ?2 JOIN patient p ON p.id = q.patient
+                WHERE i.id = ?1
+            """
+        ).forEach([.integer(instance), .integer(sender)]) { row throws(CatalogError) in
+            let link = CatalogCache.Link(study: row.integer(0), patient: row.integer(1), organisation: organisation)
+            links.append((link, KnownLevels(rawValue: row.integer(2)).intersection(known), row.text(3)))
+            return true
+        }
+        for (link, known, name) in links {
+            try add(link, known)
+            if known.contains(.patient) { try addNames(name, link.patient, organisation) }
+        }
+        return known
+    }
+
+    private func add(_ link: CatalogCache.Link, _ known: KnownLevels) throws(CatalogError) {
+        let known = known.intersection(.patient)
+        if let told = cache.links[link], told.isSuperset(of: known) { return }
+        if cache.links.count > CatalogCache.maximum { cache.links.removeAll() }
+        cache.links[link] = known.union(cache.links[link] ?? [])
+        try database.statement(
+            "INSERT INTO patient_source VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET known = known | excluded.known"
+        ).run([
+            .integer(link.study), .integer(link.patient), .integer(link.organisation), .integer(known.rawValue),
+        ])
     }
 
     /// Whether the organisation has nothing in the series yet.
@@ -521,14 +643,16 @@ package final class CatalogWriter {
         }!
     }
 
-    private func addContent(_ place: Place, _ organisation: Int64, kind: Int64, _ value: String) throws(CatalogError) {
+    /// - Parameter isKnown: the value is one that the organisation has sent itself.
+    private func addContent(
+        _ place: Place, _ organisation: Int64, kind: Int64, _ value: String, isKnown: Bool
+    ) throws(CatalogError) {
         guard !value.isEmpty else { return }
         if cache.contents.count > CatalogCache.maximum { cache.contents.removeAll() }
-        guard
-            cache.contents.insert(.init(study: place.study, organisation: organisation, kind: kind, value: value))
-                .inserted
-        else { return }
-        for organisation in [0, organisation] {
+        let content = CatalogCache.Content(
+            study: place.study, organisation: isKnown ? organisation : 0, kind: kind, value: value)
+        guard cache.contents.insert(content).inserted else { return }
+        for organisation in isKnown ? [0, organisation] : [0] {
             try database.statement("INSERT INTO study_content VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING").run([
                 .integer(place.study), .integer(organisation), .integer(kind), .text(value), .init(place.date),
             ])

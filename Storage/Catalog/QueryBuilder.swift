@@ -16,13 +16,20 @@ struct QueryBuilder {
     private var usesPatient = false
     private var usesStudy = false
     private var usesSeries = false
+    /// nil: the asker sees everything.
+    private let scope: ScopeFilter?
+    /// Levels with a condition on values that an asker must know.
+    private var valued: Set<CatalogLevel> = []
 
-    /// - Parameter hidesSome: something is hidden from somebody.
+    /// - Parameters:
+    ///   - hidesSome: something is hidden from somebody.
+    ///   - scope: what the asker sees; nil: everything.
     init(
         _ query: CatalogQuery, trigrams: [String] = [], studyTrigrams: [[String]] = [], isWalking: Bool = false,
-        hidesSome: Bool = false
+        hidesSome: Bool = false, scope: ScopeFilter? = nil
     ) {
         self.query = query
+        self.scope = scope
         self.trigrams = trigrams
         self.studyTrigrams = studyTrigrams
         self.isWalking = isWalking
@@ -33,10 +40,57 @@ struct QueryBuilder {
         addContent(kind: 1, query.modalitiesInStudy)
         addContent(kind: 2, query.sopClassesInStudy)
         // Beside the contents of a study, its date has decided already.
-        let isDecided = isWalking || (!isNarrow && !conditions.isEmpty)
+        var isDecided = isWalking || (!isNarrow && !conditions.isEmpty)
+        if scope?.shownReasons.isEmpty == true, !isDecided, !isNarrow, query.request.isEmpty {
+            addSeenStudies()
+            isDecided = true
+        }
         for condition in studyDates { addStudyDate(condition.match, isDecided: isDecided) }
         addRequest()
         if hidesSome { conditions.append(Self.visibility(query.level, query.shownReasons)) }
+        addScope()
+    }
+
+    // MARK: Scope
+
+    /// Only what the asker sees, found by nothing but what it may know.
+    private mutating func addScope() {
+        guard let scope else { return }
+        add(scope.sees(query.level, known: valued.contains(query.level)))
+        // Above, what is seen follows from the row; what is known does not.
+        for level in valued where level > .patient && level < query.level { add(scope.sees(level, known: true)) }
+        if usesPatient, query.level > .patient {
+            add(scope.link(study: "l.study", patient: "l.patient", known: valued.contains(.patient)))
+        }
+        if query.level == .instance { touch(.series) }
+    }
+
+    /// Where nothing else narrows the search, it begins with the studies that the asker sees.
+    private mutating func addSeenStudies() {
+        guard let scope else { return }
+        let studies = scope.studies(dates: studyDates.map(\.match), Self.text)
+        switch query.level {
+        case .patient:
+            add(
+                SQLCondition(
+                    sql: "p.id IN (SELECT y.patient FROM study_patient y WHERE y.study IN (\(studies.sql)))",
+                    values: studies.values))
+        case .study, .series, .instance:
+            touch(.study)
+            add(SQLCondition(sql: "s.id IN (\(studies.sql))", values: studies.values))
+        }
+    }
+
+    private mutating func add(_ condition: SQLCondition) {
+        conditions.append(condition.sql)
+        values += condition.values
+    }
+
+    private static func text(_ column: String, _ match: CatalogMatch) -> SQLCondition {
+        var inner = QueryBuilder(CatalogQuery(level: .study, scope: .everything(as: "")))
+        inner.addText(column, match)
+        return SQLCondition(
+            sql: inner.conditions.isEmpty ? "1" : inner.conditions.joined(separator: " AND "), values: inner.values)
     }
 
     /// Whether a row is seen by an asker who sees what is hidden for some reasons, too.
@@ -65,6 +119,15 @@ struct QueryBuilder {
     /// Rows in the order of their ids, which the search follows through a part of them.
     mutating func walkingStatement(behind id: Int64, through last: Int64, limit: Int) -> String {
         let alias = Self.alias(query.level)
+        // An organisation of its own is walked through, not all of the archive.
+        if let single = scope?.single {
+            values += [.integer(single), .integer(id), .integer(last), .integer(Int64(limit))]
+            let all = conditions + ["w.organisation = ?", "w.study > ?", "w.study <= ?"]
+            return """
+                SELECT s.id, NULL FROM study_count w CROSS JOIN study s ON s.id = w.study
+                    WHERE \(all.joined(separator: " AND ")) ORDER BY w.study LIMIT ?
+                """
+        }
         values += [.integer(id), .integer(last), .integer(Int64(limit))]
         let all = conditions + ["\(alias).id > ?", "\(alias).id <= ?"]
         return
@@ -72,7 +135,10 @@ struct QueryBuilder {
     }
 
     /// How many studies have contents of these kinds, or these dates, by an index alone; one may count twice.
-    static func indexCount(_ query: CatalogQuery, upTo maximum: Int) -> (sql: String, values: [Statement.Value]) {
+    static func indexCount(
+        _ query: CatalogQuery, upTo maximum: Int, scope: ScopeFilter?
+    ) -> (sql: String, values: [Statement.Value]) {
+        if let scope { return seenCount(query, upTo: maximum, scope) }
         var inner = QueryBuilder(CatalogQuery(level: .study, scope: .everything(as: "")))
         var source = "study s WHERE "
         if let match = query.modalitiesInStudy ?? query.sopClassesInStudy {
@@ -87,6 +153,28 @@ struct QueryBuilder {
         return (
             "SELECT count(*) FROM (SELECT 1 FROM \(source)\(condition) LIMIT ?)",
             inner.values + [.integer(Int64(maximum))]
+        )
+    }
+
+    /// The same of what an asker sees.
+    private static func seenCount(
+        _ query: CatalogQuery, upTo maximum: Int, _ scope: ScopeFilter
+    ) -> (sql: String, values: [Statement.Value]) {
+        let dates = query.conditions.map(\.match)
+        let source: SQLCondition
+        if let match = query.modalitiesInStudy ?? query.sopClassesInStudy {
+            let conditions = [text("c.value", match)] + dates.map { text("c.date", $0) }
+            source = scope.contents(
+                kind: query.modalitiesInStudy == nil ? 2 : 1,
+                SQLCondition(
+                    sql: conditions.map(\.sql).joined(separator: " AND "), values: conditions.flatMap(\.values)))
+        } else {
+            source = scope.studies(dates: dates, text)
+        }
+        // What two of them have counts once.
+        return (
+            "SELECT count(*) FROM (SELECT DISTINCT study FROM (\(source.sql)) LIMIT ?)",
+            source.values + [.integer(Int64(maximum))]
         )
     }
 
@@ -118,6 +206,8 @@ struct QueryBuilder {
         let column = condition.column
         // Walking looks at a name by its own way, without the patient's row.
         if !(isWalking && column == .patientName) { touch(column.level) }
+        // Names are told apart by who sent them.
+        if !column.isKey, column != .patientName { valued.insert(column.level) }
         let alias = Self.alias(column.level)
         switch column.kind {
         case .personName where column == .patientName: addPatientName(condition.match)
@@ -173,6 +263,7 @@ struct QueryBuilder {
     /// - Parameter isDecided: the index of dates is not to be used.
     private mutating func addStudyDate(_ match: CatalogMatch, isDecided: Bool) {
         touch(.study)
+        valued.insert(.study)
         addText(isDecided ? "+s.study_date" : "s.study_date", match)
     }
 
@@ -263,31 +354,46 @@ struct QueryBuilder {
         } else {
             inner.addText("n.folded", match)
         }
+        if let scope { inner.add(scope.name("n.organisation", of: "n.patient")) }
         var selected = "SELECT n.patient FROM patient_name n WHERE \(inner.conditions.joined(separator: " AND "))"
         values += inner.values
         if !query.fuzzyPatientWords.isEmpty {
+            let seen = scope.map { $0.name("w.organisation", of: "w.patient") }
+            let condition = seen.map { " AND " + $0.sql } ?? ""
             let words = query.fuzzyPatientWords.map { _ in
-                "SELECT patient FROM patient_word WHERE word >= ? AND word < ?"
+                "SELECT w.patient FROM patient_word w WHERE w.word >= ? AND w.word < ?\(condition)"
             }
             selected += " UNION SELECT patient FROM (\(words.joined(separator: " INTERSECT ")))"
-            for word in query.fuzzyPatientWords { values += [.text(word), .text(word + "\u{10FFFF}")] }
+            for word in query.fuzzyPatientWords {
+                values += [.text(word), .text(word + "\u{10FFFF}")] + (seen?.values ?? [])
+            }
         }
         conditions.append("p.id IN (\(selected))")
     }
 
     /// The same condition, asked of one study after the other.
     private mutating func addWalkedName(_ pattern: String) {
-        let patients = "SELECT 1 FROM study_patient k JOIN"
-        var condition =
-            "EXISTS (\(patients) patient_name n ON n.patient = k.patient WHERE k.study = s.id AND matches(?, n.folded))"
-        values.append(.text(pattern))
+        let seen = scope.map { $0.name("n.organisation", of: "n.patient") }
+        let link = scope.map { $0.link(study: "l.study", patient: "l.patient", known: false) }
+        let linked = link.map { " AND " + $0.sql } ?? ""
+        let patients = "SELECT 1 FROM study_patient l JOIN"
+        var condition = """
+            EXISTS (\(patients) patient_name n ON n.patient = l.patient WHERE l.study = s.id AND matches(?, n.folded)
+                \(seen.map { " AND " + $0.sql } ?? "")\(linked))
+            """
+        values += [.text(pattern)] + (seen?.values ?? []) + (link?.values ?? [])
         if !query.fuzzyPatientWords.isEmpty {
+            let seen = scope.map { $0.name("w.organisation", of: "w.patient") }
+            let spoken = seen.map { " AND " + $0.sql } ?? ""
             let words = query.fuzzyPatientWords.map { _ in
-                "EXISTS (SELECT 1 FROM patient_word w WHERE w.patient = k.patient AND w.word >= ? AND w.word < ?)"
+                "EXISTS (SELECT 1 FROM patient_word w WHERE w.patient = l.patient AND w.word >= ? AND w.word < ?\(spoken))"
             }
             condition +=
-                " OR EXISTS (SELECT 1 FROM study_patient k WHERE k.study = s.id AND \(words.joined(separator: " AND ")))"
-            for word in query.fuzzyPatientWords { values += [.text(word), .text(word + "\u{10FFFF}")] }
+                " OR EXISTS (SELECT 1 FROM study_patient l WHERE l.study = s.id AND \(words.joined(separator: " AND "))\(linked))"
+            for word in query.fuzzyPatientWords {
+                values += [.text(word), .text(word + "\u{10FFFF}")] + (seen?.values ?? [])
+            }
+            values += link?.values ?? []
         }
         conditions.append("(\(condition))")
     }
@@ -308,6 +414,7 @@ struct QueryBuilder {
 
     private mutating func add(_ range: CatalogDateTimeRange) {
         touch(range.dateColumn.level)
+        valued.insert(range.dateColumn.level)
         let alias = Self.alias(range.dateColumn.level)
         let date = "\(alias).\(range.dateColumn.sqlName)"
         let moment = "(\(date) || coalesce(\(alias).\(range.timeColumn.sqlName), ''))"
@@ -328,6 +435,20 @@ struct QueryBuilder {
         let isAlone = conditions.isEmpty && !isWalking
         if isAlone { for condition in studyDates { inner.addText("c.date", condition.match) } }
         let value = inner.conditions.joined(separator: " AND ")
+        if let scope {
+            let wanted = SQLCondition(sql: value, values: inner.values)
+            guard !isAlone else {
+                let studies = scope.contents(kind: kind, wanted)
+                return add(SQLCondition(sql: "s.id IN (\(studies.sql))", values: studies.values))
+            }
+            let seen = scope.sees("c.organisation", in: "c.study")
+            return add(
+                SQLCondition(
+                    sql: """
+                        EXISTS (SELECT 1 FROM study_content c WHERE c.study = s.id AND c.kind = \(kind) AND \(value)
+                            AND \(seen.sql))
+                        """, values: inner.values + seen.values))
+        }
         conditions.append(
             isAlone
                 ? "s.id IN (SELECT c.study FROM study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND \(value))"
@@ -343,6 +464,7 @@ struct QueryBuilder {
         touch(.study)
         var inner = QueryBuilder(CatalogQuery(level: .series, scope: .everything(as: "")))
         for (field, match) in query.request { inner.addText("r.\(field.rawValue)", match) }
+        if let scope { inner.add(scope.sees("r.organisation", in: "x.study")) }
         let condition = inner.conditions.joined(separator: " AND ")
         switch query.level {
         case .patient, .study:
@@ -350,7 +472,8 @@ struct QueryBuilder {
                 "s.id IN (SELECT x.study FROM series_request r JOIN series x ON x.id = r.series WHERE \(condition))")
         case .series, .instance:
             touch(.series)
-            conditions.append("e.id IN (SELECT r.series FROM series_request r WHERE \(condition))")
+            conditions.append(
+                "e.id IN (SELECT r.series FROM series_request r JOIN series x ON x.id = r.series WHERE \(condition))")
         }
         values += inner.values
     }

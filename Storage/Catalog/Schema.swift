@@ -3,7 +3,7 @@ import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 4
+    static let version: Int64 = 5
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -35,17 +35,18 @@ enum Schema {
         CREATE UNIQUE INDEX patient_key ON patient(patient_id, issuer, nameless_study);
         CREATE INDEX patient_birth_date ON patient(patient_birth_date) WHERE patient_birth_date IS NOT NULL;
 
-        -- Every form under which a patient is found: each name seen, and each component group of it.
-        CREATE TABLE patient_name(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, folded TEXT NOT NULL) STRICT;
-        CREATE UNIQUE INDEX patient_name_folded ON patient_name(folded, patient);
+        -- Every form under which a patient is found: each name seen, and each component group of it, by who sent it.
+        CREATE TABLE patient_name(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, folded TEXT NOT NULL,
+            organisation INTEGER NOT NULL) STRICT;
+        CREATE UNIQUE INDEX patient_name_folded ON patient_name(folded, patient, organisation);
         CREATE INDEX patient_name_patient ON patient_name(patient);
         CREATE VIRTUAL TABLE patient_name_trigram USING fts5(
             folded, content='patient_name', content_rowid='id', tokenize='trigram case_sensitive 1', detail=none,
             columnsize=0);
 
         -- The words of these names in the one spelling that all have in common, for fuzzy matching.
-        CREATE TABLE patient_word(word TEXT NOT NULL, patient INTEGER NOT NULL, PRIMARY KEY(word, patient)) STRICT,
-            WITHOUT ROWID;
+        CREATE TABLE patient_word(word TEXT NOT NULL, patient INTEGER NOT NULL, organisation INTEGER NOT NULL,
+            PRIMARY KEY(word, patient, organisation)) STRICT, WITHOUT ROWID;
         CREATE INDEX patient_word_patient ON patient_word(patient, word);
 
         CREATE TABLE study(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, \(columns(.study)),
@@ -66,14 +67,21 @@ enum Schema {
         CREATE TABLE study_patient(patient INTEGER NOT NULL, study INTEGER NOT NULL,
             PRIMARY KEY(patient, study)) STRICT, WITHOUT ROWID;
         CREATE INDEX study_patient_study ON study_patient(study, patient);
+        -- Who says so. known, here and below: `KnownLevels`.
+        CREATE TABLE patient_source(study INTEGER NOT NULL, patient INTEGER NOT NULL, organisation INTEGER NOT NULL,
+            known INTEGER NOT NULL, PRIMARY KEY(study, patient, organisation)) STRICT, WITHOUT ROWID;
 
         -- kind 1: modality, 2: SOP class; organisation 0: all of them together. The study's date stands here too, for
         -- "this modality, these days" is what workstations ask most, and neither alone is selective.
         CREATE TABLE study_content(study INTEGER NOT NULL, organisation INTEGER NOT NULL, kind INTEGER NOT NULL,
             value TEXT NOT NULL, date TEXT, PRIMARY KEY(study, organisation, kind, value)) STRICT, WITHOUT ROWID;
-        CREATE INDEX study_content_value ON study_content(kind, value, date, study) WHERE organisation = 0;
+        CREATE INDEX study_content_value ON study_content(organisation, kind, value, date, study);
+        -- What each organisation has sent that is seen; by it an organisation with few studies finds them among many.
         CREATE TABLE study_count(study INTEGER NOT NULL, organisation INTEGER NOT NULL, series INTEGER NOT NULL,
-            instances INTEGER NOT NULL, PRIMARY KEY(study, organisation)) STRICT, WITHOUT ROWID;
+            instances INTEGER NOT NULL, known INTEGER NOT NULL, date TEXT, PRIMARY KEY(study, organisation)) STRICT,
+            WITHOUT ROWID;
+        CREATE INDEX study_count_organisation ON study_count(organisation, study);
+        CREATE INDEX study_count_date ON study_count(organisation, date, study);
 
         CREATE TABLE series(id INTEGER PRIMARY KEY, study INTEGER NOT NULL, \(columns(.series)),
             instances INTEGER NOT NULL DEFAULT 0, first_instance INTEGER, flags INTEGER NOT NULL DEFAULT 0) STRICT;
@@ -81,13 +89,14 @@ enum Schema {
         CREATE INDEX series_study ON series(study);
         CREATE INDEX series_modality ON series(modality);
         CREATE TABLE series_count(series INTEGER NOT NULL, organisation INTEGER NOT NULL, instances INTEGER NOT NULL,
-            PRIMARY KEY(series, organisation)) STRICT, WITHOUT ROWID;
+            known INTEGER NOT NULL, PRIMARY KEY(series, organisation)) STRICT, WITHOUT ROWID;
         CREATE TABLE series_request(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, requested_procedure_id TEXT NOT NULL,
             scheduled_procedure_step_id TEXT NOT NULL, accession_number TEXT NOT NULL,
-            requested_procedure_description TEXT NOT NULL, scheduled_procedure_step_description TEXT NOT NULL) STRICT;
+            requested_procedure_description TEXT NOT NULL, scheduled_procedure_step_description TEXT NOT NULL,
+            organisation INTEGER NOT NULL) STRICT;
         CREATE UNIQUE INDEX series_request_item ON series_request(series, requested_procedure_id,
             scheduled_procedure_step_id, accession_number, requested_procedure_description,
-            scheduled_procedure_step_description);
+            scheduled_procedure_step_description, organisation);
         CREATE INDEX series_request_procedure ON series_request(requested_procedure_id);
         CREATE INDEX series_request_step ON series_request(scheduled_procedure_step_id);
         CREATE INDEX series_request_accession ON series_request(accession_number);
@@ -101,7 +110,8 @@ enum Schema {
         CREATE TABLE version(id INTEGER PRIMARY KEY, instance INTEGER NOT NULL, blob BLOB NOT NULL,
             sequence INTEGER NOT NULL, writer INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
             length INTEGER NOT NULL, data_set_length INTEGER NOT NULL, sop_class_uid TEXT NOT NULL, transfer_syntax TEXT NOT NULL,
-            organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL, flags INTEGER NOT NULL) STRICT;
+            organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL, flags INTEGER NOT NULL,
+            known INTEGER NOT NULL) STRICT;
         CREATE UNIQUE INDEX version_blob ON version(blob);
         -- Who else sent a content: storage commitment is for what the asker itself sent.
         CREATE TABLE version_caller(blob BLOB NOT NULL, organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL,
@@ -119,8 +129,14 @@ enum Schema {
         -- uids: from the study's down, with a space between; empty: whatever it is. state 0: may be taken back, 1: was taken back, 2: for good.
         CREATE TABLE tombstone(sequence INTEGER PRIMARY KEY, level INTEGER NOT NULL, uids TEXT NOT NULL,
             received_at INTEGER NOT NULL, organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL,
-            instances INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0) STRICT;
+            instances INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, is_own INTEGER NOT NULL DEFAULT 0) STRICT;
         CREATE INDEX tombstone_pending ON tombstone(received_at) WHERE state = 0;
+        -- What an organisation has deleted of its own of instances that others sent, too: rows of version_source, which come
+        -- back with it.
+        CREATE TABLE withdrawn(tombstone INTEGER NOT NULL, instance INTEGER NOT NULL, organisation INTEGER NOT NULL,
+            sequence INTEGER NOT NULL, version INTEGER NOT NULL,
+            PRIMARY KEY(tombstone, instance, organisation, sequence)) STRICT, WITHOUT ROWID;
+        CREATE INDEX withdrawn_instance ON withdrawn(instance);
         -- What rejection notes name, also before it has come.
         CREATE TABLE rejection(note INTEGER NOT NULL, uid TEXT NOT NULL, reasons INTEGER NOT NULL,
             PRIMARY KEY(note, uid)) STRICT, WITHOUT ROWID;
@@ -142,18 +158,23 @@ enum Schema {
         DELETE FROM sqlite_stat1;
         INSERT INTO sqlite_stat1 VALUES
             ('patient', 'patient_key', '10000000 2 1 1'), ('patient', 'patient_birth_date', '10000000 300'),
-            ('patient_name', 'patient_name_folded', '10000000 3 1'), ('patient_name', 'patient_name_patient', '10000000 2'),
-            ('patient_word', 'patient_word_patient', '30000000 3 1'), ('patient_word', 'patient_word', '30000000 300 1'),
+            ('patient_name', 'patient_name_folded', '10000000 3 1 1'), ('patient_name', 'patient_name_patient', '10000000 2'),
+            ('patient_word', 'patient_word_patient', '30000000 3 1'), ('patient_word', 'patient_word', '30000000 300 1 1'),
             ('study', 'study_uid', '10000000 1'), ('study', 'study_date', '10000000 3000 2'),
             ('study', 'study_accession', '10000000 2'), ('study', 'study_study_id', '10000000 20'),
             ('study', 'study_referrer', '10000000 2000'), ('study', 'study_referrer_groups', '100000 10000'),
             ('study_patient', 'study_patient', '10000000 3 1'),
             ('study_patient', 'study_patient_study', '10000000 1 1'),
             ('study_content', 'study_content', '40000000 4 2 2 1'),
-            ('study_content', 'study_content_value', '40000000 20000000 1000000 400 1'),
+            ('study_content', 'study_content_value', '40000000 2000000 1000000 100000 40 1'),
+            ('study_count', 'study_count', '10000000 1 1'),
+            ('study_count', 'study_count_organisation', '10000000 100000 1'),
+            ('study_count', 'study_count_date', '10000000 100000 30 1'),
+            ('series_count', 'series_count', '40000000 1 1'),
+            ('patient_source', 'patient_source', '10000000 1 1 1'),
             ('series', 'series_uid', '40000000 1 1'), ('series', 'series_study', '40000000 4'),
             ('series', 'series_modality', '40000000 2000000'),
-            ('series_request', 'series_request_item', '20000000 2 1 1 1 1 1'),
+            ('series_request', 'series_request_item', '20000000 2 1 1 1 1 1 1'),
             ('series_request', 'series_request_procedure', '20000000 3'),
             ('series_request', 'series_request_step', '20000000 3'),
             ('series_request', 'series_request_accession', '20000000 3'),

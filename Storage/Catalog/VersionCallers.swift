@@ -28,7 +28,7 @@ extension CatalogReader {
         for version in try versions(sopInstanceUID: sopInstanceUID) {
             let isFirst = version.callingAETitle == aeTitle && version.organisation == organisation
             let isOwn = isFirst ? true : try hasSentAgain(version.blobID, aeTitle, organisation)
-            guard isOwn, try !isDeleted(version.blobID) else { continue }
+            guard isOwn, try !isDeleted(version.blobID), try isHeld(version.blobID, by: organisation) else { continue }
             own.append(version)
         }
         return own
@@ -44,6 +44,17 @@ extension CatalogReader {
             """
         ).first([.blob(blobID), .text(aeTitle), .text(organisation)]) { _ in true } ?? false
     }
+
+    /// Whether an organisation still has what it sent: it may have deleted its own, while another one keeps the instance.
+    private func isHeld(_ blobID: [UInt8], by organisation: String) throws(CatalogError) -> Bool {
+        try database.statement(
+            """
+            SELECT 1 FROM version v JOIN organisation o ON o.name = ?2 JOIN version_source c
+                ON c.instance = v.instance AND c.organisation = o.id AND c.version = v.id WHERE v.blob = ?1
+            """
+        ).first([.blob(blobID), .text(organisation)]) { _ in true } ?? false
+    }
+
     private func isDeleted(_ blobID: [UInt8]) throws(CatalogError) -> Bool {
         try database.statement(
             """

@@ -36,6 +36,13 @@ enum ControlSchema {
         CREATE TABLE web_session(secret BLOB PRIMARY KEY, user_name TEXT NOT NULL, created_at INTEGER NOT NULL,
             last_seen_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
         """,
+        """
+        -- What one organisation sent into a study, shown to another one (receiver) for a time. Rows stay for good.
+        CREATE TABLE share(id INTEGER PRIMARY KEY AUTOINCREMENT, study_uid TEXT NOT NULL, organisation TEXT NOT NULL,
+            receiver TEXT NOT NULL, made_by TEXT NOT NULL, made_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+            ended_by TEXT, ended_at INTEGER) STRICT;
+        CREATE INDEX share_active ON share(expires_at) WHERE ended_at IS NULL;
+        """,
     ]
 
     static func bringUp(_ database: Database) throws(DatabaseError) {

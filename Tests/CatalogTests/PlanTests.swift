@@ -6,6 +6,8 @@ import Testing
 /// The queries that are documented to be answered from an index, each at each level where it may be asked.
 @Suite("Query plans")
 struct PlanTests {
+    private static let contentIndex =
+        "study_content_value (organisation=? AND kind=? AND value=? AND date>? AND date<?)"
     private static let range = CatalogMatch.range(from: "20260101", to: "20260131")
 
     private static let table: [(String, [CatalogLevel], [(CatalogColumn, CatalogMatch)])] = [
@@ -85,7 +87,7 @@ struct PlanTests {
         query.modalitiesInStudy = .equals("CT")
         query.conditions = [CatalogCondition(column: .studyDate, match: Self.range)]
         let plan = try expectNoScan(query)
-        #expect(plan.contains { $0.contains("study_content_value (kind=? AND value=? AND date>? AND date<?)") })
+        #expect(plan.contains { $0.contains(Self.contentIndex) })
     }
 
     @Test("Modality and date at the series level begin with the date, not with all of the modality")
@@ -119,6 +121,38 @@ struct PlanTests {
     func trigrams() throws {
         let found = try #require(Self.cases.first { $0.name == "name infix" })
         #expect(try expectNoScan(found.query).contains { $0.contains("patient_name_trigram VIRTUAL TABLE INDEX") })
+    }
+
+    @Test("Neither does one of an organisation that sees its own, or others, or what is shared", arguments: cases)
+    func scoped(query: Case) throws {
+        let catalog = try TestCatalog()
+        try catalog.add(Samples.instance(1, 1, 1, organisation: "A"), Samples.instance(2, 1, 1, organisation: "B"))
+        var shared = CatalogScope(organisation: "A", visible: [])
+        shared.sharedStudies = [CatalogScope.SharedStudy(studyInstanceUID: "1.2", organisation: "B")]
+        for scope in [
+            CatalogScope(organisation: "A", visible: []), CatalogScope(organisation: "A", visible: ["B"]), shared,
+        ] {
+            var query = query.query
+            query.scope = scope
+            // The list of what is shared is walked through: it is in the question itself.
+            let plan = try catalog.plan(query).filter { !$0.contains("json_each") && !$0.hasPrefix("SCAN g ") }
+            expectNoScan(plan, "\(scope)")
+        }
+    }
+
+    @Test(
+        "A list that nothing narrows begins with the organisation's own studies, or contents", arguments: [true, false])
+    func ownList(hasContent: Bool) throws {
+        let catalog = try TestCatalog()
+        try catalog.add(Samples.instance(1, 1, 1, organisation: "A"))
+        var query = CatalogQuery(level: .study, scope: CatalogScope(organisation: "A", visible: []))
+        if hasContent { query.modalitiesInStudy = .equals("CT") }
+        query.conditions = [CatalogCondition(column: .studyDate, match: Self.range)]
+        let plan = try catalog.plan(query)
+        let index =
+            hasContent
+            ? Self.contentIndex : "study_count_date (organisation=? AND date>? AND date<?)"
+        #expect(plan.contains { $0.contains(index) }, "\(plan)")
     }
 
     @discardableResult

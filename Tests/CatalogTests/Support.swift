@@ -172,23 +172,30 @@ private enum Recount {
     private static let organisations: [(String, String)] = {
         let sources =
             "version_source v JOIN instance i ON i.id = v.instance JOIN series e ON e.id = i.series WHERE \(seen)"
+        // Of its own an organisation has the values that it has sent itself.
+        let known = "EXISTS (SELECT 1 FROM version w WHERE w.id = v.version AND w.known &"
         let contents = [
-            "SELECT e.study, v.organisation, 1, e.modality FROM \(sources) AND e.modality <> ''",
+            "SELECT e.study, v.organisation, 1, e.modality FROM \(sources) AND e.modality <> '' AND \(known) 4 <> 0)",
             "SELECT e.study, 0, 1, e.modality FROM \(sources) AND e.modality <> ''",
-            "SELECT e.study, v.organisation, 2, i.sop_class_uid FROM \(sources) AND i.sop_class_uid <> ''",
+            "SELECT e.study, v.organisation, 2, i.sop_class_uid FROM \(sources) AND i.sop_class_uid <> '' AND \(known) 8 <> 0)",
             "SELECT e.study, 0, 2, i.sop_class_uid FROM \(sources) AND i.sop_class_uid <> ''",
         ].joined(separator: " UNION ")
         return [
             (
-                "study_count", "study, organisation, series, instances",
+                "study_count", "study, organisation, series, instances, known, date",
                 """
-                SELECT e.study, v.organisation, count(DISTINCT e.id), count(DISTINCT i.id) FROM \(sources)
-                    GROUP BY e.study, v.organisation
+                SELECT e.study, v.organisation, count(DISTINCT e.id), count(DISTINCT i.id),
+                    max((SELECT w.known & 2 FROM version w WHERE w.id = v.version)),
+                    (SELECT study_date FROM study WHERE id = e.study) FROM \(sources) GROUP BY e.study, v.organisation
                 """
             ),
             (
-                "series_count", "series, organisation, instances",
-                "SELECT e.id, v.organisation, count(DISTINCT i.id) FROM \(sources) GROUP BY e.id, v.organisation"
+                "series_count", "series, organisation, instances, known",
+                """
+                SELECT e.id, v.organisation, count(DISTINCT i.id),
+                    max((SELECT w.known & 4 FROM version w WHERE w.id = v.version)) FROM \(sources)
+                    GROUP BY e.id, v.organisation
+                """
             ),
             ("study_content", "study, organisation, kind, value", contents),
         ].flatMap { table, columns, expected in
@@ -258,12 +265,12 @@ enum Samples {
 
     static func tombstone(
         _ level: CatalogLevel, _ uid: String, study: String? = nil, organisation: String = "A", instances: Int = 0,
-        at time: Int64 = 1
+        at time: Int64 = 1, isOwnOnly: Bool = false
     ) -> CatalogEvent {
         .tombstone(
             CatalogTombstone(
                 sequence: 0, receivedAtNanoseconds: time, source: source(organisation), level: level,
-                uids: uids(level, uid, study: study), instances: instances))
+                uids: uids(level, uid, study: study), instances: instances, isOwnOnly: isOwnOnly))
     }
 
     /// As a tombstone names them: by level, from the study's down.

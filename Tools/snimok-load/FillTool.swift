@@ -49,7 +49,8 @@ enum FillTool {
                 transferSyntaxUID: instance.transferSyntaxUID,
                 source: IngestSource(
                     callingAETitle: options.calling, calledAETitle: options.called, peerAddress: "",
-                    organisation: "default", issuer: "", characterSetOverride: "", associationID: "", route: .import))
+                    organisation: organisation(of: number, options), issuer: "", characterSetOverride: "",
+                    associationID: "", route: .import))
             let bytes = cursor.dataSetBytes
             let begun = Clock.monotonicNanoseconds()
             try cursor.forEachPiece(onError: { (error: SystemError) in error }) { piece, _ throws(SystemError) in
@@ -67,6 +68,13 @@ enum FillTool {
             record.complain("\(error)")
             waiting.update { $0 -= 1 }
         }
+    }
+
+    private static func organisation(of number: Int, _ options: LoadOptions) -> String {
+        guard options.organisations > 1 else { return "default" }
+        var study = number
+        if case .synthetic(let synthetic) = options.source { study = number / synthetic.instances }
+        return "organisation-\(study % options.organisations + 1)"
     }
 
     private static func take(_ piece: UnsafeRawBufferPointer, _ ingest: Ingest) {

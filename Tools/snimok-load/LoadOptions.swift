@@ -54,6 +54,8 @@ struct LoadOptions {
     var find: FindOptions?
     /// Instances a second in all; nil: as fast as they are taken.
     var ratePerSecond: Int?
+    /// With `--fill`: by turns the senders of the studies, "organisation-1" and so on; 1: all are of "default".
+    var organisations = 1
 
     static let help = """
         usage: snimok-load (--to HOST:PORT | --write DIR) [OPTIONS]
@@ -81,6 +83,7 @@ struct LoadOptions {
           --window N           instances without an answer on each association, if the archive agrees (1)
           --write DIR          write DICOM files instead of sending
           --fill DATA          store into a data directory that no server has open, instead of sending
+          --organisations N    with --fill: each study is of the next of organisation-1 to organisation-N (1: of default)
         Queries (with --to, for the studies that the same options made):
           --find KIND          ask for studies instead of sending: id, name, infix, short-infix, date, accession, uid,
                                or all those of some days: rows
@@ -121,6 +124,7 @@ struct LoadOptions {
         associations = try words.number("--associations", 1...10_000) ?? associations
         window = try words.number("--window", 1...65_535) ?? window
         acknowledged = try words.value("--acknowledged")
+        organisations = try words.number("--organisations", 1...1_000_000) ?? organisations
         isJSON = words.flag("--json")
         ratePerSecond = try words.number("--rate", 1...1_000_000)
         find = try FindOptions(&words)

@@ -14,10 +14,15 @@ package struct Deletion: Sendable {
 
 /// Deleting hides at once, by one durable record; bytes are dropped when the grace is over (`Reclaimer`).
 extension Archive {
+    /// - Parameter isOwnOnly: what the organisation of `source` sent; what others sent under the same UIDs stays, and is as if
+    ///   it were not there.
     /// - Throws: `.notFound`, `.retained`; otherwise the tombstone is durable when this returns.
-    package func delete(_ target: DeletionTarget, by source: IngestSource) throws(ArchiveError) -> Deletion {
+    package func delete(
+        _ target: DeletionTarget, by source: IngestSource, isOwnOnly: Bool = false
+    ) throws(ArchiveError) -> Deletion {
         let scope: CatalogDeletionScope
-        do { scope = try readers.withReader { try $0.deletionScope(under: target.uids) } } catch {
+        let owner = isOwnOnly ? source.organisation : nil
+        do { scope = try readers.withReader { try $0.deletionScope(under: target.uids, sentBy: owner) } } catch {
             throw Self.wrap(error)
         }
         guard scope.instances > 0 else { throw .notFound("The archive has no \(target)") }
@@ -25,6 +30,7 @@ extension Archive {
         var provenance = source.provenance
         provenance[.target] = target.description
         provenance[.annotationValue] = "\(scope.instances)"
+        if isOwnOnly { provenance[.annotationName] = ControlRecord.own }
         let sequence = try append(.tombstone, provenance)
         Log.info(
             "deleted",
@@ -70,16 +76,20 @@ extension Archive {
 
     /// Deletes again what was deleted for good after the state that this archive was restored to.
     func repeatDeletions() throws(ArchiveError) {
-        let missing: [(target: DeletionTarget, deletedAtNanoseconds: Int64)]
+        let missing: [DeletionRegister.Missing]
         do { missing = try readers.withReader { try register.unknown(to: $0) } } catch { throw Self.wrap(error) }
-        for (target, moment) in missing {
+        for deletion in missing {
             var provenance = IngestSource.archive.provenance
-            provenance[.target] = target.description
+            provenance[.target] = deletion.target.description
             provenance[.note] = "register of deletions"
-            let sequence = try append(.tombstone, provenance, at: moment)
+            if let organisation = deletion.organisation {
+                provenance[.organisation] = organisation
+                provenance[.annotationName] = ControlRecord.own
+            }
+            let sequence = try append(.tombstone, provenance, at: deletion.deletedAtNanoseconds)
             Log.warning(
                 "deleted again: this state of the archive is older than the deletion",
-                ["target": target.description, "tombstone": "\(sequence)"])
+                ["target": deletion.target.description, "tombstone": "\(sequence)"])
         }
     }
 

@@ -14,6 +14,15 @@ final class DeletionRegister: Sendable {
         var target: String
         /// Of the tombstone, by which it is known again.
         var deletedAtNanoseconds: Int64
+        /// Of what this organisation sent only; nil: of everything.
+        var organisation: String?
+    }
+
+    /// A deletion that the archive does not know.
+    struct Missing {
+        let target: DeletionTarget
+        let deletedAtNanoseconds: Int64
+        let organisation: String?
     }
 
     private let path: String
@@ -31,7 +40,8 @@ final class DeletionRegister: Sendable {
         for deletion in deletions {
             let entry = Entry(
                 archive: archive, target: deletion.target.description,
-                deletedAtNanoseconds: deletion.deletedAtNanoseconds)
+                deletedAtNanoseconds: deletion.deletedAtNanoseconds,
+                organisation: deletion.isOwnOnly ? deletion.organisation : nil)
             guard let line = try? JSONEncoder().encode(entry) else { continue }
             text += Array(line) + [0x0A]
         }
@@ -58,7 +68,7 @@ final class DeletionRegister: Sendable {
     }
 
     /// The deletions of this archive that it does not know.
-    func unknown(to reader: CatalogReader) throws -> [(target: DeletionTarget, deletedAtNanoseconds: Int64)] {
+    func unknown(to reader: CatalogReader) throws -> [Missing] {
         guard FileSystem.exists(path) else { return [] }
         let known = Set(
             try reader.deletions().map { "\($0.deletedAtNanoseconds) \($0.target)" })
@@ -68,7 +78,8 @@ final class DeletionRegister: Sendable {
                 !known.contains("\(entry.deletedAtNanoseconds) \(entry.target)"),
                 let target = DeletionTarget(entry.target)
             else { return nil }
-            return (target, entry.deletedAtNanoseconds)
+            return Missing(
+                target: target, deletedAtNanoseconds: entry.deletedAtNanoseconds, organisation: entry.organisation)
         }
     }
 }

@@ -17,6 +17,9 @@ enum ControlRecord {
         case retention
     }
 
+    /// Of a tombstone: it is for what its own organisation sent.
+    static let own = "own"
+
     /// On the record of an instance: the archive wrote it anew from its mirror.
     static let heal = "heal"
 
@@ -30,7 +33,8 @@ enum ControlRecord {
                 CatalogTombstone(
                     sequence: sequence, receivedAtNanoseconds: header.receivedAtNanoseconds,
                     source: CatalogEntries.source(provenance), level: named.level, uids: named.uids,
-                    instances: Int(provenance[.annotationValue]) ?? 0))
+                    instances: Int(provenance[.annotationValue]) ?? 0,
+                    isOwnOnly: provenance[.annotationName] == own))
         }
         switch (Annotation(rawValue: provenance[.annotationName]), UInt64(target)) {
         case (.undelete, let tombstone?): return .undelete(sequence: sequence, tombstone: tombstone)

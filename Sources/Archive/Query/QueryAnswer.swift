@@ -118,7 +118,9 @@ package struct QueryAnswer {
         case .numberOfSeriesRelatedInstances where keys.query.level >= .series:
             return String(row.numberOfSeriesRelatedInstances)
         default:
-            guard let column = CatalogMapping.columnOfTag[tag], column.level <= keys.query.level else { return nil }
+            guard let column = CatalogMapping.columnOfTag[tag], column.level <= keys.query.level,
+                !row.isUnknown(column)
+            else { return nil }
             return row[column] ?? ""
         }
     }

@@ -40,6 +40,9 @@ package enum CommandLineTool {
         ("stats", "say what is stored", StatsCommand.run),
         ("user", "make, list and change users", UserCommand.run),
         ("token", "make, list and revoke API tokens", TokenCommand.run),
+        ("share", "show a study to another organisation for a time", ShareCommand.run),
+        ("shares", "list what is shown to other organisations", SharesCommand.run),
+        ("unshare", "end a share before its time", UnshareCommand.run),
         ("check-config", "check a configuration file", CheckConfigurationCommand.run),
     ]
 

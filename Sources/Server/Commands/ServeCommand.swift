@@ -78,7 +78,9 @@ enum CheckConfigurationCommand {
             CommandLineTool.complain("no such file: \(files[0])")
             return .noInput
         }
-        try Configuration(file: files[0], environment: [:]).checkDICOMExposure()
+        let configuration = try Configuration(file: files[0], environment: [:])
+        try configuration.checkDICOMExposure()
+        for note in configuration.notes { print("\(files[0]): note: \(note)") }
         print("\(files[0]): good")
         return .success
     }

@@ -6,8 +6,6 @@ import HTTP
 /// Stands in front of everything that HTTP offers: finds out who asks, and lets nobody through to what he may not.
 struct HTTPGate: Sendable {
     struct Settings: Sendable {
-        /// Of whoever is on this machine while nobody has credentials.
-        var organisation = "default"
         /// Origins whose pages may ask.
         var allowedOrigins: [String] = []
         /// In a laboratory: whoever may reach the address may do everything while nobody has credentials.
@@ -32,9 +30,15 @@ struct HTTPGate: Sendable {
     private let routes: RouteTable
     private let audit: DoorAudit
     private let settings: Settings
+    private let localScope: @Sendable () -> CatalogScope
 
-    init(_ authenticator: Authenticator, _ routes: RouteTable, _ audit: DoorAudit, settings: Settings) {
+    /// - Parameter localScope: what is seen by whoever is on this machine while nobody has credentials.
+    init(
+        _ authenticator: Authenticator, _ routes: RouteTable, _ audit: DoorAudit, settings: Settings,
+        localScope: @escaping @Sendable () -> CatalogScope
+    ) {
         self.audit = audit
+        self.localScope = localScope
         self.authenticator = authenticator
         self.routes = routes
         self.settings = settings
@@ -116,7 +120,7 @@ struct HTTPGate: Sendable {
         }
         return Asker(
             kind: .local, name: "", address: request.peerAddress, permissions: .all,
-            scope: .everything(as: settings.organisation), isEncrypted: request.isEncrypted)
+            scope: localScope(), isEncrypted: request.isEncrypted)
     }
 
     private static func isLocal(_ host: String?) -> Bool {

@@ -57,6 +57,11 @@ struct RouteTable: Sendable {
         add("ohif/**", ["GET": .identity])
         if !wadoURI.isEmpty { add("", ["GET": retrieve], below: wadoURI) }
 
+        // Showing a study to another organisation for a time.
+        let share = Need.permission(.share)
+        add("shares", ["GET": share, "POST": share])
+        add("shares/*", ["DELETE": share])
+
         // DICOMweb.
         add("", ["GET": .identity], below: root)
         add("studies", ["GET": query, "POST": store], below: root)

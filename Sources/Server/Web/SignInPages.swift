@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Access
+import Audit
 import FoundationEssentials
 import HTTP
 
@@ -78,6 +79,8 @@ struct SignInPages: Sendable {
         do throws(AccessError) {
             let cookie = try authenticator.signIn(
                 name: form["name"] ?? "", password: form["password"] ?? "", address: request.peerAddress)
+            let asker = try authenticator.session(cookie: cookie, address: request.peerAddress)
+            do throws(AuditError) { try audit.signedIn(asker) } catch { throw .unavailable("\(error)") }
             // Whoever was signed in here before is not any more.
             if let old = SessionCookie.value(request) { try authenticator.signOut(cookie: old) }
             exchange.respond(
