@@ -78,6 +78,15 @@ let package = Package(
         .executableTarget(
             name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem"], path: "Tools/snimok-prove",
             swiftSettings: strict),
+        // Replays inputs in an ordinary build; fuzzes in that of Tools/fuzz.
+        .systemLibrary(name: "CLibFuzzer", path: "Tools/snimok-fuzz/CLibFuzzer"),
+        .executableTarget(
+            name: "snimok-fuzz",
+            dependencies: [
+                "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "DICOMweb", "BlobLog",
+                "Catalog", "CCodecs", "CLibFuzzer",
+            ],
+            path: "Tools/snimok-fuzz/Fuzz", swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),

@@ -113,6 +113,9 @@ inline void setPhotometric(ccodecs_image &image, const char *photometric) {
     std::snprintf(image.photometric, sizeof image.photometric, "%s", photometric);
 }
 
+/// Length of a frame that has all its samples, as decoders give it.
+inline uint64_t decodedLength(const ccodecs_image &image) { return sampleCount(image) * (image.bits_allocated / 8); }
+
 /// Length of the native frame. YBR_FULL_422 shares its chroma between two pixels (PS3.3 section C.7.6.3.1.2).
 inline uint64_t frameLength(const ccodecs_image &image) {
     if (image.bits_allocated == 1) return (sampleCount(image) + 7) / 8;
