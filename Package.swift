@@ -89,6 +89,7 @@ let package = Package(
             path: "Tools/snimok-fuzz/Fuzz", swiftSettings: strict),
 
         tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
+        tests("CCodecsTests", ["CCodecs"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"]),
         tests("ControlTests", ["Control", "Database"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),

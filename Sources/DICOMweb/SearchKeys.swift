@@ -108,7 +108,9 @@ private struct IdentifierBuilder {
             throw HTTPProblem(400, "\(path[0]) is no parameter of a search: leave it out")
         }
         let node = node(path)
-        guard node.children.isEmpty, node.vr != .sq else { throw HTTPProblem(400, "A sequence is matched by an attribute within it") }
+        guard node.children.isEmpty, node.vr != .sq else {
+            throw HTTPProblem(400, "A sequence is matched by an attribute within it")
+        }
         switch node.vr {
         case .us, .ss, .ul, .sl:
             guard let number = Int(value), let short = UInt16(exactly: number) else {

@@ -58,6 +58,14 @@ struct EncodingTests {
         #expect(UInt64(header.payloadOffset) + header.payloadLength <= header.recordLength)
     }
 
+    @Test("An index with a range that no file can have is damaged", arguments: [UInt64(Int64.max), .max - 600])
+    func rangeBeyondFiles(length: UInt64) {
+        var bytes: [UInt8] = []
+        for count in [1, 0, 0, 0] as [UInt32] { bytes.appendLittleEndian(count) }
+        for number in [0x7FE0_0010, 500, length] { bytes.appendLittleEndian(number) }
+        #expect(throws: LogError.self) { try bytes.withUnsafeBytes { try PayloadIndex(decoding: $0) } }
+    }
+
     @Test("Provenance has a key, a zero, a length and a value for each field, and none for empty ones")
     func provenance() throws {
         var provenance = Provenance()

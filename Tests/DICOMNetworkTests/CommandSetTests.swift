@@ -115,6 +115,23 @@ struct CommandSetTests {
         #expect(comment == "line?" + String(repeating: "?", count: 59))
     }
 
+    @Test("A UID, a title or a comment of padding alone is none")
+    func paddingAlone() throws {
+        let command = try withBytes(
+            wire(
+                """
+                00 00 00 01 02 00 00 00 01 00              -- (0000,0100) C-STORE-RQ
+                00 00 00 06 02 00 00 00 20 20              -- (0000,0600) of spaces
+                00 00 00 08 02 00 00 00 01 01              -- (0000,0800) no data set
+                00 00 02 09 02 00 00 00 20 00              -- (0000,0902) of a space and NUL
+                00 00 00 10 04 00 00 00 00 00 00 00        -- (0000,1000) of NUL
+                """)
+        ) { try CommandSet.decode($0) }
+        #expect(command.affectedSOPInstanceUID == nil)
+        #expect(command.moveDestination == nil)
+        #expect(command.errorComment == nil)
+    }
+
     @Test("Odd lengths, unpadded and space-padded UIDs are taken")
     func leniency() throws {
         let bytes = wire(

@@ -21,7 +21,8 @@ extension FuzzTarget {
             guard let whole, let scan, let pieces else { return }
             require(scan.values == pieces.values && scan.items == pieces.items, "pieces change no value")
             require(
-                scan.largeValues.map(\.range) == pieces.largeValues.map(\.range), "pieces change no large value's place")
+                scan.largeValues.map(\.range) == pieces.largeValues.map(\.range), "pieces change no large value's place"
+            )
             for (_, range) in scan.largeValues {
                 require(range.lowerBound >= 0 && range.upperBound <= bytes.count, "large values lie within")
             }

@@ -12,7 +12,8 @@ extension FuzzTarget {
         name: "http", about: "request targets and ranges", maximumBytes: 512,
         seeds: {
             let targets = [
-                "/dicom-web/studies/1.2.3?PatientName=%D0%98%2A&limit=10&x", "http://host:80/a//b%2Fc/?a+b=c+d&&=", "/%zz",
+                "/dicom-web/studies/1.2.3?PatientName=%D0%98%2A&limit=10&x", "http://host:80/a//b%2Fc/?a+b=c+d&&=",
+                "/%zz",
             ]
             let ranges = ["bytes=0-99", "bytes=-5", "bytes=18446744073709551615-18446744073709551616"]
             let first: [[UInt8]] = targets.map { [0] + Array($0.utf8) }
@@ -46,8 +47,10 @@ extension FuzzTarget {
         name: "media", about: "Accept and Content-Type", maximumBytes: 256,
         seeds: {
             [
-                "multipart/related; type=\"application/dicom\"; transfer-syntax=*", "image/*;q=0.5, */*;q=0.1, image/jpeg",
-                "application/dicom+json;q=1e400, a/b;c=\"d\\\"e,f\"; g", "text/html;q=nan,,;", "multipart/related; boundary=\"",
+                "multipart/related; type=\"application/dicom\"; transfer-syntax=*",
+                "image/*;q=0.5, */*;q=0.1, image/jpeg",
+                "application/dicom+json;q=1e400, a/b;c=\"d\\\"e,f\"; g", "text/html;q=nan,,;",
+                "multipart/related; boundary=\"",
             ].map { Array($0.utf8) }
         }
     ) { bytes in

@@ -15,7 +15,8 @@ extension FuzzTarget {
         var described = Codec.description(&input)
         withExactCopy(input.rest) { stream in
             guard let (image, frame) = Codec.decode(syntax, &described, stream) else { return }
-            let size = Int(image.rows) * Int(image.columns) * Int(image.samples_per_pixel) * Int(image.bits_allocated / 8)
+            let size =
+                Int(image.rows) * Int(image.columns) * Int(image.samples_per_pixel) * Int(image.bits_allocated / 8)
             require(frame.count == size, "a decoded frame has the size that its description has")
             require(
                 image.rows == described.rows && image.columns == described.columns, "a decoder changes no dimensions")
@@ -96,7 +97,8 @@ private enum Codec {
         bytes.appendLittleEndian(image.rows)
         bytes.appendLittleEndian(image.columns)
         return bytes + [
-            UInt8(image.samples_per_pixel), UInt8(image.bits_allocated), UInt8(image.bits_stored), UInt8(image.high_bit),
+            UInt8(image.samples_per_pixel), UInt8(image.bits_allocated), UInt8(image.bits_stored),
+            UInt8(image.high_bit),
             UInt8(image.pixel_representation), 0, photometricIndex,
         ]
     }
@@ -173,7 +175,8 @@ private enum Codec {
         file.withUnsafeBytes { all in
             guard let meta = FileMeta(head: all), let syntaxIndex = syntaxes.firstIndex(of: meta.transferSyntaxUID),
                 let dataSet = try? DataSet(
-                    all.part(meta.dataSetOffset..<all.count), transferSyntax: TransferSyntax(uid: meta.transferSyntaxUID)),
+                    all.part(meta.dataSetOffset..<all.count),
+                    transferSyntax: TransferSyntax(uid: meta.transferSyntaxUID)),
                 let image = ImageDescription(dataSet)
             else { return [] }
             var cursor = ElementCursor(

@@ -38,7 +38,8 @@ extension FuzzTarget {
 
     /// A-ASSOCIATE-RQ and what we answer; what is written again reads the same.
     static let negotiation = FuzzTarget(
-        name: "negotiation", about: "association requests, accepts, rejects and aborts; negotiation", maximumBytes: 2048,
+        name: "negotiation", about: "association requests, accepts, rejects and aborts; negotiation",
+        maximumBytes: 2048,
         seeds: {
             [0, 1, 2, 3].flatMap { kind in
                 [[kind] + SampleMessages.associateBody, [kind, 0, 1, 1, 1]]
@@ -51,7 +52,9 @@ extension FuzzTarget {
         case 1: withExactCopy(input.rest, accept)
         case 2:
             guard let reject = try? AssociateReject(decodingBody: input.rest) else { return }
-            let again = try? reject.encoded().withUnsafeBytes { try AssociateReject(decodingBody: $0.part(6..<$0.count)) }
+            let again = try? reject.encoded().withUnsafeBytes {
+                try AssociateReject(decodingBody: $0.part(6..<$0.count))
+            }
             require(again == reject, "a rejection reads the same again")
         default:
             guard let abort = try? Abort(decodingBody: input.rest) else { return }
@@ -111,7 +114,14 @@ extension FuzzTarget {
             guard let again = try? encoded.withUnsafeBytes({ try CommandSet.decode($0) }) else {
                 return require(false, "what was written can be read")
             }
-            require(again.encoded() == encoded, "a command set is written the same again")
+            // What is longer than a UID may be is cut, which may leave padding at its end.
+            let uids = [
+                command.affectedSOPClassUID, command.requestedSOPClassUID, command.affectedSOPInstanceUID,
+                command.requestedSOPInstanceUID,
+            ]
+            if uids.allSatisfy({ $0.map { $0.utf8.count <= 64 } ?? true }) {
+                require(again.encoded() == encoded, "a command set is written the same again")
+            }
             require(again.hasDataSet == command.hasDataSet, "a data set follows or not")
             require(again.commandFieldCode == command.commandFieldCode, "the command stays the same")
         }
@@ -143,7 +153,8 @@ private enum SampleMessages {
             messageID: 2, sopClassUID: "1.2.840.10008.5.1.4.1.1.2", sopInstanceUID: "1.2.3.4",
             moveOriginator: ("MOVER", 7))
         let action = CommandSet.nActionRequest(
-            messageID: 5, sopClassUID: "1.2.840.10008.1.20.1", sopInstanceUID: "1.2.840.10008.1.20.1.1", actionTypeID: 1)
+            messageID: 5, sopClassUID: "1.2.840.10008.1.20.1", sopInstanceUID: "1.2.840.10008.1.20.1.1", actionTypeID: 1
+        )
         return [
             .cEchoRequest(messageID: 1), store,
             .cFindRequest(messageID: 3, sopClassUID: "1.2.840.10008.5.1.4.1.2.2.1"),

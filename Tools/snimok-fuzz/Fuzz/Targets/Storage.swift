@@ -46,7 +46,12 @@ extension FuzzTarget {
     static let log = FuzzTarget(
         name: "log", about: "segments of the log: scan, recovery, reading", maximumBytes: 256,
         prepare: { _ = SampleLog.volume },
-        seeds: { [[0], [1, 0, 16, 4, 9, 9, 9, 9], [3, 16, 16, 8, 0, 0, 1, 0, 0, 0, 0, 0], [2, 8, 0x20, 1, 1], [4, 0, 0x21]] }
+        seeds: {
+            [
+                [0], [1, 0, 16, 4, 9, 9, 9, 9], [3, 16, 16, 8, 0, 0, 1, 0, 0, 0, 0, 0], [2, 8, 0x20, 1, 1],
+                [4, 0, 0x21],
+            ]
+        }
     ) { bytes in
         var input = FuzzInput(bytes)
         let choices = input.byte()
@@ -159,7 +164,10 @@ private enum SampleLog {
         for start in stride(from: 4096, to: bytes.count, by: 4096)
         where start + 256 <= bytes.count && bytes[start..<start + 4].elementsEqual("SNRC".utf8) {
             let lengths = bytes.withRawBytes { all in
-                (Int(all.littleEndian(at: start + 88, as: UInt32.self)), Int(all.littleEndian(at: start + 92, as: UInt32.self)))
+                (
+                    Int(all.littleEndian(at: start + 88, as: UInt32.self)),
+                    Int(all.littleEndian(at: start + 92, as: UInt32.self))
+                )
             }
             let end = start + 256 + lengths.0 + lengths.1
             if end <= bytes.count {

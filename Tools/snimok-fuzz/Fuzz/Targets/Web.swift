@@ -69,7 +69,8 @@ extension FuzzTarget {
         guard let again = try? written.withUnsafeBytes({ try DataSet($0, transferSyntax: .explicitVRLittleEndian) })
         else { return require(false, "what was read from JSON can be written as a data set") }
         require(
-            again.elements.map(\.tag) == read.elements.map(\.tag), "the data set has the elements of the JSON, in order")
+            again.elements.map(\.tag) == read.elements.map(\.tag), "the data set has the elements of the JSON, in order"
+        )
     }
 
     /// What a station asks for, by C-FIND, C-GET and C-MOVE.
@@ -77,7 +78,10 @@ extension FuzzTarget {
         name: "identifier", about: "identifiers of C-FIND, C-GET and C-MOVE", maximumBytes: 1024,
         seeds: {
             ["PATIENT", "STUDY", "SERIES", "IMAGE"].flatMap { level in
-                [[0, 0] + SampleDataSets.identifier(level, .explicitVRLittleEndian), [1, 1] + SampleDataSets.identifier(level)]
+                [
+                    [0, 0] + SampleDataSets.identifier(level, .explicitVRLittleEndian),
+                    [1, 1] + SampleDataSets.identifier(level),
+                ]
             }
         }
     ) { bytes in
@@ -108,7 +112,9 @@ private enum XMLForm {
         var open: [Substring] = []
         var rest = text.utf8[...]
         while let begin = rest.firstIndex(of: UInt8(ascii: "<")) {
-            guard isText(rest[..<begin]), let end = rest[begin...].firstIndex(of: UInt8(ascii: ">")) else { return false }
+            guard isText(rest[..<begin]), let end = rest[begin...].firstIndex(of: UInt8(ascii: ">")) else {
+                return false
+            }
             var tag = Substring(rest[rest.index(after: begin)..<end])
             rest = rest[rest.index(after: end)...]
             if tag.hasPrefix("?") || tag.hasSuffix("/") { continue }
