@@ -115,6 +115,20 @@ struct CommandSetTests {
         #expect(comment == "line?" + String(repeating: "?", count: 59))
     }
 
+    @Test("A comment that is cut ends with no padding either")
+    func cutComment() throws {
+        var command = CommandSet.cEchoRequest(messageID: 1)
+        let text = String(repeating: "a", count: 60) + "    b"
+        command.errorComment = text
+        // By hand, for what we write is cut already.
+        var bytes = command.encoded()
+        let short: [UInt8] = [0, 0, 2, 9, 64, 0, 0, 0] + text.utf8.prefix(64)
+        let at = try #require(bytes.indices.first { bytes[$0...].starts(with: short) })
+        bytes.replaceSubrange(at..<at + short.count, with: [0, 0, 2, 9, 66, 0, 0, 0] + text.utf8 + [0x20])
+        bytes[8] += 2
+        #expect(try withBytes(bytes) { try CommandSet.decode($0) }.errorComment == String(repeating: "a", count: 60))
+    }
+
     @Test("A UID, a title or a comment of padding alone is none")
     func paddingAlone() throws {
         let command = try withBytes(
