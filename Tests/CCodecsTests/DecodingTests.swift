@@ -68,4 +68,19 @@ struct DecodingTests {
         }
         #expect(frame == pixels)
     }
+
+    /// It was taken for two bytes a pixel; of one bit a pixel that was read beyond what had been unpacked, and shown.
+    @Test("One sample that says YBR_FULL_422 is one byte a pixel")
+    func lengthOfOneSample() throws {
+        try #require(Self.isInitialized)
+        var shared = image("YBR_FULL_422", samples: 1)
+        var options = ccodecs_rendering()
+        var picture = ccodecs_rendered()
+        let frame = [UInt8](repeating: 1, count: 16 * 16)
+        var why = [CChar](repeating: 0, count: 256)
+        let status = ccodecs_render(nil, 0, &shared, frame, frame.count, &options, &picture, &why, why.count)
+        defer { ccodecs_free(picture.bytes) }
+        let told = why.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        #expect(status == CCODECS_OK || !told.contains("shorter"), "\(told)")
+    }
 }
