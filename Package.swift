@@ -85,10 +85,20 @@ let package = Package(
         .executableTarget(
             name: "snimok-prove", dependencies: ["Platform", "BlobLog", "CSystem", "Seeded"],
             path: "Tools/snimok-prove", swiftSettings: strict),
+        // Replays inputs in an ordinary build; fuzzes in that of Tools/fuzz.
+        .systemLibrary(name: "CLibFuzzer", path: "Tools/snimok-fuzz/CLibFuzzer"),
+        .executableTarget(
+            name: "snimok-fuzz",
+            dependencies: [
+                "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "DICOMweb", "BlobLog",
+                "Catalog", "CCodecs", "CLibFuzzer",
+            ],
+            path: "Tools/snimok-fuzz/Fuzz", swiftSettings: strict),
 
         tests("AccessTests", ["Access", "Catalog", "Control", "Database", "Platform", "COpenSSL"]),
         tests("AuditTests", ["Audit", "Platform"]),
         tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
+        tests("CCodecsTests", ["CCodecs"]),
         tests("CatalogTests", ["Catalog", "Database", "Platform", "CSQLite"], exclude: ["mutants.py"]),
         tests("ControlTests", ["Control", "Database"]),
         tests("DICOMNetworkTests", ["DICOMNetwork"]),

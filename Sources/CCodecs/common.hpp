@@ -113,10 +113,15 @@ inline void setPhotometric(ccodecs_image &image, const char *photometric) {
     std::snprintf(image.photometric, sizeof image.photometric, "%s", photometric);
 }
 
-/// Length of the native frame. YBR_FULL_422 shares its chroma between two pixels (PS3.3 section C.7.6.3.1.2).
+/// Length of a frame that has all its samples, as decoders give it.
+inline uint64_t decodedLength(const ccodecs_image &image) { return sampleCount(image) * (image.bits_allocated / 8); }
+
+/// Length of the native frame. YBR_FULL_422, which has three samples, shares its chroma between two pixels (PS3.3 section
+/// C.7.6.3.1.2); whatever else says that it is that has all its samples.
 inline uint64_t frameLength(const ccodecs_image &image) {
     if (image.bits_allocated == 1) return (sampleCount(image) + 7) / 8;
-    uint64_t samples = is(image, "YBR_FULL_422") ? pixelCount(image) * 2 : sampleCount(image);
+    bool isShared = image.samples_per_pixel == 3 && is(image, "YBR_FULL_422");
+    uint64_t samples = isShared ? pixelCount(image) * 2 : sampleCount(image);
     return samples * (image.bits_allocated / 8);
 }
 

@@ -67,6 +67,10 @@ ccodecs_status ccodecs_decode_frame(
         image.planar_configuration = 0;
         ccodecs_image decoded = image;
         Buffer frame = decode(transferSyntax, image, {bytes, length}, decoded);
+        // Pixels share their chroma in the stream, if at all: what comes out has all samples (PS3.3 section C.7.6.3.1.2).
+        if (is(decoded, "YBR_FULL_422")) setPhotometric(decoded, "YBR_FULL");
+        if (frame.size() != decodedLength(decoded))
+            throw Failure{CCODECS_FAILED, "The decoder gave a frame of another size than the data set says."};
         *out = decoded;
         frame.give(result, resultLength);
     });

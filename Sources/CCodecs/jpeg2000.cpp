@@ -157,7 +157,7 @@ Buffer decodeJPEG2000(Bytes bytes, const ccodecs_image &in, ccodecs_image &out) 
     if (!opj_decode(codec.get(), stream.get(), image.get())) failed("The JPEG 2000 frame cannot be decoded", message);
     opj_end_decompress(codec.get(), stream.get());
     checkComponents(*image, in);
-    Buffer frame(frameLength(in));
+    Buffer frame(decodedLength(in));
     for (OPJ_UINT32 index = 0; index < image->numcomps; index++) {
         const opj_image_comp_t &component = image->comps[index];
         if (component.data == nullptr || component.w != in.columns || component.h != in.rows)

@@ -65,7 +65,7 @@ Buffer decodeRLE(Bytes stream, const ccodecs_image &in) {
         malformed("The frame has " + std::to_string(littleEndian(stream.data)) + " RLE segments instead of " +
                   std::to_string(segments) + ".");
     if (segments > 15) unsupported("RLE has no room for more than 15 segments.");
-    Buffer frame(frameLength(in));
+    Buffer frame(decodedLength(in));
     for (size_t index = 0; index < segments; index++) {
         uint64_t begin = littleEndian(stream.data + 4 * (index + 1));
         uint64_t end = index + 1 < segments ? littleEndian(stream.data + 4 * (index + 2)) : stream.size;

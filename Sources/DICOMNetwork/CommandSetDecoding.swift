@@ -55,7 +55,8 @@ extension CommandSet {
         case CommandElement.status: status = try Self.number(element, value).map(DIMSEStatus.init(rawValue:))
         case CommandElement.offendingElement: offendingElements = try Self.tags(element, value)
         case CommandElement.errorComment:
-            errorComment = WireText.text(value, limit: CommandElement.maximumCommentLength)
+            let comment = WireText.text(value, limit: CommandElement.maximumCommentLength)
+            errorComment = comment.isEmpty ? nil : comment
         default: break
         }
     }
@@ -82,7 +83,7 @@ extension CommandSet {
         }
     }
 
-    // An empty element is an absent one.
+    // An empty element is an absent one, and so is text of padding alone.
 
     /// US, one value.
     private static func number(
@@ -100,7 +101,8 @@ extension CommandSet {
         if value.isEmpty { return nil }
         // A UID that is too long is for the service to refuse, with the status that says so; here it only has a bound.
         guard value.count <= 256 else { throw .invalidLength(element: element) }
-        return WireText.text(value, limit: 256)
+        let text = WireText.text(value, limit: 256)
+        return text.isEmpty ? nil : text
     }
 
     /// AE, one value.
@@ -109,7 +111,8 @@ extension CommandSet {
     ) throws(CommandSetError) -> String? {
         if value.isEmpty { return nil }
         guard value.count <= WireText.maximumAETitleLength else { throw .invalidLength(element: element) }
-        return WireText.applicationEntityTitle(value)
+        let title = WireText.applicationEntityTitle(value)
+        return title.isEmpty ? nil : title
     }
 
     /// AT, any number of values: group and element, two bytes each.

@@ -21,7 +21,7 @@ enum TransferSyntaxChoice {
     private static func chooseForStorage(_ proposed: [String]) -> String? {
         let known = proposed.lazy.filter(isStandard)
         return known.first { $0 != implicitVRLittleEndian && $0 != explicitVRBigEndian }
-            ?? known.first { $0 == implicitVRLittleEndian } ?? known.first ?? proposed.first
+            ?? known.first { $0 == implicitVRLittleEndian } ?? known.first ?? proposed.first { !$0.isEmpty }
     }
 
     /// The standard's transfer syntaxes share one root (PS3.6 annex A).

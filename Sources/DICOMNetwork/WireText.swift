@@ -22,8 +22,8 @@ enum WireText {
 
     /// Any other text, cut to `limit` characters.
     static func text(_ bytes: UnsafeRawBufferPointer, limit: Int) -> String {
-        let trimmed = trimmingEnd(bytes)
-        return printable(UnsafeRawBufferPointer(rebasing: trimmed.prefix(limit)))
+        let cut = UnsafeRawBufferPointer(rebasing: trimmingEnd(bytes).prefix(limit))
+        return printable(trimmingEnd(cut))
     }
 
     /// What of a local string may go out: printable ASCII, at most `limit` bytes.

@@ -4,8 +4,8 @@ import HTTP
 import Imaging
 
 /// The query parameters of rendered resources (PS3.18 section 8.3.5.1).
-enum RenderingParameters {
-    static func options(_ request: HTTPRequest, isThumbnail: Bool) throws(HTTPProblem) -> RenderingOptions {
+package enum RenderingParameters {
+    package static func options(_ request: HTTPRequest, isThumbnail: Bool) throws(HTTPProblem) -> RenderingOptions {
         var options = RenderingOptions()
         for (name, value) in request.query {
             switch name {

@@ -4,14 +4,14 @@ import DICOM
 import HTTP
 
 /// A resource below the root of DICOMweb: the objects it names, and what of them is wanted (PS3.18 section 10.1).
-struct ResourcePath {
+package struct ResourcePath {
     private(set) var study: String?
     private(set) var series: String?
     private(set) var instance: String?
     /// The segments behind, as `metadata` or `frames`, `1,2`.
     private(set) var tail: [String] = []
 
-    init(_ segments: ArraySlice<String>) throws(HTTPProblem) {
+    package init(_ segments: ArraySlice<String>) throws(HTTPProblem) {
         var rest = segments
         // An address that ends with a slash means the same without it.
         if rest.count > 1, rest.last == "" { rest.removeLast() }

@@ -6,15 +6,15 @@ import HTTP
 import Platform
 
 /// What a search asks for (PS3.18 section 8.3.4): its parameters as an identifier, as C-FIND has it.
-struct SearchKeys {
+package struct SearchKeys {
     private(set) var limit: Int?
     private(set) var offset = 0
     private(set) var isFuzzy = false
     private(set) var includesAll = false
     /// Matching keys and keys to be returned, in UTF-8.
-    private(set) var identifier = DataSet()
+    package private(set) var identifier = DataSet()
 
-    init(_ request: HTTPRequest, _ level: CatalogLevel, _ resource: ResourcePath) throws(HTTPProblem) {
+    package init(_ request: HTTPRequest, _ level: CatalogLevel, _ resource: ResourcePath) throws(HTTPProblem) {
         let builder = IdentifierBuilder()
         builder.add(Tag.queryRetrieveLevel, .cs, ["PATIENT", "STUDY", "SERIES", "IMAGE"][level.rawValue])
         for (name, value) in request.query {
@@ -103,8 +103,14 @@ private struct IdentifierBuilder {
     func include(_ path: [Tag]) { _ = node(path) }
 
     func match(_ path: [Tag], _ value: String) throws(HTTPProblem) {
+        // The address says the level, and everything here is UTF-8.
+        guard path != [.queryRetrieveLevel], path != [.specificCharacterSet] else {
+            throw HTTPProblem(400, "\(path[0]) is no parameter of a search: leave it out")
+        }
         let node = node(path)
-        guard node.children.isEmpty else { throw HTTPProblem(400, "A sequence is matched by an attribute within it") }
+        guard node.children.isEmpty, node.vr != .sq else {
+            throw HTTPProblem(400, "A sequence is matched by an attribute within it")
+        }
         switch node.vr {
         case .us, .ss, .ul, .sl:
             guard let number = Int(value), let short = UInt16(exactly: number) else {

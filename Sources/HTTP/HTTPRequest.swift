@@ -28,6 +28,17 @@ package struct HTTPRequest: Sendable {
 
     package var isReading: Bool { ["GET", "HEAD", "OPTIONS"].contains(method) }
 
+    package init(
+        method: String, path: [String], query: [(name: String, value: String)], headers: HTTPHeaders,
+        peerAddress: String
+    ) {
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.peerAddress = peerAddress
+    }
+
     package subscript(query name: String) -> String? { query.first { $0.name == name }?.value }
 
     /// Splits and decodes a request target (RFC 3986 sections 2.1 and 3.3). Nil: an escape is broken, or what it stands

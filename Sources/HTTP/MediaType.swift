@@ -17,12 +17,12 @@ package struct MediaType: Sendable {
     package init?(_ text: some StringProtocol) {
         var parts = Self.split(text, at: ";").map(Self.trimmed)
         let name = parts.removeFirst().lowercased()
-        guard name.contains("/"), !name.contains(where: { $0 == " " || $0 == "\"" }) else { return nil }
+        guard name.contains("/"), Self.isToken(name.filter { $0 != "/" }) else { return nil }
         self.name = name
         parameters = parts.compactMap { part in
             guard let equals = part.firstIndex(of: "=") else { return nil }
             let name = Self.trimmed(part[..<equals]).lowercased()
-            return name.isEmpty ? nil : (name, Self.unquoted(Self.trimmed(part[part.index(after: equals)...])))
+            return !Self.isToken(name) ? nil : (name, Self.unquoted(Self.trimmed(part[part.index(after: equals)...])))
         }
     }
 
@@ -39,6 +39,17 @@ package struct MediaType: Sendable {
     package func matches(_ other: String) -> Bool {
         if name == other || name == "*/*" { return true }
         return name.hasSuffix("/*") && other.hasPrefix(name.dropLast(1))
+    }
+
+    /// RFC 9110 section 5.6.2.
+    private static func isToken(_ text: String) -> Bool {
+        !text.isEmpty
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+                }
+            }
     }
 
     private static func split(_ text: some StringProtocol, at separator: Character) -> [String] {

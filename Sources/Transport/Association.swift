@@ -56,7 +56,8 @@ package final class Association {
     /// PDUs that wait to be written together with what follows.
     private var output: [UInt8] = []
 
-    init(
+    /// - Parameter machine: in the state of an association that is established.
+    package init(
         id: UInt64, socket: Socket, negotiated: NegotiatedAssociation, machine: AssociationStateMachine,
         caller: Caller, limits: TransportLimits, isStopping: @escaping @Sendable () -> Bool = { false }
     ) {

@@ -22,7 +22,8 @@ struct StreamDescriptor: Sendable {
     private let isTCP: Bool
     var raw: Int32 { file.raw }
 
-    init(adopting raw: Int32, isTCP: Bool, peer: String) {
+    /// Takes over a connected socket in non-blocking mode.
+    package init(adopting raw: Int32, isTCP: Bool, peer: String) {
         file = FileDescriptor(adopting: raw, path: peer)
         self.isTCP = isTCP
         if isTCP {

@@ -52,10 +52,10 @@ package final class BlobHasher {
 }
 
 /// The short keyed hash of headers.
-enum HeaderChecksum {
+package enum HeaderChecksum {
     static let byteCount = 16
 
-    static func compute(_ bytes: [UInt8], key: [UInt8] = []) -> [UInt8] {
+    package static func compute(_ bytes: [UInt8], key: [UInt8] = []) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: byteCount)
         crypto_generichash_blake2b(
             &digest, digest.count, bytes, UInt64(bytes.count), key.isEmpty ? nil : key, key.count)

@@ -179,6 +179,11 @@ package final class LogReader: Sendable {
             throw .damaged("no record at byte \(offset) of \(file.path)")
         }
         if header.metadataLength > bytes.count {
+            // Not as much memory as is announced, but as is there.
+            let size = try wrappingSystemErrors { () throws(SystemError) in try file.size() }
+            guard UInt64(header.metadataLength) <= size - min(size, offset) else {
+                throw .damaged("\(file.path) ends within a record")
+            }
             bytes = try read(file, offset, count: (header.metadataLength + 4095) / 4096 * 4096)
         }
         guard bytes.count >= header.metadataLength else { throw .damaged("\(file.path) ends within a record") }

@@ -58,7 +58,10 @@ package struct PayloadIndex: Equatable, Sendable {
         func range() throws(LogError) -> Range<UInt64> {
             let start = number()
             let (end, overflow) = start.addingReportingOverflow(number())
-            if overflow { throw .damaged("index holds a range beyond all numbers") }
+            // No file has a place beyond (off_t).
+            guard !overflow, end <= UInt64(Int64.max) else {
+                throw .damaged("index holds a range beyond all numbers")
+            }
             return start..<end
         }
         for _ in 0..<counts[0] {

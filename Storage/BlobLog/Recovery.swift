@@ -123,8 +123,11 @@ struct Recovery {
     private func keep(_ record: StoredRecord) {
         let location = record.location
         let path = directory.segment(writer: writer, number: location.segment)
-        guard location.length <= 1 << 30, let file = try? directory.volume.open(path, O_RDONLY) else { return }
-        var bytes = [UInt8](repeating: 0, count: Int(location.length))
+        guard let file = try? directory.volume.open(path, O_RDONLY), let size = try? file.size() else { return }
+        // What is there of it: the file may end before the record does.
+        let length = min(location.length, size - min(size, location.offset))
+        guard length <= 1 << 30 else { return }
+        var bytes = [UInt8](repeating: 0, count: Int(length))
         _ = try? bytes.withMutableRawBytes { buffer throws(SystemError) in
             try file.read(into: buffer, at: location.offset)
         }

@@ -51,11 +51,33 @@ struct EncodingTests {
     }
 
     @Test(
+        "A header with lengths that no record can have is none, though its checksum is right",
+        arguments: [(16, UInt64.max), (64, UInt64.max), (72, 701)])
+    func impossibleLengths(place: Int, length: UInt64) throws {
+        let folder = try Folder()
+        let directory = try DataDirectory(folder.path)
+        let segment = try Segment(creatingIn: directory, writer: 1, number: 1)
+        let header = RecordHeader(Samples.record(Samples.bytes(700)), sequence: 1, durableSequence: 0)
+        var bytes = Array(header.encoded(segment: segment, offset: 4096)[..<240])
+        for index in 0..<8 { bytes[place + index] = UInt8(truncatingIfNeeded: length >> UInt64(8 * index)) }
+        bytes += segment.headerChecksum(of: bytes, at: 4096)
+        #expect(bytes.withUnsafeBytes { RecordHeader(decoding: $0, segment: segment, offset: 4096) } == nil)
+    }
+
+    @Test(
         "A record's length is rounded up to 4,096", arguments: [(0, 4096), (3000, 4096), (4096, 8192), (8000, 12288)])
     func recordLength(payload: Int, expected: UInt64) {
         let header = RecordHeader(Samples.record(Samples.bytes(payload)), sequence: 1, durableSequence: 0)
         #expect(header.recordLength == expected)
         #expect(UInt64(header.payloadOffset) + header.payloadLength <= header.recordLength)
+    }
+
+    @Test("An index with a range that no file can have is damaged", arguments: [UInt64(Int64.max), .max - 600])
+    func rangeBeyondFiles(length: UInt64) {
+        var bytes: [UInt8] = []
+        for count in [1, 0, 0, 0] as [UInt32] { bytes.appendLittleEndian(count) }
+        for number in [0x7FE0_0010, 500, length] { bytes.appendLittleEndian(number) }
+        #expect(throws: LogError.self) { try bytes.withUnsafeBytes { try PayloadIndex(decoding: $0) } }
     }
 
     @Test("Provenance has a key, a zero, a length and a value for each field, and none for empty ones")

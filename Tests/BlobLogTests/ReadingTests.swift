@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Platform
 import Testing
 
@@ -105,6 +106,29 @@ struct ReadingTests {
         let stored = try session.log.reader.record(at: try session.writer.append([record])[0].1)
         try stored.check()
         #expect(throws: LogError.self) { try stored.verify() }
+    }
+
+    @Test("Provenance and index longer than the file are not made room for")
+    func announcedLength() throws {
+        let folder = try Folder()
+        let (path, location, _) = try smallRecord(in: folder)
+        var bytes = try Disk.bytes(path)
+        let start = Int(location.offset)
+        // Length of the provenance: a thousand million bytes; the checksum is put right, as only the archive can.
+        bytes.replaceSubrange(start + 88..<start + 92, with: [0, 0, 0, 0x3F])
+        var head = Array(bytes[start..<start + 240])
+        for number in [location.writer, location.segment] { head.appendLittleEndian(number) }
+        head.appendLittleEndian(location.offset)
+        try Disk.write(path, HeaderChecksum.compute(head, key: Array(bytes[48..<80])), at: location.offset + 240)
+        try Disk.write(path, [0, 0, 0, 0x3F], at: location.offset + 88)
+        var before = rusage()
+        getrusage(RUSAGE_SELF, &before)
+        #expect(throws: LogError.self) {
+            try LogReader(try DataDirectory(folder.path, locking: false)).record(at: location)
+        }
+        var after = rusage()
+        getrusage(RUSAGE_SELF, &after)
+        #expect(after.ru_maxrss - before.ru_maxrss < 256 << 10, "it took memory for what was announced")
     }
 
     @Test("A segment of another archive is not read")

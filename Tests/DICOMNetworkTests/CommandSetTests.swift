@@ -115,6 +115,37 @@ struct CommandSetTests {
         #expect(comment == "line?" + String(repeating: "?", count: 59))
     }
 
+    @Test("A comment that is cut ends with no padding either")
+    func cutComment() throws {
+        var command = CommandSet.cEchoRequest(messageID: 1)
+        let text = String(repeating: "a", count: 60) + "    b"
+        command.errorComment = text
+        // By hand, for what we write is cut already.
+        var bytes = command.encoded()
+        let short: [UInt8] = [0, 0, 2, 9, 64, 0, 0, 0] + text.utf8.prefix(64)
+        let at = try #require(bytes.indices.first { bytes[$0...].starts(with: short) })
+        bytes.replaceSubrange(at..<at + short.count, with: [0, 0, 2, 9, 66, 0, 0, 0] + text.utf8 + [0x20])
+        bytes[8] += 2
+        #expect(try withBytes(bytes) { try CommandSet.decode($0) }.errorComment == String(repeating: "a", count: 60))
+    }
+
+    @Test("A UID, a title or a comment of padding alone is none")
+    func paddingAlone() throws {
+        let command = try withBytes(
+            wire(
+                """
+                00 00 00 01 02 00 00 00 01 00              -- (0000,0100) C-STORE-RQ
+                00 00 00 06 02 00 00 00 20 20              -- (0000,0600) of spaces
+                00 00 00 08 02 00 00 00 01 01              -- (0000,0800) no data set
+                00 00 02 09 02 00 00 00 20 00              -- (0000,0902) of a space and NUL
+                00 00 00 10 04 00 00 00 00 00 00 00        -- (0000,1000) of NUL
+                """)
+        ) { try CommandSet.decode($0) }
+        #expect(command.affectedSOPInstanceUID == nil)
+        #expect(command.moveDestination == nil)
+        #expect(command.errorComment == nil)
+    }
+
     @Test("Odd lengths, unpadded and space-padded UIDs are taken")
     func leniency() throws {
         let bytes = wire(

@@ -37,6 +37,14 @@ struct NegotiationTests {
             userInformation: information ?? UserInformation(maximumLength: 16384, implementationClassUID: "1.9"))
     }
 
+    @Test("A transfer syntax without a name is never agreed on")
+    func emptyTransferSyntax() throws {
+        let proposal = request([(1, UIDs.ctImageStorage, [""]), (3, UIDs.ctImageStorage, ["", "1.2.3"])])
+        let (accept, association) = try Negotiation.accept(proposal, policy: .test)
+        #expect(accept.presentationContexts.map(\.result) == [.transferSyntaxesNotSupported, .acceptance])
+        #expect(association.allContexts.map(\.transferSyntax) == ["1.2.3"])
+    }
+
     @Test("Each context gets its own answer")
     func contextResults() throws {
         let proposal = request([

@@ -93,6 +93,15 @@ struct WebModelTests {
             ))
     }
 
+    @Test("What XML cannot hold becomes a space, and markup its reference")
+    func unwritable() {
+        var xml = XMLAttributeWriter()
+        xml.append(.patientID, .lo, text: "a\u{1}b\u{FFFE}c\u{FFFF}d\u{FFFD}e<&>")
+        #expect(
+            String(decoding: xml.bytes, as: UTF8.self).contains(
+                #"<Value number="1">a b c d\#u{FFFD}e&lt;&amp;&gt;</Value>"#))
+    }
+
     @Test("Paths of attributes", arguments: ["7FE00010", "00081140.0.00091010", "00081140.12.00081199.3.00081155"])
     func paths(text: String) { #expect(AttributePath(text)?.description == text) }
 

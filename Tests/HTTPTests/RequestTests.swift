@@ -48,6 +48,13 @@ struct MediaTypeTests {
         #expect(MediaType("IMAGE/JPEG")?.name == "image/jpeg")
         #expect(MediaType("none") == nil)
     }
+
+    @Test("What has a quote or a control character in it is no name")
+    func names() {
+        #expect(MediaType("a/b; c\"d;e\"=f; g=h")?.parameters.map(\.name) == ["g"])
+        #expect(MediaType("a/b; c\u{0}=1")?.parameters.isEmpty == true)
+        #expect(MediaType("a\u{7}/b") == nil)
+    }
 }
 
 @Suite("Byte ranges (RFC 9110 section 14)")

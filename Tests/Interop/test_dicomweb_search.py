@@ -431,6 +431,9 @@ REFUSED = {
     "a fraction as limit": ("studies?limit=1.5", 400), "fuzzymatching of maybe": ("studies?fuzzymatching=maybe", 400),
     "a date that is none": ("studies?StudyDate=yesterday", 400), "a number that is none": ("instances?Rows=many", 400),
     "a field that is none": ("studies?includefield=Colour", 400), "a study that is no UID": ("studies/1.2.x/series", 400),
+    "a level beside that of the address": ("studies?QueryRetrieveLevel=PATIENT", 400),
+    "a character set": ("studies?00080005=ISO_IR%20100", 400),
+    "a value for a sequence": ("studies?RequestAttributesSequence=S1", 400),
     "an escape that is none": ("studies?PatientID=%zz", 400), "an escape that is no text": ("studies?PatientName=%ff", 400),
 }
 

@@ -1,5 +1,4 @@
 """Bad input: refused with the status or abort that the standard has for it, or stored exactly; never a crash."""
-import json
 import os
 import random
 import re
@@ -9,19 +8,17 @@ import struct
 import subprocess
 import time
 import zlib
-from pathlib import Path
 
 import pytest
 
 from harness import hostile, wire
 from harness.archive import Archive, configuration
-from harness.clients import STUDY_GET, extended, find, get, identifier, move, store_all
+from harness.clients import find, get, identifier, move, store_all
 from harness.samples import ROOT_UID, Instance, ct, element, encode, tiny
 from harness.tools import program
 from harness.wire import CT, ECHO, EXPLICIT, IMPLICIT, SUCCESS
 
 MEBIBYTE = 1 << 20
-CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "malformed"
 STORE = [(CT, (EXPLICIT,)), (ECHO, (IMPLICIT,))]
 UID = f"{ROOT_UID}.77"
 
@@ -829,92 +826,6 @@ def test_patterns_that_explode_in_naive_matchers_are_quick(archive, pattern):
 
 def test_a_move_to_an_unknown_destination_is_a801(target):
     assert move(target, identifier("STUDY", StudyInstanceUID=UID), "NOWHERE").status == 0xA801
-
-
-# The corpus of malformed files: row 22 and many others
-
-def corpus_cases():
-    return sorted(CORPUS.rglob("*.dcm"))
-
-
-def as_instance(path):
-    """Whatever can be sent of a file: its bytes behind the meta group, if that can be found at all."""
-    content = path.read_bytes()
-    begin = content.find(b"DICM") + 4 if content.find(b"DICM", 0, 1024) >= 0 else 0
-    syntax = EXPLICIT
-    offset = begin
-    while offset + 8 <= len(content) and content[offset:offset + 2] == b"\x02\x00":
-        vr, short = content[offset + 4:offset + 6], struct.unpack_from("<H", content, offset + 6)[0]
-        length, head = (struct.unpack_from("<I", content, offset + 8)[0], 12) if vr in (b"OB", b"UN") else (short, 8)
-        if content[offset + 2:offset + 4] == b"\x10\x00":
-            text = content[offset + head:offset + head + min(length, 64)].rstrip(b"\0 ")
-            syntax = text.decode("ascii") if re.fullmatch(rb"[0-9.]{1,64}", text) else EXPLICIT
-        offset += head + min(length, len(content))
-    data = content[min(offset, len(content)):]
-    uids = {}
-    for name, tag in (("class", b"\x08\x00\x16\x00UI"), ("instance", b"\x08\x00\x18\x00UI"),
-                      ("study", b"\x20\x00\x0d\x00UI"), ("series", b"\x20\x00\x0e\x00UI")):
-        at = data.find(tag)
-        raw = data[at + 8:at + 8 + struct.unpack_from("<H", data, at + 6)[0]] if 0 <= at < len(data) - 8 else b""
-        text = raw.rstrip(b"\0 ").decode("latin-1")
-        uids[name] = text if re.fullmatch(r"[0-9.]{1,128}", text) else ""
-    return Instance(uids["class"] or CT, uids["instance"] or f"{UID}.28", syntax, data, uids["study"], uids["series"],
-                    path=path)
-
-
-@pytest.mark.limit(900)
-def test_every_malformed_file_is_stored_exactly_or_refused(target, capsys):
-    cases = corpus_cases()
-    if not cases:
-        pytest.skip(f"the corpus of malformed files is not at {CORPUS}")
-    outcomes, known = {}, set()
-    for path in cases:
-        instance = as_instance(path)
-        before = target.stats()
-        requestor = established(target, [(instance.sop_class, (instance.transfer_syntax,)), (ECHO, (IMPLICIT,))])
-        try:
-            status = requestor.store(instance)[wire.STATUS]
-        except (wire.Aborted, wire.Closed):
-            status = None
-        requestor.socket.close()
-        assert target.process.poll() is None, f"the server died of {path.name}"
-        outcomes[status] = outcomes.get(status, 0) + 1
-        content = (instance.sop_instance, instance.transfer_syntax, instance.data)
-        if status == SUCCESS and content not in known:
-            known.add(content)
-            keys = {"StudyInstanceUID": instance.study, "SeriesInstanceUID": instance.series,
-                    "SOPInstanceUID": instance.sop_instance}
-            query = identifier("IMAGE", **{keyword: uid for keyword, uid in keys.items() if uid})
-            got = get(target, query, [instance.pair], negotiation=[extended(STUDY_GET, relational=1)])
-            assert [part.data for part in got.instances] == [instance.data], (
-                f"{path.name}: other bytes came back ({got.status:04X}H, {query})")
-        elif status != SUCCESS:
-            assert status is None or status & 0xF000 in (0xA000, 0xC000) or 0x0100 <= status < 0x0300, path.name
-            unchanged(target, before)
-    wire.echo(target)
-    with capsys.disabled():
-        told = ", ".join(f"{count} {'aborted' if status is None else f'{status:04X}H'}"
-                         for status, count in sorted(outcomes.items(), key=lambda pair: -pair[1]))
-        print(f"\n{len(cases)} malformed files by C-STORE: {told}")
-
-
-@pytest.mark.limit(900)
-def test_every_malformed_file_can_be_offered_to_import(new_archive, capsys):
-    cases = corpus_cases()
-    if not cases:
-        pytest.skip(f"the corpus of malformed files is not at {CORPUS}")
-    archive = new_archive()
-    archive.reset_peak()
-    memory = archive.resident()
-    done = archive.command("import", CORPUS, timeout=600)
-    assert done.returncode in (0, 69), done.stderr[-2000:]
-    assert archive.peak() - memory < 128 * MEBIBYTE
-    assert archive.process.poll() is None
-    archive.verify("--full")
-    stats = archive.stats()
-    with capsys.disabled():
-        print(f"\nimport of the malformed files: {stats['versions']} stored, {stats['quarantinedFiles']} in quarantine")
-    assert stats["instances"] > 0
 
 
 # Disk full: row 51

@@ -3,26 +3,26 @@ import DICOM
 import Platform
 
 /// Scans a Deflated data set (PS3.5 section A.5) as its bytes come: at receipt, and again when the catalog is rebuilt.
-final class DeflatedScan {
+package final class DeflatedScan {
     private static let headerMaximum = 1 << 20
     private static let inflatedMaximum = 4 << 30
     /// Inflated bytes for each received one beyond which it is a bomb; deflate itself ends at 1,032.
     private static let ratioMaximum = 1100
 
-    private(set) var scan: DataSetScan
+    package private(set) var scan: DataSetScan
     /// The beginning of the inflated form, at most 1 MiB.
-    private(set) var header: [UInt8] = []
+    package private(set) var header: [UInt8] = []
     private let inflater = Inflater(maximumBytes: inflatedMaximum)
     /// Inflated bytes that the scan has not passed yet, and where they begin.
     private var window: [UInt8] = []
     private var windowOffset = 0
     private var receivedBytes = 0
 
-    init(_ transferSyntax: TransferSyntax) {
+    package init(_ transferSyntax: TransferSyntax) {
         scan = CatalogMapping.scan(transferSyntax, position: 0)
     }
 
-    func take(_ bytes: UnsafeRawBufferPointer) throws(DataSetError) {
+    package func take(_ bytes: UnsafeRawBufferPointer) throws(DataSetError) {
         receivedBytes += bytes.count
         try inflater.inflate(bytes) { piece throws(DataSetError) in
             if header.count < Self.headerMaximum {
@@ -37,7 +37,7 @@ final class DeflatedScan {
     }
 
     /// After the last byte.
-    func finish() throws(DataSetError) -> DataSetScan {
+    package func finish() throws(DataSetError) -> DataSetScan {
         guard inflater.isFinished else { throw .endsEarly(at: receivedBytes) }
         try advance(isLast: true)
         return scan

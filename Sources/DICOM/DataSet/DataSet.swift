@@ -33,8 +33,16 @@ package struct DataSet {
     package init(_ bytes: UnsafeRawBufferPointer, transferSyntax: TransferSyntax) throws(DataSetError) {
         var builder = DataSetBuilder(transferSyntax: transferSyntax)
         let window = ByteWindow(bytes, isLast: true)
-        while try builder.step(in: window) == .stepped {}
-        self = builder.finished()
+        while true {
+            switch try builder.step(in: window) {
+            // Behind encapsulated pixel data there may be more (PS3.3 section C.12.1.1.3), and errors.
+            case .stepped, .omitted: continue
+            case .needsMore: throw .endsEarly(at: bytes.count)
+            case .ended:
+                self = builder.finished()
+                return
+            }
+        }
     }
 
     /// The character set that the data set declares, unless one is forced on it.

@@ -164,7 +164,16 @@ package struct XMLAttributeWriter: AttributeWriter {
 
     /// XML has no way to write most control characters (XML 1.0 section 2.2), so they become spaces.
     private mutating func escape(_ text: String) {
-        for byte in text.utf8 {
+        // Neither are U+FFFE and U+FFFF characters of XML; their first byte is rare.
+        guard !text.utf8.contains(0xEF) else {
+            let scalars = text.unicodeScalars.map { $0.value == 0xFFFE || $0.value == 0xFFFF ? " " : $0 }
+            return escape(utf8: String(String.UnicodeScalarView(scalars)).utf8)
+        }
+        escape(utf8: text.utf8)
+    }
+
+    private mutating func escape(utf8 text: String.UTF8View) {
+        for byte in text {
             switch byte {
             case UInt8(ascii: "<"): raw("&lt;")
             case UInt8(ascii: ">"): raw("&gt;")
