@@ -86,8 +86,8 @@ def statuses(answer):
 
 # The request itself: rows 35, 37, 38
 
-POST = b"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/related; type=\"application/dicom\"; boundary=X\r\n"
-HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /dicom-web/studies HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/related; type=\"application/dicom\"; boundary=X\r\n"
+HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 AMBIGUOUS = {
     "a length and chunks": POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + HIDDEN,
     "chunks and a length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + HIDDEN,
@@ -103,7 +103,7 @@ AMBIGUOUS = {
     "a chunk size that is none": POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n" + HIDDEN,
     "a blank before a colon": b"GET /dicom-web/studies HTTP/1.1\r\nHost : x\r\nContent-Length : 40\r\n\r\n" + HIDDEN,
     "no host": b"GET /dicom-web/studies HTTP/1.1\r\n\r\n",
-    "another protocol": b"GET /dicom-web/studies HTTP/9.9\r\nHost: x\r\n\r\n",
+    "another protocol": b"GET /dicom-web/studies HTTP/9.9\r\nHost: localhost\r\n\r\n",
     "no protocol": b"GET /dicom-web/studies\r\n\r\n", "noise": bytes(range(1, 256)) * 4 + b"\r\n\r\n",
     "an association request": wire.pdu(wire.ASSOCIATE_RQ, wire.associate_body()),
 }
@@ -372,7 +372,7 @@ PATHS = ["/dicom-web/../../../../etc/passwd", "/dicom-web/studies/..%2f..%2f..%2
 
 @pytest.mark.parametrize("path", PATHS)
 def test_an_address_that_leads_astray(path, target):
-    answer = everything(target, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
+    answer = everything(target, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode("latin-1"))
     assert all(status in (400, 404, 414) for status in statuses(answer)), answer[:200]
     assert b"root:" not in answer and b"\r\nX-Evil" not in answer
 
@@ -449,7 +449,7 @@ def test_a_script_in_a_name_stays_text(target):
                                    f"/dicom-web/studies?limit={SCRIPT}", f"/dicom-web/studies?accept={SCRIPT}/x", f"/wado?requestType={SCRIPT}"])
 def test_a_script_in_an_address_comes_back_as_text_only(asked, target):
     for path in (asked, asked.replace("<", "%3C").replace(">", "%3E")):
-        reply = send_raw(target, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        reply = send_raw(target, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         assert reply is None or reply.status >= 400 or reply.status == 204
         if reply is not None and reply.body and b"script" in reply.body:
             assert reply.media != "text/html" and reply["X-Content-Type-Options"] == "nosniff"

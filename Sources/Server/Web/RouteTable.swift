@@ -53,6 +53,8 @@ struct RouteTable: Sendable {
         add("logout", ["POST": .identity])
         add("whoami", ["GET": .identity])
         add("", ["GET": .identity])
+        // The viewer's name and icons: browsers ask for them without showing who asks.
+        add("ohif/manifest.json", ["GET": .nothing])
         // The viewer's files hold nothing about patients, but are nobody else's business.
         add("ohif/**", ["GET": .identity])
         if !wadoURI.isEmpty { add("", ["GET": retrieve], below: wadoURI) }

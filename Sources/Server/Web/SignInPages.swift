@@ -22,8 +22,8 @@ struct SignInPages: Sendable {
     /// - Returns: false: the path is none of these.
     func handle(_ exchange: HTTPExchange, _ admission: HTTPGate.Admission) throws -> Bool {
         let request = exchange.request!
-        if request.method == "OPTIONS", ["login", "login.css", "logout", "whoami"].contains(request.path.first) {
-            exchange.respond(HTTPResponse(status: 204, headers: HTTPHeaders([("Allow", "GET, HEAD, POST, OPTIONS")])))
+        if request.method == "OPTIONS", let methods = Self.methods(request.path) {
+            exchange.respond(HTTPResponse(status: 204, headers: HTTPHeaders([("Allow", methods)])))
             return true
         }
         switch (request.method, request.path) {
@@ -40,6 +40,16 @@ struct SignInPages: Sendable {
         default: return false
         }
         return true
+    }
+
+    /// - Returns: nil: the path is none of these.
+    private static func methods(_ path: [String]) -> String? {
+        switch path {
+        case ["login"]: "GET, HEAD, POST, OPTIONS"
+        case ["logout"]: "POST, OPTIONS"
+        case ["login.css"], ["whoami"], [""]: "GET, HEAD, OPTIONS"
+        default: nil
+        }
     }
 
     /// The way to the page, for a browser that shows a person something he must sign in for; nil: it is no such request.
