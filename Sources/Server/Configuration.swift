@@ -534,7 +534,7 @@ extension Configuration {
         var notes = organisationNames.subtracting(listed).sorted().map {
             "organisation \($0) is not in organisations: it sees its own instances only"
         }
-        let blind = organisations.filter { $0.sees?.contains("*") != true }.map(\.name)
+        let blind = organisationNames.subtracting(organisations.filter { $0.sees?.contains("*") == true }.map(\.name))
         let issuers = Dictionary(grouping: peers.filter { blind.contains($0.organisation ?? organisation) }) {
             $0.issuer ?? issuer
         }

@@ -231,7 +231,8 @@ final class ControlSocket: Sendable {
                 deletions: try archive.deletions().map { deletion in
                     ControlAnswer.Deletion(
                         tombstone: deletion.sequence,
-                        target: deletion.target.description,
+                        target: deletion.target.description
+                            + (deletion.isOwnOnly ? ", what \(deletion.organisation) sent" : ""),
                         at: Clock.timestamp(deletion.deletedAtNanoseconds), by: deletion.callingAETitle,
                         instances: deletion.instances,
                         state: ["pending", "taken back", "for good"][Int(deletion.state.rawValue)])

@@ -354,11 +354,11 @@ struct QueryBuilder {
         } else {
             inner.addText("n.folded", match)
         }
-        if let scope { inner.add(scope.name("n.organisation", of: "n.patient")) }
+        if let scope { inner.add(scope.name()) }
         var selected = "SELECT n.patient FROM patient_name n WHERE \(inner.conditions.joined(separator: " AND "))"
         values += inner.values
         if !query.fuzzyPatientWords.isEmpty {
-            let seen = scope.map { $0.name("w.organisation", of: "w.patient") }
+            let seen = scope.map { $0.word() }
             let condition = seen.map { " AND " + $0.sql } ?? ""
             let words = query.fuzzyPatientWords.map { _ in
                 "SELECT w.patient FROM patient_word w WHERE w.word >= ? AND w.word < ?\(condition)"
@@ -373,7 +373,7 @@ struct QueryBuilder {
 
     /// The same condition, asked of one study after the other.
     private mutating func addWalkedName(_ pattern: String) {
-        let seen = scope.map { $0.name("n.organisation", of: "n.patient") }
+        let seen = scope.map { $0.name() }
         let link = scope.map { $0.link(study: "l.study", patient: "l.patient", known: false) }
         let linked = link.map { " AND " + $0.sql } ?? ""
         let patients = "SELECT 1 FROM study_patient l JOIN"
@@ -383,7 +383,7 @@ struct QueryBuilder {
             """
         values += [.text(pattern)] + (seen?.values ?? []) + (link?.values ?? [])
         if !query.fuzzyPatientWords.isEmpty {
-            let seen = scope.map { $0.name("w.organisation", of: "w.patient") }
+            let seen = scope.map { $0.word() }
             let spoken = seen.map { " AND " + $0.sql } ?? ""
             let words = query.fuzzyPatientWords.map { _ in
                 "EXISTS (SELECT 1 FROM patient_word w WHERE w.patient = l.patient AND w.word >= ? AND w.word < ?\(spoken))"

@@ -126,18 +126,25 @@ struct ScopeFilter {
                 """, values: seen.values)
     }
 
-    /// Whether a form of a patient's name is one that somebody who is seen has sent.
-    func name(_ organisation: String, of patient: String) -> SQLCondition {
-        var condition = sees(organisation: "+\(organisation)")
+    /// Whether a form of a patient's name (`patient_name` n) is one that somebody who is seen has sent. Of who only shares a
+    /// study it is the name that this study says, not another one that the same sender has used for the patient elsewhere.
+    func name() -> SQLCondition {
+        var condition = sees(organisation: "+n.organisation")
         guard !shared.isEmpty else { return condition }
         condition.sql = """
-            (\(condition.sql) OR (\(patient), \(organisation)) IN (SELECT q.patient, q.organisation FROM json_each(?) g
+            (\(condition.sql) OR (n.patient, n.organisation) IN (SELECT q.patient, q.organisation FROM json_each(?) g
                 CROSS JOIN patient_source q ON q.study = json_extract(g.value, '$[0]')
-                AND q.organisation = json_extract(g.value, '$[1]')))
+                AND q.organisation = json_extract(g.value, '$[1]') AND q.known & \(KnownLevels.patient.rawValue) <> 0)
+                AND instr('=' || (SELECT patient_name_folded FROM patient WHERE id = n.patient) || '=',
+                    '=' || n.folded || '=') > 0)
             """
         condition.values.append(.text(Self.json(shared)))
         return condition
     }
+
+    /// The same of a word for fuzzy matching (`patient_word` w), which does not tell the name that it is from: so not of what is
+    /// only shared.
+    func word() -> SQLCondition { sees(organisation: "+w.organisation") }
 
     // MARK: Where a search begins
 

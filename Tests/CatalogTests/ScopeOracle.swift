@@ -301,7 +301,8 @@ struct ScopeOracle {
             return visible.contains(name[1])
                 || scope.sharedStudies.contains { share in
                     share.organisation == name[1]
-                        && links[Link(study: share.studyInstanceUID, patient: patient, organisation: name[1])] != nil
+                        && name[0] == row.row.folded[CatalogColumn.patientName.rawValue]
+                        && links[Link(study: share.studyInstanceUID, patient: patient, organisation: name[1])] == true
                 }
         }.map { $0[0] }
     }

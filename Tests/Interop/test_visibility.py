@@ -222,7 +222,7 @@ def searches(archive, model, asker, cells):
             if not more or more is ALL:
                 assert uids == expected[level], (asker, name)
             if "PatientID" in more:
-                wanted = {i for i in given if i.patient == "P1"}
+                wanted = [i for i in given if i.patient == "P1"]
                 assert uids == {{"studies": i.study, "series": i.series, "instances": i.sop_instance}[name] for i in wanted}
         total = len(expected[level])
         pages = []
