@@ -4,7 +4,7 @@ import Testing
 @testable import DICOM
 
 @Suite("Data sets in memory")
-struct DataSetTests {
+struct DataSetInMemoryTests {
     /// (7FE0,0010) of undefined length with an empty offset table and its end.
     private static let encapsulated: [UInt8] = [
         0xE0, 0x7F, 0x10, 0, 0x4F, 0x42, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE, 0xFF, 0, 0xE0, 0, 0, 0, 0, 0xFE, 0xFF,
