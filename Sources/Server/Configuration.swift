@@ -164,6 +164,11 @@ package struct Configuration: Codable, Sendable {
         /// Nil: all.
         package var services: [DICOMService]?
 
+        enum CodingKeys: String, CodingKey {
+            case aeTitle, addresses, host, port, organisation, issuer, characterSet, seesRejected, certificate, tls,
+                services
+        }
+
         static let reasons: [String: HiddenReasons] = [
             "quality": .rejectedForQuality, "patientSafety": .rejectedForPatientSafety,
             "worklist": .incorrectWorklistEntry, "retention": .retentionExpired,
@@ -208,6 +213,7 @@ extension Configuration {
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix("SNIMOK__") {
             try Self.overlay(&tree, name: name, value: value)
         }
+        try Self.checkKeys(ofPeers: tree["peers"])
         do {
             self = try JSONDecoder().decode(Configuration.self, from: try JSONEncoder().encode(tree))
         } catch { throw ConfigurationError(Self.sentence(error)) }
@@ -245,6 +251,16 @@ extension Configuration {
             guard var known = tree[key] else { throw ConfigurationError("unknown key \(name)") }
             try overlay(&known, with: value, path: name)
             tree[key] = known
+        }
+    }
+
+    /// A rule that is misspelt would be no rule.
+    private static func checkKeys(ofPeers peers: JSONValue?) throws(ConfigurationError) {
+        guard case .array(let list) = peers else { return }
+        for case .object(let peer) in list {
+            if let key = peer.keys.sorted().first(where: { PeerSection.CodingKeys(rawValue: $0) == nil }) {
+                throw ConfigurationError("unknown key \(key) of a peer")
+            }
         }
     }
 

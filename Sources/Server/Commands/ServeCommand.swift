@@ -29,7 +29,7 @@ enum ServeCommand {
         if arguments.flag("--insecure") { configuration.insecure = true }
         try arguments.end()
         try configuration.check()
-        try configuration.checkExposure()
+        try configuration.checkDICOMExposure()
         // Blocked before any thread begins, so that all inherit it and only `sigwait` sees them.
         var signals = sigset_t()
         sigemptyset(&signals)
@@ -77,7 +77,7 @@ enum CheckConfigurationCommand {
             CommandLineTool.complain("no such file: \(files[0])")
             return .noInput
         }
-        try Configuration(file: files[0], environment: [:]).checkExposure()
+        try Configuration(file: files[0], environment: [:]).checkDICOMExposure()
         print("\(files[0]): good")
         return .success
     }

@@ -50,8 +50,6 @@ extension Configuration {
     }
 
     /// Apart from `check`, for the command line may have said `--insecure`.
-    func checkExposure() throws(ConfigurationError) { try checkDICOMExposure() }
-
     func checkDICOMExposure() throws(ConfigurationError) {
         guard !insecure, !Self.isLoopback(dicom.bind) else { return }
         let exposed = "dicom.bind is \(dicom.bind), which others can reach: "
