@@ -57,11 +57,11 @@ struct UserIdentificationTests {
         "A user at a station may do what both may, and sees what both see",
         arguments: [
             (CatalogScope.everything(as: "A"), CatalogScope.everything(as: "A"), nil),
-            (.everything(as: "A"), CatalogScope(organisation: "A", visible: []), ["A"]),
-            (CatalogScope(organisation: "A", visible: ["B"]), .everything(as: "A"), ["A", "B"]),
-            (CatalogScope(organisation: "A", visible: ["B"]), CatalogScope(organisation: "A", visible: ["C"]), ["A"]),
-            (CatalogScope(organisation: "A", visible: []), .everything(as: "B"), ["A", "B"]),
-            (CatalogScope(organisation: "A", visible: []), CatalogScope(organisation: "B", visible: ["C"]), ["B"]),
+            (.everything(as: "A"), CatalogScope(organisation: "A", visible: []), Set(["A"])),
+            (CatalogScope(organisation: "A", visible: ["B"]), .everything(as: "A"), Set(["A", "B"])),
+            (CatalogScope(organisation: "A", visible: ["B"]), CatalogScope(organisation: "A", visible: ["C"]), Set(["A"])),
+            (CatalogScope(organisation: "A", visible: []), .everything(as: "B"), Set(["A", "B"])),
+            (CatalogScope(organisation: "A", visible: []), CatalogScope(organisation: "B", visible: ["C"]), Set(["B"])),
         ] as [(CatalogScope, CatalogScope, Set<String>?)])
     func narrowing(station: CatalogScope, user: CatalogScope, visible: Set<String>?) {
         let narrowed = UserIdentification.narrow(
