@@ -30,13 +30,16 @@ package struct HTTPRequest: Sendable {
 
     package init(
         method: String, path: [String], query: [(name: String, value: String)], headers: HTTPHeaders,
-        peerAddress: String
+        peerAddress: String, isEncrypted: Bool = false, host: String? = nil, isForwarded: Bool = false
     ) {
         self.method = method
         self.path = path
         self.query = query
         self.headers = headers
         self.peerAddress = peerAddress
+        self.isEncrypted = isEncrypted
+        self.host = host
+        self.isForwarded = isForwarded
     }
 
     package subscript(query name: String) -> String? { query.first { $0.name == name }?.value }

@@ -211,8 +211,6 @@ package struct Configuration: Codable, Sendable {
     package var dicom = DICOMSection()
     package var http = HTTPSection()
     package var access = AccessSection()
-    /// For laboratories: lets the archive start where others can reach it unprotected.
-    package var insecure = false
     package var dicomweb = DICOMwebSection()
     package var web = WebSection()
     package var imaging = ImagingSection()

@@ -68,7 +68,7 @@ package struct StoreAccounts {
                 first: time, last: time)
         }
         open[key]!.last = max(open[key]!.last, time)
-        if record.hasContent {
+        if record.header.hasContent {
             open[key]!.classes[content.sopClass, default: 0] += 1
         } else {
             open[key]!.sightings += 1

@@ -27,7 +27,6 @@ enum ServeCommand {
         if let title = try arguments.value("--aet") { configuration.aeTitle = title }
         if let port = try port(&arguments, "--dicom-port") { configuration.dicom.port = Int(port) }
         if let port = try port(&arguments, "--http-port") { configuration.http.port = Int(port) }
-        if arguments.flag("--insecure") { configuration.insecure = true }
         try arguments.end()
         try configuration.check()
         try configuration.checkDICOMExposure()

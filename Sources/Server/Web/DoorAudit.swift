@@ -11,7 +11,9 @@ struct DoorAudit: Sendable {
     init(_ trail: AuditTrail) { self.trail = trail }
 
     /// - Throws: nobody comes in unseen.
-    func signedIn(_ asker: Asker) throws(AuditError) { try trail.record(AuditEvent(.loggedIn, "sign-in", by: asker.auditParty)) }
+    func signedIn(_ asker: Asker) throws(AuditError) {
+        try trail.record(AuditEvent(.loggedIn, "sign-in", by: asker.auditParty))
+    }
 
     func signedOut(_ asker: Asker) { trail.recordEnd(AuditEvent(.loggedOut, "sign-out", by: asker.auditParty)) }
 
@@ -28,7 +30,9 @@ struct DoorAudit: Sendable {
     func lacks(_ wanted: Permissions, _ asker: Asker, _ request: HTTPRequest) {
         var event = AuditEvent(
             .alert, "HTTP", by: asker.auditParty, outcome: .minorFailure,
-            detail: "\(request.method) /\(request.path.joined(separator: "/")): lacks \(wanted.names.joined(separator: ", "))")
+            detail:
+                "\(request.method) /\(request.path.joined(separator: "/")): lacks \(wanted.names.joined(separator: ", "))"
+        )
         event.alert = .accessDenied
         trail.recordAlert(event)
     }

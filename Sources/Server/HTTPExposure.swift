@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
-import Platform
 
-/// What must be configured before anybody outside this machine reaches the archive. What is missing is no warning: the
+/// What must be configured before anybody outside this machine reaches the archive by HTTP. What is missing is no warning: the
 /// archive does not start.
 extension Configuration {
     /// - Parameter hasCredentials: whether there is a user, a token, or an authority whose tokens are believed.
     func checkHTTPExposure(hasCredentials: Bool) throws(ConfigurationError) {
-        guard !Self.isLoopback(http.bind) else { return }
-        guard !insecure else {
-            Log.warning(
-                "INSECURE: http.bind can be reached by others, and --insecure has switched off what protects patients",
-                ["bind": http.bind, "users": hasCredentials ? "yes" : "none", "encrypted": speaksHTTPS ? "yes" : "no"])
-            return
-        }
+        guard !insecure, !Self.isLoopback(http.bind) else { return }
         let exposed = "http.bind is \(http.bind), which others can reach: "
         let otherwise = "; or bind to 127.0.0.1; or, in a laboratory, start with --insecure"
         guard hasCredentials else {
