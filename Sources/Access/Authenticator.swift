@@ -2,6 +2,7 @@
 import Catalog
 import Control
 import Database
+import Glibc
 import Platform
 
 /// Finds out who asks: the one place where names, passwords and tokens are believed, for HTTP and for user identity
@@ -120,10 +121,10 @@ package final class Authenticator: Sendable {
 
     /// What guessing is counted by: of IPv6 the first 64 bits, for who has one address of them has all.
     private static func network(_ address: String) -> String {
-        guard address.contains(":"), !address.contains(".") else { return address }
-        let halves = address.split(separator: ":", omittingEmptySubsequences: false)
-        guard let gap = address.firstRange(of: "::") else { return halves.prefix(4).joined(separator: ":") }
-        return address[..<gap.lowerBound].split(separator: ":").prefix(4).joined(separator: ":") + "::"
+        var six = in6_addr()
+        // An IPv4 caller of an IPv6 socket is himself.
+        guard !address.contains("."), inet_pton(AF_INET6, address, &six) == 1 else { return address }
+        return withUnsafeBytes(of: &six) { $0.prefix(8).map { String($0, radix: 16) }.joined(separator: " ") }
     }
 
     // MARK: Sessions of the web page
