@@ -25,6 +25,27 @@ struct ScopeFilter {
     /// The only organisation that it sees, if nothing is shared: then that one's own indexes answer.
     var single: Int64? { visible.count == 1 && shared.isEmpty && shownReasons.isEmpty ? visible[0] : nil }
 
+    /// Studies that an index gives in the order of their ids.
+    enum StudyList {
+        case organisation(Int64)
+        case shared
+    }
+
+    /// Lists are put together up to so many.
+    private static let listsMaximum = 64
+
+    /// All that it sees, in lists that may have studies in common; nil: there is no telling, or they are too many.
+    var lists: [StudyList]? {
+        guard shownReasons.isEmpty, visible.count <= Self.listsMaximum else { return nil }
+        return visible.map { .organisation($0) } + (shared.isEmpty ? [] : [.shared])
+    }
+
+    /// The studies in which something is shared.
+    var sharedStudies: SQLCondition {
+        SQLCondition(
+            sql: "SELECT json_extract(value, '$[0]') FROM json_each(?)", values: [.text(Self.json(shared))])
+    }
+
     /// Those whose instances it sees in a study.
     func organisations(in study: Int64) -> [Int64] {
         visible + shared.filter { $0.study == study && !visible.contains($0.organisation) }.map(\.organisation)
@@ -156,8 +177,8 @@ struct ScopeFilter {
             sql: "SELECT k.study FROM study_count k WHERE \(conditions.map(\.sql).joined(separator: " AND "))",
             values: conditions.flatMap(\.values))
         if !shared.isEmpty {
-            all.sql += " UNION ALL SELECT json_extract(value, '$[0]') FROM json_each(?)"
-            all.values.append(.text(Self.json(shared)))
+            all.sql += " UNION ALL \(sharedStudies.sql)"
+            all.values += sharedStudies.values
         }
         return all
     }
