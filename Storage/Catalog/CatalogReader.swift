@@ -159,7 +159,7 @@ package final class CatalogReader {
         // Of the little that an organisation has in a large archive no sample tells; nor may one tell it of others.
         case .pattern where filter != nil: return nil
         case .all where filter != nil:
-            guard filter?.single != nil else { return nil }
+            guard filter?.lists != nil else { return nil }
             let (sql, values) = QueryBuilder.indexCount(query, upTo: maximum, scope: filter)
             return try database.statement(sql).first(values) { Int($0.integer(0)) } ?? 0
         case .all:
@@ -184,27 +184,29 @@ package final class CatalogReader {
         _ query: CatalogQuery, _ filter: ScopeFilter?, _ limit: Int
     ) throws(CatalogError) -> [(id: Int64, patient: Int64?)]? {
         let highest = try database.statement("SELECT max(id) FROM study").first([]) { $0.integer(0) } ?? 0
-        if case .all? = QueryBuilder.breadth(query) {
+        let hidesSome = try hidesSome()
+        if case .all? = QueryBuilder.breadth(query), filter == nil || filter?.single != nil {
             if let single = filter?.single {
                 return try found(
                     "SELECT study, NULL FROM study_count WHERE organisation = ? ORDER BY study LIMIT ? OFFSET ?",
                     [.integer(single), .integer(Int64(limit)), .integer(Int64(query.offset))])
             }
-            let condition = try hidesSome() ? " WHERE " + QueryBuilder.visibility(.study, query.shownReasons) : ""
+            let condition = hidesSome ? " WHERE " + QueryBuilder.visibility(.study, query.shownReasons) : ""
             return try found(
                 "SELECT s.id, NULL FROM study s\(condition) ORDER BY s.id LIMIT ? OFFSET ?",
                 [
                     .integer(Int64(limit)), .integer(Int64(query.offset)),
                 ])
         }
-        let wanted = query.offset + limit
-        let end = min(highest, try walkedEnd(filter) ?? Self.walkedMaximum)
-        let hidesSome = try hidesSome()
+        let (wanted, isBeyond) = query.offset.addingReportingOverflow(limit)
+        guard !isBeyond else { return [] }
+        if let filter { return try walk(query, filter, wanted, hidesSome) }
+        let end = min(highest, Self.walkedMaximum)
         var all: [(id: Int64, patient: Int64?)] = []
         var last: Int64 = 0
         while last < end, all.count < wanted {
-            let through = filter?.single == nil ? min(end, last + Self.walkedAtOnce) : end
-            var builder = QueryBuilder(query, isWalking: true, hidesSome: hidesSome, scope: filter)
+            let through = min(end, last + Self.walkedAtOnce)
+            var builder = QueryBuilder(query, isWalking: true, hidesSome: hidesSome)
             let sql = builder.walkingStatement(behind: last, through: through, limit: wanted - all.count)
             all += try found(sql, builder.values)
             last = through
@@ -213,12 +215,30 @@ package final class CatalogReader {
         return Array(all.dropFirst(query.offset))
     }
 
-    /// The last of the studies that one walk looks at, of an organisation that sees its own alone; nil: all are its.
-    private func walkedEnd(_ filter: ScopeFilter?) throws(CatalogError) -> Int64? {
-        guard let single = filter?.single else { return nil }
+    /// The same for who does not see everything: each list of what it sees is walked through, and they are put together.
+    private func walk(
+        _ query: CatalogQuery, _ filter: ScopeFilter, _ wanted: Int, _ hidesSome: Bool
+    ) throws(CatalogError) -> [(id: Int64, patient: Int64?)]? {
+        guard let lists = filter.lists else { return nil }
+        var ids: Set<Int64> = []
+        for list in lists {
+            let end = try walkedEnd(list)
+            var builder = QueryBuilder(query, isWalking: true, hidesSome: hidesSome, scope: filter)
+            let sql = builder.statement(in: list, through: end ?? .max, limit: wanted)
+            let part = try found(sql, builder.values)
+            // What comes behind the end may belong between what others have.
+            guard part.count == wanted || end == nil else { return nil }
+            ids.formUnion(part.map(\.id))
+        }
+        return ids.sorted().prefix(wanted).dropFirst(query.offset).map { ($0, nil) }
+    }
+
+    /// The last of a list's studies that one walk looks at; nil: it looks at all.
+    private func walkedEnd(_ list: ScopeFilter.StudyList) throws(CatalogError) -> Int64? {
+        guard case .organisation(let organisation) = list else { return nil }
         return try database.statement(
             "SELECT study FROM study_count WHERE organisation = ? ORDER BY study LIMIT 1 OFFSET ?"
-        ).first([.integer(single), .integer(Self.walkedMaximum)]) { $0.integer(0) } ?? .max
+        ).first([.integer(organisation), .integer(Self.walkedMaximum)]) { $0.integer(0) }
     }
 
     private func found(_ sql: String, _ values: [Statement.Value]) throws(CatalogError) -> [(

@@ -16,6 +16,8 @@ struct QueryBuilder {
     private var usesPatient = false
     private var usesStudy = false
     private var usesSeries = false
+    /// Names are asked of one study after the other, for who sees everything only.
+    private var walksByName: Bool { isWalking && scope == nil }
     /// nil: the asker sees everything.
     private let scope: ScopeFilter?
     /// Levels with a condition on values that an asker must know.
@@ -119,19 +121,28 @@ struct QueryBuilder {
     /// Rows in the order of their ids, which the search follows through a part of them.
     mutating func walkingStatement(behind id: Int64, through last: Int64, limit: Int) -> String {
         let alias = Self.alias(query.level)
-        // An organisation of its own is walked through, not all of the archive.
-        if let single = scope?.single {
-            values += [.integer(single), .integer(id), .integer(last), .integer(Int64(limit))]
-            let all = conditions + ["w.organisation = ?", "w.study > ?", "w.study <= ?"]
-            return """
-                SELECT s.id, NULL FROM study_count w CROSS JOIN study s ON s.id = w.study
-                    WHERE \(all.joined(separator: " AND ")) ORDER BY w.study LIMIT ?
-                """
-        }
         values += [.integer(id), .integer(last), .integer(Int64(limit))]
         let all = conditions + ["\(alias).id > ?", "\(alias).id <= ?"]
         return
             "SELECT \(alias).id, NULL FROM \(tables) WHERE \(all.joined(separator: " AND ")) ORDER BY \(alias).id LIMIT ?"
+    }
+
+    /// The first rows of a list of what the asker sees, up to an id.
+    mutating func statement(in list: ScopeFilter.StudyList, through last: Int64, limit: Int) -> String {
+        switch list {
+        case .organisation(let organisation):
+            values += [.integer(organisation), .integer(last), .integer(Int64(limit))]
+            let all = conditions + ["w.organisation = ?", "w.study <= ?"]
+            return """
+                SELECT s.id, NULL FROM study_count w CROSS JOIN study s ON s.id = w.study
+                    WHERE \(all.joined(separator: " AND ")) ORDER BY w.study LIMIT ?
+                """
+        case .shared:
+            let studies = scope?.sharedStudies ?? SQLCondition(sql: "NULL")
+            values += studies.values + [.integer(Int64(limit))]
+            let all = conditions + ["s.id IN (\(studies.sql))"]
+            return "SELECT s.id, NULL FROM study s WHERE \(all.joined(separator: " AND ")) ORDER BY s.id LIMIT ?"
+        }
     }
 
     /// How many studies have contents of these kinds, or these dates, by an index alone; one may count twice.
@@ -205,7 +216,7 @@ struct QueryBuilder {
     private mutating func add(_ condition: CatalogCondition) {
         let column = condition.column
         // Walking looks at a name by its own way, without the patient's row.
-        if !(isWalking && column == .patientName) { touch(column.level) }
+        if !(walksByName && column == .patientName) { touch(column.level) }
         // Names are told apart by who sent them.
         if !column.isKey, column != .patientName { valued.insert(column.level) }
         let alias = Self.alias(column.level)
@@ -341,7 +352,7 @@ struct QueryBuilder {
     }
 
     private mutating func addPatientName(_ match: CatalogMatch) {
-        if isWalking, query.level == .study, case .wildcard(let pattern) = match {
+        if walksByName, query.level == .study, case .wildcard(let pattern) = match {
             return addWalkedName(pattern)
         }
         var inner = QueryBuilder(CatalogQuery(level: .patient, scope: .everything(as: "")))
@@ -373,27 +384,17 @@ struct QueryBuilder {
 
     /// The same condition, asked of one study after the other.
     private mutating func addWalkedName(_ pattern: String) {
-        let seen = scope.map { $0.name() }
-        let link = scope.map { $0.link(study: "l.study", patient: "l.patient", known: false) }
-        let linked = link.map { " AND " + $0.sql } ?? ""
-        let patients = "SELECT 1 FROM study_patient l JOIN"
-        var condition = """
-            EXISTS (\(patients) patient_name n ON n.patient = l.patient WHERE l.study = s.id AND matches(?, n.folded)
-                \(seen.map { " AND " + $0.sql } ?? "")\(linked))
-            """
-        values += [.text(pattern)] + (seen?.values ?? []) + (link?.values ?? [])
+        let patients = "SELECT 1 FROM study_patient k JOIN"
+        var condition =
+            "EXISTS (\(patients) patient_name n ON n.patient = k.patient WHERE k.study = s.id AND matches(?, n.folded))"
+        values.append(.text(pattern))
         if !query.fuzzyPatientWords.isEmpty {
-            let seen = scope.map { $0.word() }
-            let spoken = seen.map { " AND " + $0.sql } ?? ""
             let words = query.fuzzyPatientWords.map { _ in
-                "EXISTS (SELECT 1 FROM patient_word w WHERE w.patient = l.patient AND w.word >= ? AND w.word < ?\(spoken))"
+                "EXISTS (SELECT 1 FROM patient_word w WHERE w.patient = k.patient AND w.word >= ? AND w.word < ?)"
             }
             condition +=
-                " OR EXISTS (SELECT 1 FROM study_patient l WHERE l.study = s.id AND \(words.joined(separator: " AND "))\(linked))"
-            for word in query.fuzzyPatientWords {
-                values += [.text(word), .text(word + "\u{10FFFF}")] + (seen?.values ?? [])
-            }
-            values += link?.values ?? []
+                " OR EXISTS (SELECT 1 FROM study_patient k WHERE k.study = s.id AND \(words.joined(separator: " AND ")))"
+            for word in query.fuzzyPatientWords { values += [.text(word), .text(word + "\u{10FFFF}")] }
         }
         conditions.append("(\(condition))")
     }

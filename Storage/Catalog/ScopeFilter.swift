@@ -25,6 +25,30 @@ struct ScopeFilter {
     /// The only organisation that it sees, if nothing is shared: then that one's own indexes answer.
     var single: Int64? { visible.count == 1 && shared.isEmpty && shownReasons.isEmpty ? visible[0] : nil }
 
+    /// Studies that an index gives in the order of their ids.
+    enum StudyList {
+        case organisation(Int64)
+        case shared
+    }
+
+    /// Lists are put together up to so many.
+    private static let listsMaximum = 64
+
+    /// All that it sees, in lists that may have studies in common; nil: there is no telling, or they are too many.
+    var lists: [StudyList]? {
+        guard shownReasons.isEmpty, visible.count <= Self.listsMaximum else { return nil }
+        return visible.map { .organisation($0) } + (shared.isEmpty ? [] : [.shared])
+    }
+
+    /// The studies in which something is shared that is seen.
+    var sharedStudies: SQLCondition {
+        SQLCondition(
+            sql: """
+                SELECT k.study FROM json_each(?) g CROSS JOIN study_count k ON k.study = json_extract(g.value, '$[0]')
+                    AND k.organisation = json_extract(g.value, '$[1]')
+                """, values: [.text(Self.json(shared))])
+    }
+
     /// Those whose instances it sees in a study.
     func organisations(in study: Int64) -> [Int64] {
         visible + shared.filter { $0.study == study && !visible.contains($0.organisation) }.map(\.organisation)
@@ -148,16 +172,18 @@ struct ScopeFilter {
 
     // MARK: Where a search begins
 
-    /// The studies that are seen, of some dates: for searches that nothing else narrows.
+    /// The studies that are seen, of some dates that are known: for searches that nothing else narrows.
     func studies(dates: [CatalogMatch], _ text: (String, CatalogMatch) -> SQLCondition) -> SQLCondition {
         let seen = sees(organisation: "k.organisation")
-        let conditions = [seen] + dates.map { text("k.date", $0) }
+        var conditions = dates.map { text("k.date", $0) }
+        if !dates.isEmpty { conditions.append(SQLCondition(sql: "k.known & \(KnownLevels.study.rawValue) <> 0")) }
+        let those = SQLCondition(
+            sql: conditions.map { " AND " + $0.sql }.joined(), values: conditions.flatMap(\.values))
         var all = SQLCondition(
-            sql: "SELECT k.study FROM study_count k WHERE \(conditions.map(\.sql).joined(separator: " AND "))",
-            values: conditions.flatMap(\.values))
+            sql: "SELECT k.study FROM study_count k WHERE \(seen.sql)\(those.sql)", values: seen.values + those.values)
         if !shared.isEmpty {
-            all.sql += " UNION ALL SELECT json_extract(value, '$[0]') FROM json_each(?)"
-            all.values.append(.text(Self.json(shared)))
+            all.sql += " UNION ALL \(sharedStudies.sql) WHERE 1\(those.sql)"
+            all.values += sharedStudies.values + those.values
         }
         return all
     }

@@ -213,6 +213,15 @@ struct ScopeTests {
                     return true
                 }
                 #expect(keys == Array(order.dropFirst().prefix(2)), name)
+                // As if so many matched that the studies are walked through.
+                let walked = try reader.page(paged, countingUpTo: 1)
+                keys = []
+                try reader.rows(walked, of: paged) { row in
+                    keys.append(Self.key(row, question.level))
+                    return true
+                }
+                #expect(walked.total == min(1, order.count), name)
+                #expect(keys == Array(order.dropFirst().prefix(2)), name)
             }
             try selections(world, scope)
         }

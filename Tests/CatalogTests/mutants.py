@@ -68,6 +68,10 @@ MUTANTS = [
     ("the total of all studies", READER, "case .all where filter != nil:", "case .all where filter != nil && maximum < 0:"),
     ("a page of all studies", READER, "            if let single = filter?.single {\n                return try found(",
      "            if let single = filter?.single, limit < 0 {\n                return try found("),
+    ("dates that others sent, when studies are counted", FILTER,
+     'if !dates.isEmpty { conditions.append(', 'if dates.count > 9 { conditions.append('),
+    ("a walk through what is seen", READER, "let part = try found(sql, builder.values)\n",
+     'let part = try found("SELECT id, NULL FROM study LIMIT \\(wanted)", [])\n'),
     # What is told and given.
     ("values that only others sent are told", SCOPE, "if try !isKnown(above, place, filter) { row.hideValues(of: above) }",
      "_ = try isKnown(above, place, filter)"),
