@@ -52,7 +52,7 @@ struct EncodingTests {
 
     @Test(
         "A header with lengths that no record can have is none, though its checksum is right",
-        arguments: [(16, UInt64.max), (64, UInt64.max), (72, 701)])
+        arguments: [(16, .max), (64, .max), (72, 701)] as [(Int, UInt64)])
     func impossibleLengths(place: Int, length: UInt64) throws {
         let folder = try Folder()
         let directory = try DataDirectory(folder.path)
