@@ -72,7 +72,7 @@ struct EncodingTests {
         #expect(UInt64(header.payloadOffset) + header.payloadLength <= header.recordLength)
     }
 
-    @Test("An index with a range that no file can have is damaged", arguments: [UInt64(Int64.max), .max - 600])
+    @Test("An index with a range that no file can have is damaged", arguments: [UInt64(Int64.max), UInt64.max - 600])
     func rangeBeyondFiles(length: UInt64) {
         var bytes: [UInt8] = []
         for count in [1, 0, 0, 0] as [UInt32] { bytes.appendLittleEndian(count) }
