@@ -52,7 +52,7 @@ struct EncodingTests {
 
     @Test(
         "A header with lengths that no record can have is none, though its checksum is right",
-        arguments: [(16, UInt64.max), (64, UInt64.max), (72, 701)])
+        arguments: [(16, .max), (64, .max), (72, 701)] as [(Int, UInt64)])
     func impossibleLengths(place: Int, length: UInt64) throws {
         let folder = try Folder()
         let directory = try DataDirectory(folder.path)
@@ -72,7 +72,7 @@ struct EncodingTests {
         #expect(UInt64(header.payloadOffset) + header.payloadLength <= header.recordLength)
     }
 
-    @Test("An index with a range that no file can have is damaged", arguments: [UInt64(Int64.max), .max - 600])
+    @Test("An index with a range that no file can have is damaged", arguments: [UInt64(Int64.max), UInt64.max - 600])
     func rangeBeyondFiles(length: UInt64) {
         var bytes: [UInt8] = []
         for count in [1, 0, 0, 0] as [UInt32] { bytes.appendLittleEndian(count) }

@@ -122,12 +122,12 @@ struct ReadingTests {
         try Disk.write(path, HeaderChecksum.compute(head, key: Array(bytes[48..<80])), at: location.offset + 240)
         try Disk.write(path, [0, 0, 0, 0x3F], at: location.offset + 88)
         var before = rusage()
-        getrusage(RUSAGE_SELF, &before)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &before)
         #expect(throws: LogError.self) {
             try LogReader(try DataDirectory(folder.path, locking: false)).record(at: location)
         }
         var after = rusage()
-        getrusage(RUSAGE_SELF, &after)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &after)
         #expect(after.ru_maxrss - before.ru_maxrss < 256 << 10, "it took memory for what was announced")
     }
 
