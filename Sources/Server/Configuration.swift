@@ -37,6 +37,8 @@ package struct Configuration: Codable, Sendable {
         package var asynchronousOperations: UInt16 = 16
         package var associationsMaximum = 256
         package var associationsPerPeerMaximum = 128
+        /// Connections that have not asked for an association yet.
+        package var connectionsMaximum = 10_000
         package var artimTimeoutSeconds = 30.0
         package var idleTimeoutSeconds = 600.0
         package var pduTimeoutSeconds = 30.0
@@ -391,7 +393,7 @@ extension Configuration {
             throw ConfigurationError("http.proxies: \"\(proxy)\" is no address range such as 10.0.0.5 or 10.1.0.0/16")
         }
         try checkAccess()
-        guard dicom.associationsMaximum > 0, dicom.associationsPerPeerMaximum > 0, dicom.asynchronousOperations > 0
+        guard dicom.associationsMaximum > 0, dicom.associationsPerPeerMaximum > 0, dicom.connectionsMaximum > 0, dicom.asynchronousOperations > 0
         else {
             throw ConfigurationError("limits of dicom must be above 0")
         }
@@ -627,6 +629,7 @@ extension Configuration {
         settings.limits = limits
         settings.associationsMaximum = dicom.associationsMaximum
         settings.associationsPerPeerMaximum = dicom.associationsPerPeerMaximum
+        settings.halfOpenMaximum = dicom.connectionsMaximum
         return settings
     }
 }

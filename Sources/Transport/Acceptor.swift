@@ -63,6 +63,7 @@ package final class Acceptor: Sendable {
     private let handshakes: HandshakeThreads?
     private let onHandshakeFailed: @Sendable (String, String) -> Void
     private let tlsFailures = RepeatedWarning("no encrypted connection")
+    private let crowding = RepeatedWarning("connection closed for another one")
 
     /// Opens the listening sockets; `run` begins to accept.
     /// - Parameter encrypted: where TLS is spoken.
@@ -112,7 +113,7 @@ package final class Acceptor: Sendable {
         defer { close(epoll) }
         watch(epoll, wakeUp.file.raw)
         for listener in listeners { watch(epoll, listener.file.raw) }
-        var waiting: [Int32: HalfOpen] = [:]
+        var waiting = HalfOpenTable()
         var events = [epoll_event](repeating: epoll_event(), count: 256)
         var nextSweep = Clock.deadline(seconds: 0.5)
         while !stopping.isSet {
@@ -131,9 +132,9 @@ package final class Acceptor: Sendable {
             let now = Clock.monotonicNanoseconds()
             if now >= nextSweep {
                 nextSweep = now + 500_000_000
-                for (descriptor, connection) in waiting where connection.deadline <= now {
+                for connection in waiting.all where connection.deadline <= now {
                     Log.info("connection closed: no association request in time", ["peer": connection.peer])
-                    waiting[descriptor] = nil
+                    waiting.remove(connection)
                 }
             }
         }
@@ -154,16 +155,15 @@ package final class Acceptor: Sendable {
         epoll_ctl(epoll, isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, connection.socket.raw, &event)
     }
 
-    private func accept(_ listener: Listener, _ epoll: Int32, _ waiting: inout [Int32: HalfOpen]) {
+    private func accept(_ listener: Listener, _ epoll: Int32, _ waiting: inout HalfOpenTable) {
         while let (stream, peer) = listener.accept() {
-            guard waiting.count < settings.halfOpenMaximum else {
-                Log.warning("connection refused: too many without an association", ["peer": peer])
-                continue
+            if waiting.count >= settings.halfOpenMaximum, let oldest = waiting.removeOldest() {
+                crowding.write(peer: oldest.peer, why: "\(settings.halfOpenMaximum) wait without a request; the oldest goes")
             }
             let connection = HalfOpen(
                 socket: Socket(stream, tls: listener.tls.map { TLSSession($0.acceptor, stream) }), peer: peer,
                 deadline: Clock.deadline(seconds: settings.limits.artimSeconds))
-            waiting[stream.raw] = connection
+            waiting.insert(connection)
             if connection.isEncrypted {
                 watchOnce(epoll, connection, isNew: true)
             } else {
@@ -173,12 +173,12 @@ package final class Acceptor: Sendable {
     }
 
     private func take(
-        _ progress: HalfOpen.Progress, of connection: HalfOpen, _ epoll: Int32, _ waiting: inout [Int32: HalfOpen]
+        _ progress: HalfOpen.Progress, of connection: HalfOpen, _ epoll: Int32, _ waiting: inout HalfOpenTable
     ) {
         switch progress {
         case .handshake: return advance(connection)
         case .waiting: break
-        case .closed: waiting[connection.socket.raw] = nil
+        case .closed: waiting.remove(connection)
         case .violation(let abort, let what):
             Log.warning("aborted before an association", ["peer": connection.peer, "why": what])
             connection.abort(abort)
@@ -188,7 +188,7 @@ package final class Acceptor: Sendable {
             onHandshakeFailed(connection.peer, why)
             linger(connection)
         case .request:
-            waiting[connection.socket.raw] = nil
+            waiting.remove(connection)
             epoll_ctl(epoll, EPOLL_CTL_DEL, connection.socket.raw, nil)
             return start(connection)
         }
@@ -209,7 +209,7 @@ package final class Acceptor: Sendable {
         }
     }
 
-    private func takeAdvanced(_ epoll: Int32, _ waiting: inout [Int32: HalfOpen]) {
+    private func takeAdvanced(_ epoll: Int32, _ waiting: inout HalfOpenTable) {
         let advanced = shared.withLock { shared in
             defer { shared.advanced = [] }
             return shared.advanced

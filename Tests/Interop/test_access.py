@@ -53,6 +53,7 @@ NEEDS = {
     **{("GET", path + part): "retrieve" for path in [INSTANCE, LOOSE + "/instances/{instance}"]
        for part in ["/frames/{frames}", "/frames/{frames}/rendered", "/frames/{frames}/thumbnail", "/bulkdata/{path}"]},
     **{("DELETE", path): "delete" for path in [STUDY, SERIES, INSTANCE]},
+    ("GET", "/shares"): "share", ("POST", "/shares"): "share", ("DELETE", "/shares/{number}"): "share",
 }
 # The addresses of Sources/Server/Web/RouteTable.swift, so that a new one there does not go unnoticed.
 IN_TABLE = {
@@ -60,7 +61,7 @@ IN_TABLE = {
     "series", "instances", "studies/*", "studies/*/series", "studies/*/instances", "studies/*/series/*",
     "studies/*/series/*/instances", "studies/*/series/*/instances/*", "series/*", "series/*/instances",
     "series/*/instances/*", "uploads/check", "metadata", "rendered", "thumbnail", "frames/*", "frames/*/rendered",
-    "frames/*/thumbnail", "bulkdata/*",
+    "frames/*/thumbnail", "bulkdata/*", "shares", "shares/*",
 }
 
 
@@ -101,7 +102,7 @@ def filled(archive, path, method="GET"):
     study, series, instance = (("1.2.3", "1.2.3.4", "1.2.3.4.5") if method == "DELETE"
                                else (i.study, i.series, i.sop_instance))
     return (path.replace("{study}", study).replace("{series}", series).replace("{instance}", instance)
-            .replace("{frames}", "1").replace("{path}", "7FE00010"))
+            .replace("{frames}", "1").replace("{number}", "1").replace("{path}", "7FE00010"))
 
 
 def ask(archive, method, path, headers):

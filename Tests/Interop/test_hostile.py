@@ -258,6 +258,27 @@ def test_a_thousand_half_open_connections_do_not_keep_others_out(target):
     wire.echo(target)
 
 
+def test_whoever_holds_all_half_open_connections_keeps_nobody_out(new_archive):
+    archive = new_archive(dicom={"connectionsMaximum": 50})
+    held = []
+    try:
+        for _ in range(120):
+            connection = wire.connect(archive)
+            connection.sendall(b"\x01\x00\x00")
+            held.append(connection)
+        for _ in range(20):
+            wire.echo(archive, source="127.0.0.2")
+        # The oldest have gone, the newest still wait.
+        for connection in held[:60]:
+            wire.ends(connection, 5)
+        held[-1].settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            held[-1].recv(1)
+    finally:
+        for connection in held:
+            connection.close()
+
+
 def test_too_many_associations_are_rejected_as_a_local_limit_and_slots_come_back(target):
     held = []
     try:
