@@ -36,6 +36,16 @@ def archive(tmp_path_factory, destination):
     opened.close()
 
 
+def wait_for_metric(archive, name, condition, timeout=20):
+    deadline = time.monotonic() + timeout
+    while True:
+        value = int(archive.http("/metrics")[1].split(f"\n{name} ")[1].split()[0])
+        if condition(value):
+            return
+        assert time.monotonic() < deadline, f"{name} is {value}"
+        time.sleep(0.1)
+
+
 def since(archive):
     before = audit.last_number(archive)
     return lambda **which: audit.entries(archive, after=before, **which)
@@ -435,14 +445,9 @@ class TestRepository:
         repository.close()
         for number in range(30):
             assert web.get(archive, f"studies?PatientID=O{number}").status == 204
-        deadline = time.monotonic() + 20
-        while "snimok_audit_connected 0" not in archive.http("/metrics")[1]:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        metrics = archive.http("/metrics")[1]
-        assert int(metrics.split("\nsnimok_audit_unsent ")[1].split()[0]) > 0
-        time.sleep(1.2)
-        assert int(archive.http("/metrics")[1].split("\nsnimok_audit_unsent_seconds ")[1].split()[0]) >= 1
+        wait_for_metric(archive, "snimok_audit_connected", lambda value: value == 0)
+        wait_for_metric(archive, "snimok_audit_unsent", lambda value: value >= 30)
+        wait_for_metric(archive, "snimok_audit_unsent_seconds", lambda value: value >= 1)
         # The archive is killed meanwhile, too: the trail is the spool.
         archive.kill()
         archive.start()
@@ -458,10 +463,7 @@ class TestRepository:
         stored = [one for one in documents if "C-STORE" in one.findtext("EventIdentification/EventOutcomeDescription")]
         counts = [int(one.find(".//SOPClass").get("NumberOfInstances")) for one in stored]
         assert sum(counts) == 3
-        deadline = time.monotonic() + 10
-        while "\nsnimok_audit_unsent 0\n" not in archive.http("/metrics")[1]:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for_metric(archive, "snimok_audit_unsent", lambda value: value == 0)
         archive.close()
 
     def test_a_stranger_gets_nothing(self, tmp_path, authority, repository):
