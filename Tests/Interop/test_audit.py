@@ -464,7 +464,8 @@ class TestRepository:
         counts = [int(one.find(".//SOPClass").get("NumberOfInstances")) for one in stored]
         assert sum(counts) == 3
         wait_for_metric(archive, "snimok_audit_unsent", lambda value: value == 0)
-        archive.close()
+        # The connection stands, as it should; everything else is looked after elsewhere.
+        archive.stop()
 
     def test_a_stranger_gets_nothing(self, tmp_path, authority, repository):
         """A repository whose certificate is not from the authority, or of another host, is sent nothing."""
