@@ -59,7 +59,10 @@ struct UserIdentificationTests {
             (CatalogScope.everything(as: "A"), CatalogScope.everything(as: "A"), nil),
             (.everything(as: "A"), CatalogScope(organisation: "A", visible: []), Set(["A"])),
             (CatalogScope(organisation: "A", visible: ["B"]), .everything(as: "A"), Set(["A", "B"])),
-            (CatalogScope(organisation: "A", visible: ["B"]), CatalogScope(organisation: "A", visible: ["C"]), Set(["A"])),
+            (
+                CatalogScope(organisation: "A", visible: ["B"]), CatalogScope(organisation: "A", visible: ["C"]),
+                Set(["A"])
+            ),
             (CatalogScope(organisation: "A", visible: []), .everything(as: "B"), Set(["A", "B"])),
             (CatalogScope(organisation: "A", visible: []), CatalogScope(organisation: "B", visible: ["C"]), Set(["B"])),
         ] as [(CatalogScope, CatalogScope, Set<String>?)])
