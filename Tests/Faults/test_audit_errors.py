@@ -70,10 +70,17 @@ def volume(tmp_path):
     made.close()
 
 
-def test_a_full_disk_refuses_reading_when_the_reserve_is_used_up(volume):
+@pytest.fixture
+def filled(volume):
+    opened = Archive(volume.path / "archive", configuration(audit={"reserveMiB": 1})).start()
+    yield opened
+    opened.close(check=False)
+
+
+def test_a_full_disk_refuses_reading_when_the_reserve_is_used_up(volume, filled):
     """Others fill the disk to its last byte: reading goes on in the room that was set aside, then it is refused, and comes back
     with room. Nothing that was answered is missing from the trail."""
-    archive = Archive(volume.path / "archive", configuration(audit={"reserveMiB": 1})).start()
+    archive = filled
     store_all(archive, ct_study(study=1, count=1))
     assert web.get(archive, "studies?PatientID=FIRST").status == 204
     filler = volume.path / "filler"

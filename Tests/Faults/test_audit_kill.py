@@ -6,6 +6,8 @@ SNIMOK_ACCESSES sets how many answered accesses (400 without it; the full proof 
 import threading
 import time
 
+import pytest
+
 from harness import audit, web
 from harness.archive import Archive, configuration
 from harness.clients import STUDY_FIND, association, find, get, identifier, store_all
@@ -63,9 +65,15 @@ class Getter(Reader):
         self.fetched += 1
 
 
-def test_every_answered_access_is_on_record(tmp_path):
+@pytest.fixture
+def archive(tmp_path):
+    opened = Archive(tmp_path / "archive", configuration()).start()
+    yield opened
+    opened.close(check=False)
+
+
+def test_every_answered_access_is_on_record(archive):
     choose = chooser("audit")
-    archive = Archive(tmp_path / "archive", configuration()).start()
     archive.study = ct_study(study=1, count=1)
     store_all(archive, archive.study)
     marks, fetched, retrieved, kills = [], 0, 0, 0

@@ -103,7 +103,7 @@ package final class AuditShipper: Sendable {
         }
     }
 
-    private var unsent: Int { Int(trail.syncedNumber - min(trail.syncedNumber, state.withLock { $0.shipped })) }
+    private var unsent: Int { Int(trail.head.number - min(trail.head.number, state.withLock { $0.shipped })) }
 
     package func run() throws(SystemError) {
         try SystemThread(name: "audit-ship") { [self] in
