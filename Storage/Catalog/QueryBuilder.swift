@@ -174,7 +174,8 @@ struct QueryBuilder {
         let dates = query.conditions.map(\.match)
         let source: SQLCondition
         if let match = query.modalitiesInStudy ?? query.sopClassesInStudy {
-            let conditions = [text("c.value", match)] + dates.map { text("c.date", $0) }
+            var conditions = [text("c.value", match)] + dates.map { text("c.date", $0) }
+            if !dates.isEmpty { conditions.append(scope.dateIsKnown) }
             source = scope.contents(
                 kind: query.modalitiesInStudy == nil ? 2 : 1,
                 SQLCondition(

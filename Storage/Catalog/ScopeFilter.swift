@@ -188,6 +188,15 @@ struct ScopeFilter {
         return all
     }
 
+    /// Whether who has a content (`study_content` c) knows the study's date that stands beside it.
+    var dateIsKnown: SQLCondition {
+        SQLCondition(
+            sql: """
+                EXISTS (SELECT 1 FROM study_count t WHERE t.study = c.study AND t.organisation = c.organisation
+                    AND t.known & \(KnownLevels.study.rawValue) <> 0)
+                """)
+    }
+
     /// The studies with contents that are seen.
     /// - Parameter value: what the content `c` must be.
     func contents(kind: Int, _ value: SQLCondition) -> SQLCondition {

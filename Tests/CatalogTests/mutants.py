@@ -70,6 +70,8 @@ MUTANTS = [
      "            if let single = filter?.single, limit < 0 {\n                return try found("),
     ("dates that others sent, when studies are counted", FILTER,
      'if !dates.isEmpty { conditions.append(', 'if dates.count > 9 { conditions.append('),
+    ("dates that others sent, when contents are counted", BUILDER,
+     "if !dates.isEmpty { conditions.append(scope.dateIsKnown) }", ""),
     ("a walk through what is seen", READER, "let part = try found(sql, builder.values)\n",
      'let part = try found("SELECT id, NULL FROM study LIMIT \\(wanted)", [])\n'),
     # What is told and given.

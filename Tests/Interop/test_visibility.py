@@ -154,7 +154,9 @@ def c_find(archive, model, cells):
                             model, asker, series=row.SeriesInstanceUID)
         # A key by which only what others sent would match.
         every = {marker.decode() for instance in [i for _, i in model.sent] for marker in MARKER.findall(instance.data)}
-        visible = {marker.decode() for marker in model.markers(asker)}
+        # A name that somebody has deleted is still that one's.
+        visible = {marker.decode() for sender, instance in model.sent if model.can(asker, sender, instance.study)
+                   for marker in MARKER.findall(instance.data)}
         for marker in sorted(every):
             for key in ("PatientName", "StudyDescription", "AccessionNumber"):
                 found = find(archive, identifier("STUDY", StudyInstanceUID="", **{key: f"*{marker}"}),
