@@ -570,6 +570,7 @@ def test_an_unsafe_exposure_does_not_start(tmp_path, certificate, bind, account,
             assert any("INSECURE" in line for line in archive.log) == insecure
             return
         assert archive.process.wait(30) == CONFIGURATION
+        archive.reader.join(10)
         said = archive.log_text()
         assert ("snimok user add" in said) == (account is None) and f"http.bind is {bind}" in said
         assert ("http.tlsCertificate" in said and "http.proxies" in said) == (account is not None)
@@ -614,6 +615,7 @@ def test_what_is_wrong_with_the_keys_of_access_is_said(tmp_path, section, senten
     archive.launch()
     try:
         assert archive.process.wait(30) == CONFIGURATION
+        archive.reader.join(10)
         assert sentence in archive.log_text()
     finally:
         archive.kill()
