@@ -99,6 +99,8 @@ static inline struct MHD_Daemon *snimok_http_start(const struct snimok_http_opti
         {MHD_OPTION_END, 0, NULL},
     };
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    // On `::` callers by IPv4 are served too.
+    if (options->address->sa_family == AF_INET6) flags |= MHD_USE_DUAL_STACK;
     if (options->certificate != NULL) {
         flags |= MHD_USE_TLS;
         items[11] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)options->certificate};

@@ -53,7 +53,7 @@ NEEDS = {
     **{("GET", path + part): "retrieve" for path in [INSTANCE, LOOSE + "/instances/{instance}"]
        for part in ["/frames/{frames}", "/frames/{frames}/rendered", "/frames/{frames}/thumbnail", "/bulkdata/{path}"]},
     **{("DELETE", path): "delete" for path in [STUDY, SERIES, INSTANCE]},
-    ("GET", "/shares"): "share", ("POST", "/shares"): "share", ("DELETE", "/shares/{number}"): "share",
+    ("GET", "/shares"): "share", ("POST", "/shares"): "share", ("DELETE", "/shares/{share}"): "share",
 }
 # The addresses of Sources/Server/Web/RouteTable.swift, so that a new one there does not go unnoticed.
 IN_TABLE = {
@@ -102,7 +102,7 @@ def filled(archive, path, method="GET"):
     study, series, instance = (("1.2.3", "1.2.3.4", "1.2.3.4.5") if method == "DELETE"
                                else (i.study, i.series, i.sop_instance))
     return (path.replace("{study}", study).replace("{series}", series).replace("{instance}", instance)
-            .replace("{frames}", "1").replace("{number}", "1").replace("{path}", "7FE00010"))
+            .replace("{frames}", "1").replace("{share}", "1").replace("{path}", "7FE00010"))
 
 
 def ask(archive, method, path, headers):
@@ -571,6 +571,7 @@ def test_an_unsafe_exposure_does_not_start(tmp_path, certificate, bind, account,
             assert any("INSECURE" in line for line in archive.log) == insecure
             return
         assert archive.process.wait(30) == CONFIGURATION
+        archive.reader.join(10)
         said = archive.log_text()
         assert ("snimok user add" in said) == (account is None) and f"http.bind is {bind}" in said
         assert ("http.tlsCertificate" in said and "http.proxies" in said) == (account is not None)
@@ -615,6 +616,7 @@ def test_what_is_wrong_with_the_keys_of_access_is_said(tmp_path, section, senten
     archive.launch()
     try:
         assert archive.process.wait(30) == CONFIGURATION
+        archive.reader.join(10)
         assert sentence in archive.log_text()
     finally:
         archive.kill()
