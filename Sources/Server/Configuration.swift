@@ -393,7 +393,8 @@ extension Configuration {
             throw ConfigurationError("http.proxies: \"\(proxy)\" is no address range such as 10.0.0.5 or 10.1.0.0/16")
         }
         try checkAccess()
-        guard dicom.associationsMaximum > 0, dicom.associationsPerPeerMaximum > 0, dicom.connectionsMaximum > 0, dicom.asynchronousOperations > 0
+        guard dicom.associationsMaximum > 0, dicom.associationsPerPeerMaximum > 0, dicom.connectionsMaximum > 0,
+            dicom.asynchronousOperations > 0
         else {
             throw ConfigurationError("limits of dicom must be above 0")
         }

@@ -158,7 +158,8 @@ package final class Acceptor: Sendable {
     private func accept(_ listener: Listener, _ epoll: Int32, _ waiting: inout HalfOpenTable) {
         while let (stream, peer) = listener.accept() {
             if waiting.count >= settings.halfOpenMaximum, let oldest = waiting.removeOldest() {
-                crowding.write(peer: oldest.peer, why: "\(settings.halfOpenMaximum) wait without a request; the oldest goes")
+                crowding.write(
+                    peer: oldest.peer, why: "\(settings.halfOpenMaximum) wait without a request; the oldest goes")
             }
             let connection = HalfOpen(
                 socket: Socket(stream, tls: listener.tls.map { TLSSession($0.acceptor, stream) }), peer: peer,
