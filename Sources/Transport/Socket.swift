@@ -88,6 +88,11 @@ package final class Socket: Sendable {
         self.tls = tls
     }
 
+    /// Takes over a connected socket in non-blocking mode, in the clear.
+    package convenience init(adopting raw: Int32, isTCP: Bool, peer: String) {
+        self.init(StreamDescriptor(adopting: raw, isTCP: isTCP, peer: peer))
+    }
+
     /// Reads what is there into the vectors; nil if nothing is, 0 at the end of the stream.
     func receive(_ vectors: UnsafeMutableBufferPointer<iovec>) throws(TransportError) -> Int? {
         if let tls { return try tls.receive(vectors) }

@@ -247,6 +247,35 @@ struct ScopeTests {
         #expect(try found(.wildcard("SEC*")) == [])
     }
 
+    @Test("A deletion of one's own leaves others theirs, and comes back whole", arguments: [true, false])
+    func ownDeletion(isTakenBack: Bool) throws {
+        let catalog = try TestCatalog()
+        let both = Samples.instance(1, 1, 1, organisation: "A")
+        try catalog.add(both, Samples.instance(1, 1, 2, organisation: "A"))
+        try catalog.apply([Samples.sighting(of: both, organisation: "B")])
+        // Its own version of what B has, too.
+        try catalog.add(Samples.instance(1, 1, 1, organisation: "A", content: 1))
+        func seen(_ organisation: String) throws -> [[UInt8]] {
+            var query = CatalogQuery(level: .instance, scope: CatalogScope(organisation: organisation, visible: []))
+            query.conditions = [CatalogCondition(column: .studyInstanceUID, match: .equals("1.1"))]
+            return try catalog.rows(query).map { $0.representative!.blobID }
+        }
+        let (before, ofB) = (try seen("A"), try seen("B"))
+        #expect(before.count == 2 && ofB == [both.blobID])
+        try catalog.apply([Samples.tombstone(.study, "1.1", organisation: "A", isOwnOnly: true)])
+        let tombstone = catalog.sequence
+        #expect(try seen("A") == [])
+        #expect(try seen("B") == ofB)
+        #expect(try catalog.find(.instance) == ["1.1.1.1"], "who sees everything sees what B has")
+        #expect(try catalog.miscounted() == [])
+        try catalog.apply([isTakenBack ? Samples.undelete(tombstone) : Samples.purge(tombstone)])
+        #expect(try seen("A") == (isTakenBack ? before : []))
+        #expect(try seen("B") == ofB)
+        #expect(try catalog.miscounted() == [])
+        #expect(try catalog.reader().statistics().versions == (isTakenBack ? 3 : 1))
+        #expect(try catalog.reader().garbage().map(\.bytes) == (isTakenBack ? [] : [2 * 4096]))
+    }
+
     @Test("Who is shown what is rejected is shown its own of it alone")
     func rejected() throws {
         let catalog = try TestCatalog()

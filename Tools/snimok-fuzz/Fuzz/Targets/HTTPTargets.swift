@@ -140,7 +140,8 @@ extension FuzzTarget {
         _ = try? RenderingParameters.options(request, isThumbnail: false)
         guard let identifier = try? SearchKeys(request, level, resource).identifier else { return }
         let keys = try? QueryKeys(
-            identifier, root: .patient, characterSetOverride: nil, combinesDateTime: true, organisation: "default",
+            identifier, root: .patient, characterSetOverride: nil, combinesDateTime: true,
+            scope: .everything(as: "default"),
             limit: nil)
         require(keys != nil, "what a search asks for is a query")
         var writer = DataSetWriter(transferSyntax: .explicitVRLittleEndian)

@@ -23,7 +23,7 @@ extension FuzzTarget {
         }
         let association = Association(
             id: 1, socket: Socket(adopting: ends[0], isTCP: false, peer: "peer"), negotiated: SampleMessages.negotiated,
-            machine: machine, peerAddress: "", limits: TransportLimits())
+            machine: machine, caller: Caller(address: ""), limits: TransportLimits())
         let sink = CountingSink()
         do throws(TransportError) {
             while case .command(let command, let contextID) = try association.nextMessage() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Archive
+import Catalog
 import DICOM
 import FoundationEssentials
 import Platform
@@ -93,7 +94,7 @@ extension FuzzTarget {
         let override = choices & 2 == 0 ? nil : SpecificCharacterSet(override: "CP1251")
         if var keys = try? QueryKeys(
             identifier, root: root, characterSetOverride: override, combinesDateTime: choices & 4 != 0,
-            organisation: "default", limit: nil)
+            scope: .everything(as: "default"), limit: nil)
         {
             keys.matchFuzzily()
             require(keys.returnKeys.count == identifier.elements.count, "every key is answered")
