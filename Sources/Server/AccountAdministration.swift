@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Access
+import Audit
 import Control
 import Platform
 
@@ -20,8 +21,14 @@ struct AccountRequest: Codable {
     /// Until a token expires; nil: never.
     var days: Double?
 
-    /// false: it only looks.
-    var changes: Bool { action != .users && action != .tokens }
+    /// What the audit trail keeps of it (PS3.15 section A.5.3.11); nil: it only looks.
+    func auditEvent(by administrator: AuditParty) -> AuditEvent? {
+        guard action != .users, action != .tokens else { return nil }
+        var event = AuditEvent(
+            .alert, "snimok account", by: administrator, detail: "\(action.rawValue) \(name ?? "")")
+        event.alert = .userAttributes
+        return event
+    }
 }
 
 struct AccountAnswer: Codable {

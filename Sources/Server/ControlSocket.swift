@@ -196,9 +196,7 @@ final class ControlSocket: Sendable {
             event.detail = "study \(request.uid ?? "") with \(request.receiver ?? ""), share \(request.tombstone ?? 0)"
         case .shares: return nil
         case .account:
-            guard let account = request.account, account.changes else { return nil }
-            event.alert = .userAttributes
-            event.detail = "\(account.action.rawValue) \(account.name ?? "")"
+            return request.account?.auditEvent(by: who)
         case .audit:
             guard let told = request.event else { return nil }
             event = told
@@ -358,7 +356,11 @@ enum ControlClient {
         }
         let administration = AccountAdministration(authenticator, organisation: configuration.organisation)
         do {
-            return ControlAnswer(account: try administration.answer(request, by: "uid \(getuid())"))
+            let answer = try administration.answer(request, by: "uid \(getuid())")
+            if let event = request.auditEvent(by: .operatorOfThisMachine) {
+                try CommandAudit.record(event, configuration)
+            }
+            return ControlAnswer(account: answer)
         } catch let error as AccountError {
             return ControlAnswer(error: "\(error)", isMissing: error.isMissing)
         }

@@ -620,3 +620,31 @@ def test_what_is_wrong_with_the_keys_of_access_is_said(tmp_path, section, senten
         assert sentence in archive.log_text()
     finally:
         archive.kill()
+
+
+def trail(archive):
+    done = archive.command("audit", "export", with_config=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_who_comes_in_or_is_turned_away_is_on_record(new_archive):
+    archive = new_archive()
+    add_user(archive, "anna", "viewer")
+    shown = session(archive, "anna")
+    web.get(archive, "/whoami", **basic("anna", "not the password")).expect(401)
+    web.get(archive, "/metrics", Cookie=shown["Cookie"]).expect(403)
+    form(archive, "/logout", {"csrf": shown["X-CSRF-Token"]}, {"Cookie": shown["Cookie"]}).expect(303)
+    entries = trail(archive)
+
+    def of(event, **wanted):
+        return [entry for entry in entries if entry["event"] == event
+                and all(entry["who"].get(key, entry.get(key)) == value for key, value in wanted.items())]
+
+    assert len(of("login", outcome=0, name="anna", kind="user")) == 1
+    # Who is turned away has only said that it is Anna.
+    assert len(of("login", outcome=4, name="anna", kind="unknown", address="127.0.0.1")) == 1
+    assert len(of("logout", name="anna")) == 1
+    assert any("monitor" in entry["detail"] for entry in of("security-alert", alert="access-denied", name="anna"))
+    assert any(entry["detail"] == "addUser anna" for entry in of("security-alert", alert="user-attributes"))
+    assert "not the password" not in json.dumps(entries)
