@@ -228,7 +228,7 @@ package final class Accounts: Sendable {
         let now = clock.monotonic()
         let isDue = book.withLock { book in
             body(&book)
-            return now - book.flushedAt > Self.flushSeconds * 1_000_000_000
+            return Clock.elapsed(since: book.flushedAt, now: now) > Self.flushSeconds * 1_000_000_000
         }
         if isDue { flush() }
     }

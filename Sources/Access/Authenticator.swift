@@ -127,6 +127,21 @@ package final class Authenticator: Sendable {
         return withUnsafeBytes(of: &six) { $0.prefix(8).map { String($0, radix: 16) }.joined(separator: " ") }
     }
 
+    /// Whether somebody who was let in is still to be: accounts end while an association lasts.
+    package func stillCounts(_ asker: Asker) -> Bool {
+        switch asker.kind {
+        case .station, .local: true
+        case .user:
+            // One whom another authority vouched for has no account here.
+            accounts.user(asker.name).map { !$0.isDisabled } ?? asker.name.contains("@")
+        case .token:
+            accounts.tokens.contains {
+                $0.name == asker.name && $0.revokedAtNanoseconds == nil
+                    && ($0.expiresAtNanoseconds.map { clock.wall() < $0 } ?? true)
+            }
+        }
+    }
+
     // MARK: Sessions of the web page
 
     /// A new session, never one that was there before (session fixation).

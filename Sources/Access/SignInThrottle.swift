@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Platform
 import Synchronization
 
 /// Makes guessing slow without locking anybody out. What is wrong too often has to wait, twice as long each time up to a
@@ -83,12 +84,12 @@ final class SignInThrottle: Sendable {
     }
 
     private static func isKnown(_ pair: Key, _ state: State, _ now: UInt64) -> Bool {
-        state.known[pair].map { now - $0 < knownSeconds * second } ?? false
+        state.known[pair].map { Clock.elapsed(since: $0, now: now) < knownSeconds * second } ?? false
     }
 
     private static func count(_ key: Key, _ state: inout State, _ now: UInt64) {
         var entry = state.entries[key] ?? Entry()
-        if now - entry.lastAttempt > memorySeconds * second { entry = Entry() }
+        if Clock.elapsed(since: entry.lastAttempt, now: now) > memorySeconds * second { entry = Entry() }
         entry.attempts += 1
         entry.lastAttempt = now
         let excess = entry.attempts - key.free
@@ -98,7 +99,9 @@ final class SignInThrottle: Sendable {
     }
 
     private static func makeRoom(_ state: inout State, _ now: UInt64) {
-        state.entries = state.entries.filter { now - $0.value.lastAttempt <= memorySeconds * second }
+        state.entries = state.entries.filter {
+            Clock.elapsed(since: $0.value.lastAttempt, now: now) <= memorySeconds * second
+        }
         guard state.entries.count >= entriesMaximum else { return }
         // Half of them, the oldest: looking for one each time would cost more than an attempt.
         let times = state.entries.values.map(\.lastAttempt).sorted()

@@ -161,7 +161,7 @@ package final class AuditTrail: Sendable {
         let look = Look(kind: event.who.kind, name: event.who.name, address: event.who.address, object: object)
         let now = Clock.monotonicNanoseconds()
         let isKnown = state.withLock { state in
-            state.looks[look].map { now - $0 < UInt64(settings.lookSeconds * 1e9) } ?? false
+            state.looks[look].map { Clock.elapsed(since: $0, now: now) < UInt64(settings.lookSeconds * 1e9) } ?? false
         }
         let number = try write(event, lingers: isKnown)
         if isKnown { return }
@@ -169,7 +169,7 @@ package final class AuditTrail: Sendable {
         state.withLock { state in
             if state.looks.count >= Self.looksMaximum {
                 let oldest = UInt64(settings.lookSeconds * 1e9)
-                state.looks = state.looks.filter { now - $0.value < oldest }
+                state.looks = state.looks.filter { Clock.elapsed(since: $0.value, now: now) < oldest }
                 if state.looks.count >= Self.looksMaximum { state.looks = [:] }
             }
             state.looks[look] = now
@@ -379,7 +379,9 @@ package final class AuditTrail: Sendable {
             if state.shortage != nil, let free = try? directory.volume.freeBytes(directory.path), free > 1 << 20 {
                 state.shortage = nil
             }
-            let due = state.repetitions.filter { now - $0.value.since > UInt64(settings.lookSeconds * 1e9) }
+            let due = state.repetitions.filter {
+                Clock.elapsed(since: $0.value.since, now: now) > UInt64(settings.lookSeconds * 1e9)
+            }
             for key in due.keys { state.repetitions[key] = nil }
             return due.values.filter { $0.count > 0 }
         }

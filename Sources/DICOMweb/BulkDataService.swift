@@ -36,9 +36,9 @@ struct BulkDataService {
                 record, fragments: StoredFragments.ranges(record, place))
         }
         if place.isEncapsulated {
-            let frames = try StoredImage(record).description.numberOfFrames
+            let frames = try FrameService.all(of: try StoredImage(record))
             return try FrameService(service, exchange, asker).run(
-                resource, list: (1...frames).map(String.init).joined(separator: ","))
+                resource, list: frames.map(String.init).joined(separator: ","))
         }
         let document = try documentType(record, attribute)
         var offers = [(type: Media.multipart, choice: true), (type: Media.bytes, choice: false)]

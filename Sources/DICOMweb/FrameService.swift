@@ -10,6 +10,16 @@ import Platform
 /// Frames (PS3.18 section 10.4.1.1.6), native or encapsulated, as stored or transcoded.
 struct FrameService {
     private static let framesMaximum = 100_000
+
+    /// The numbers of all frames, if they can be given at once: what the header says may be any number.
+    static func all(of image: StoredImage) throws -> ClosedRange<Int> {
+        let count = image.description.numberOfFrames
+        guard count <= framesMaximum else {
+            throw HTTPProblem(
+                413, "The instance says that it has \(count) frames; ask for at most \(framesMaximum) by number")
+        }
+        return 1...count
+    }
     private let service: DICOMwebService
     private let exchange: HTTPExchange
     private let asker: Asker

@@ -106,7 +106,7 @@ struct RenderedService {
 
     private func sendMultipart(_ request: PictureRequest, _ type: String) throws {
         let source = try PictureSource(service, request)
-        let numbers = request.frames ?? Array(1...source.image.description.numberOfFrames)
+        let numbers = try request.frames ?? Array(FrameService.all(of: source.image))
         let first = try source.picture(numbers[0])
         let writer = try MultipartWriter(exchange, type: type)
         for (index, number) in numbers.enumerated() {
@@ -119,7 +119,7 @@ struct RenderedService {
 
     private func sendAnimation(_ request: PictureRequest) throws {
         let source = try PictureSource(service, request)
-        let numbers = request.frames ?? Array(1...source.image.description.numberOfFrames)
+        let numbers = try request.frames ?? Array(FrameService.all(of: source.image))
         guard numbers.count <= Self.animatedMaximum else {
             throw HTTPProblem(
                 413,

@@ -37,7 +37,7 @@ struct RetrieveService {
         case .zip(let targets): try ZipService(service, exchange).send(versions, targets)
         case .frames:
             let image = try StoredImage(service.archive.record(of: versions[0]))
-            let all = (1...image.description.numberOfFrames).map(String.init).joined(separator: ",")
+            let all = try FrameService.all(of: image).map(String.init).joined(separator: ",")
             try FrameService(service, exchange, asker).run(resource, list: all)
         }
     }

@@ -53,8 +53,9 @@ package struct SearchKeys {
     }
 
     private static func number(_ name: String, _ value: String) throws(HTTPProblem) -> Int {
-        guard let number = Int(value), number >= 0 else {
-            throw HTTPProblem(400, "\(name) must be a number from 0, not \"\(value.prefix(40))\"")
+        // Sums of two of them are far from the largest number.
+        guard let number = Int(value), (0...Int(Int32.max)).contains(number) else {
+            throw HTTPProblem(400, "\(name) must be a number from 0 to \(Int32.max), not \"\(value.prefix(40))\"")
         }
         return number
     }

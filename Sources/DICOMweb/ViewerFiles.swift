@@ -69,8 +69,10 @@ package final class ViewerFiles: Sendable {
     /// - Returns: false: the path is not below /ohif/.
     /// - Parameter antiForgeryToken: what requests of the session's pages that change something must show; nil: no session.
     package func handle(_ exchange: HTTPExchange, antiForgeryToken: String?) throws -> Bool {
-        let path = exchange.request.path
+        var path = exchange.request.path
         guard path.first == "ohif" else { return false }
+        // As the route table reads it: "ohif/" is the folder, behind a name a slash says nothing.
+        if path.count > 2, path.last == "" { path.removeLast() }
         guard ["GET", "HEAD"].contains(exchange.request.method) else {
             throw HTTPProblem(405, "Only GET and HEAD here", headers: HTTPHeaders([("Allow", "GET, HEAD")]))
         }

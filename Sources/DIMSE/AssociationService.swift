@@ -216,6 +216,9 @@ final class Session {
         guard let context = association.negotiated.context(contextID) else {
             throw association.refuse(.invalidPDUParameterValue, "presentation context \(contextID) was not accepted")
         }
+        if asker.kind == .user || asker.kind == .token, server.settings.authenticator?.stillCounts(asker) == false {
+            throw association.refuse(.notSpecified, "the account of \(asker.name) does not count any more")
+        }
         // A request that cannot be answered, for want of a message id (PS3.7 section 9.3), is no request.
         guard
             command.messageID != nil || command.commandField == .cCancelRequest

@@ -50,6 +50,11 @@ enum UserIdentification: Equatable {
         asker.seesShared = user.seesShared
         // Its own organisation's a user sees everywhere.
         if let seen = station.scope.visible {
+            // What is shared with the user's organisation is not meant for everybody's station.
+            if user.organisation != station.organisation {
+                asker.scope.sharedStudies = []
+                asker.seesShared = false
+            }
             asker.scope.visible =
                 (user.scope.visible.map { $0.intersection(seen) } ?? seen).union([user.organisation])
         }

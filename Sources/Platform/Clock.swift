@@ -9,6 +9,9 @@ package enum Clock {
     /// Nanoseconds since 1970 in UTC.
     package static func wallNanoseconds() -> Int64 { Int64(read(CLOCK_REALTIME)) }
 
+    /// Nanoseconds between two readings of the monotonic clock; none, if another thread has made the earlier one since.
+    package static func elapsed(since earlier: UInt64, now: UInt64) -> UInt64 { now > earlier ? now - earlier : 0 }
+
     /// A deadline so many seconds from now, on the monotonic clock.
     package static func deadline(seconds: Double) -> UInt64 { monotonicNanoseconds() + UInt64(seconds * 1e9) }
 

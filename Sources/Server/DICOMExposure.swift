@@ -30,9 +30,10 @@ extension Configuration {
     }
 
     private func check(_ peer: PeerSection) throws(ConfigurationError) {
-        if peer.tls == true {
+        if peer.tls == true || peer.certificate != nil {
             guard speaksTLS else {
-                throw ConfigurationError("peer \(peer.aeTitle) has tls: give dicom.tls.certificate and key")
+                throw ConfigurationError(
+                    "peer \(peer.aeTitle) has tls or certificate: give dicom.tls.certificate and key")
             }
             guard peer.host == nil || !dicom.tls.authorities.isEmpty else {
                 throw ConfigurationError(

@@ -55,7 +55,9 @@ struct SharePages: Sendable {
         do {
             switch (exchange.request.method, path.count) {
             case ("GET", 1), ("HEAD", 1):
-                try respond(exchange, 200, sharing.list(for: asker).map(Shown.init))
+                let shares = sharing.list(for: asker)
+                try noteLook(shares, asker)
+                try respond(exchange, 200, shares.map(Shown.init))
             case ("POST", 1):
                 guard let wanted = try? JSONDecoder().decode(Wanted.self, from: Data(try body(exchange))) else {
                     throw HTTPProblem(
@@ -97,6 +99,12 @@ struct SharePages: Sendable {
         event.alert = .objectAttributes
         if let study { event.take([AuditStudy(study)]) }
         try audit.record(event)
+    }
+
+    private func noteLook(_ shares: [Share], _ asker: Asker) throws(AuditError) {
+        var event = AuditEvent(.query, "GET /shares", by: asker.auditParty)
+        event.take(shares.map { AuditStudy($0.studyInstanceUID) })
+        try audit.recordAccess(event)
     }
 
     private func respond(_ exchange: HTTPExchange, _ status: Int, _ value: some Encodable) throws {

@@ -85,8 +85,9 @@ struct Sharing: Sendable {
         guard text.utf8.count == 10, let date = try? Date(text + "T00:00:00Z", strategy: .iso8601) else {
             throw .wrongTime(String(text.prefix(32)))
         }
-        let end = Int64(date.timeIntervalSince1970) * 1_000_000_000 + day
-        guard end > now, end <= latest + day else { throw .wrongTime(text) }
-        return end
+        // In seconds: the nanoseconds of years from 2263 on have no number.
+        let seconds = date.timeIntervalSince1970
+        guard seconds > Double(now) / 1e9 - 86_400, seconds <= Double(latest) / 1e9 else { throw .wrongTime(text) }
+        return Int64(seconds) * 1_000_000_000 + day
     }
 }

@@ -648,3 +648,28 @@ def test_who_comes_in_or_is_turned_away_is_on_record(new_archive):
     assert any("monitor" in entry["detail"] for entry in of("security-alert", alert="access-denied", name="anna"))
     assert any(entry["detail"] == "addUser anna" for entry in of("security-alert", alert="user-attributes"))
     assert "not the password" not in json.dumps(entries)
+
+
+@pytest.mark.parametrize("field", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP", "X-Forwarded-Host"])
+def test_what_an_undeclared_proxy_brings_is_not_this_machine(archive, field):
+    web.get(archive, "/dicom-web/studies").expect(204)
+    reply = web.request(archive, "GET", "/dicom-web/studies", {field: "203.0.113.9"})
+    assert "snimok user add" in reply.problem(403)
+
+
+def test_slow_sign_ins_hold_up_nobody(new_archive):
+    archive = new_archive()
+    held = []
+    try:
+        for _ in range(300):
+            connection = socket.create_connection(("127.0.0.1", archive.http_port), timeout=20)
+            connection.sendall(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000\r\n"
+                               b"Content-Type: application/x-www-form-urlencoded\r\n\r\nname=")
+            held.append(connection)
+        begun = time.monotonic()
+        web.get(archive, "/healthz").expect(200)
+        assert time.monotonic() - begun < 5
+        form(archive, "/login", {"name": "x", "password": "y"}).expect(503)
+    finally:
+        for connection in held:
+            connection.close()

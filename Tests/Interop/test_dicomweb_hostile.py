@@ -698,3 +698,34 @@ def test_a_decoder_that_goes_wrong_is_replaced(fault, tmp_path, monkeypatch):
         archive.close()
     finally:
         archive.kill()
+
+
+def test_a_number_of_frames_beyond_all_measure(archive):
+    """All of them are asked for: the list of their numbers alone would not fit into memory."""
+    lying = ct(number=1, NumberOfFrames="999999999999")
+    store_all(archive, [lying])
+    path = f"/dicom-web/studies/{lying.study}/series/{lying.series}/instances/{lying.sop_instance}"
+    for accept in ["image/gif", 'multipart/related; type="image/jpeg"', 'multipart/related; type="image/png"']:
+        reply = web.request(archive, "GET", path + "/rendered", {"Accept": accept, "Host": "localhost"})
+        assert reply.status in (406, 413, 422), (accept, reply.status, reply.body[:200])
+    for accept in ['multipart/related; type="application/octet-stream"', "*/*"]:
+        web.request(archive, "GET", path + "/bulkdata/7FE00010", {"Accept": accept, "Host": "localhost"})
+        web.request(archive, "GET", path, {"Accept": accept, "Host": "localhost"})
+    web.get(archive, "/healthz").expect(200)
+
+
+def test_an_offset_beyond_all_measure(new_archive):
+    archive = new_archive(query={"resultLimit": 5})
+    for number in [2 ** 63 - 1, 2 ** 63, 2 ** 62, 2 ** 31, 10 ** 30]:
+        for name in ["offset", "limit"]:
+            web.get(archive, f"/dicom-web/studies?{name}={number}").expect(400)
+    web.get(archive, f"/dicom-web/studies?offset={2 ** 31 - 1}&limit={2 ** 31 - 1}").expect(204)
+
+
+def test_a_share_until_a_day_beyond_all_measure(new_archive):
+    archive = new_archive(organisation="A", organisations=[{"name": "A"}, {"name": "B"}])
+    for day in ["9999-12-31", "2263-01-01", "0001-01-01", "9223372036854775807", "-1", "0", "2026-13-45", ""]:
+        body = json.dumps({"study": "1.2.3", "with": "B", "until": day}).encode()
+        reply = web.request(archive, "POST", "/shares", {"Content-Type": "application/json", "Host": "localhost"}, body)
+        assert reply.status == 400, (day, reply.status)
+    web.get(archive, "/healthz").expect(200)

@@ -26,6 +26,7 @@ struct HTTPGate: Sendable {
     }
 
     private static let realm = "Snimok"
+    private static let proxyFields = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"]
     private let authenticator: Authenticator
     private let routes: RouteTable
     private let audit: DoorAudit
@@ -112,7 +113,9 @@ struct HTTPGate: Sendable {
 
     /// While nobody has credentials: whoever reaches a loopback address is on this machine.
     private func local(_ request: HTTPRequest) throws(HTTPProblem) -> Asker {
-        guard settings.isInsecure || (!request.isForwarded && Self.isLocal(request.host)) else {
+        // A proxy on this machine that nobody has declared brings strangers; most say so.
+        let isProxied = Self.proxyFields.contains { request.headers[$0] != nil }
+        guard settings.isInsecure || (!request.isForwarded && !isProxied && Self.isLocal(request.host)) else {
             // A name that leads here may be a stranger's (DNS rebinding): its page in a browser on this machine would be
             // of the same origin as the archive.
             throw HTTPProblem(

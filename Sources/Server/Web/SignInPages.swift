@@ -3,13 +3,17 @@ import Access
 import Audit
 import FoundationEssentials
 import HTTP
+import Platform
 
 /// Signing in and out in a browser, and who one is.
 struct SignInPages: Sendable {
     private static let formMaximumBytes = 8 << 10
+    /// Forms that are read at once: strangers may send them as slowly as they like, and each holds a thread.
+    private static let formsMaximum = 16
     private static let returnMaximumBytes = 2048
     private let authenticator: Authenticator
     private let audit: DoorAudit
+    private let forms = Monitor(0)
     /// Where one goes who does not say.
     private let home: String
 
@@ -123,6 +127,18 @@ struct SignInPages: Sendable {
         guard let type = exchange.request.headers["Content-Type"].flatMap({ MediaType($0) }),
             type.name == "application/x-www-form-urlencoded"
         else { throw HTTPProblem(415, "Wanted is a form, application/x-www-form-urlencoded") }
+        guard
+            forms.withLock({ count in
+                guard count < Self.formsMaximum else { return false }
+                count += 1
+                return true
+            })
+        else {
+            throw HTTPProblem(
+                503, "Too many people sign in at this moment; try again in a few seconds",
+                headers: HTTPHeaders([("Retry-After", "2")]))
+        }
+        defer { forms.withLock { $0 -= 1 } }
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: Self.formMaximumBytes)
         while true {
