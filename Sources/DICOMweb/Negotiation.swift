@@ -9,8 +9,8 @@ struct Negotiation {
         let asked = request.query.filter { $0.name == "accept" }.map(\.value).joined(separator: ",")
         let header = asked.isEmpty ? request.headers["Accept"] ?? "" : asked
         let list = MediaType.list(header)
-        // An empty header, or one in which nothing makes sense, is no wish.
-        accepted = list.isEmpty ? [MediaType("*/*")!] : list
+        // An empty header, or one in which nothing makes sense, is no wish; a parameter is always one.
+        accepted = list.isEmpty && asked.isEmpty ? [MediaType("*/*")!] : list
     }
 
     /// The offer that the client likes best; of equals the earlier offer.
