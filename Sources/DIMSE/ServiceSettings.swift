@@ -23,7 +23,8 @@ package struct ServiceSettings: Sendable {
 
     /// How a peer is called; nil: in the clear.
     package func connector(to peer: Peer) throws(TransportError) -> TLSConnector? {
-        guard peer.usesTLS else { return nil }
+        // Who must show a certificate is not called where none is shown.
+        guard peer.usesTLS || peer.certificate != nil else { return nil }
         guard let tls else {
             throw .tls("\(peer.aeTitle) must be called over TLS, which is not configured (dicom.tls)")
         }

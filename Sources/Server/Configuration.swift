@@ -565,7 +565,7 @@ extension Configuration {
                 shownReasons: (peer.seesRejected ?? []).reduce(into: []) {
                     $0.formUnion(PeerSection.reasons[$1] ?? [])
                 },
-                usesTLS: peer.tls == true || peer.certificate != nil, certificate: peer.certificate,
+                usesTLS: peer.tls ?? false, certificate: peer.certificate,
                 services: Set(peer.services ?? DICOMService.allCases))
         }
         settings.limits = limits

@@ -30,23 +30,26 @@ extension Configuration {
     }
 
     private func check(_ peer: PeerSection) throws(ConfigurationError) {
+        if let certificate = peer.certificate {
+            guard speaksTLS, dicom.tls.clients != .none else {
+                throw ConfigurationError(
+                    "peer \(peer.aeTitle) must show a certificate: give dicom.tls.certificate, and clients not \"none\""
+                )
+            }
+            guard !certificate.isEmpty else {
+                throw ConfigurationError(
+                    "peer \(peer.aeTitle): certificate is a SHA-256 fingerprint or a name, not empty")
+            }
+        }
         if peer.tls == true || peer.certificate != nil {
             guard speaksTLS else {
                 throw ConfigurationError(
-                    "peer \(peer.aeTitle) has tls or certificate: give dicom.tls.certificate and key")
+                    "peer \(peer.aeTitle) has tls: give dicom.tls.certificate and key")
             }
             guard peer.host == nil || !dicom.tls.authorities.isEmpty else {
                 throw ConfigurationError(
                     "peer \(peer.aeTitle) is called over TLS: name the CA of its certificate in dicom.tls.authorities")
             }
-        }
-        guard let certificate = peer.certificate else { return }
-        guard speaksTLS, dicom.tls.clients != .none else {
-            throw ConfigurationError(
-                "peer \(peer.aeTitle) must show a certificate: give dicom.tls.certificate, and clients not \"none\"")
-        }
-        guard !certificate.isEmpty else {
-            throw ConfigurationError("peer \(peer.aeTitle): certificate is a SHA-256 fingerprint or a name, not empty")
         }
     }
 
