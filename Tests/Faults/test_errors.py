@@ -70,6 +70,8 @@ class Case(TracedCase):
         """What the server that met the fault does from there on."""
         name, path = call
         refused = [status for status in promises.statuses if status != wire.SUCCESS]
+        if path.startswith(f"{archive.data}/audit/"):
+            return self._judge_trail(archive, promises, refused)
         # Reading goes on in any case.
         check_promises(archive, promises)
         code, reason = archive.http("/readyz")
@@ -100,6 +102,15 @@ class Case(TracedCase):
             assert promises.statuses[-1] == wire.SUCCESS, f"ready, and refuses with {promises.statuses[-1]}"
         else:
             assert promises.statuses[-1] == FAILED, f"{promises.statuses[-1]} after storing stopped"
+
+    def _judge_trail(self, archive, promises, refused):
+        """Of the audit trail: storing needs no entry and goes on; reading may be refused, and then it is said
+        (`test_audit_errors.py` has what else follows)."""
+        assert not (refused and self.scenario.is_store), f"stores refused with {refused}"
+        code, reason = archive.http("/readyz")
+        assert code == 200 or "audit trail" in reason, f"/readyz says {code} {reason!r}"
+        promises.store(archive, small(900))
+        assert promises.statuses[-1] == wire.SUCCESS, f"{promises.statuses[-1]} while only the trail had failed"
 
 
 def sample(scenario, calls):
