@@ -15,7 +15,7 @@ def halfopen(bench):
     """8 associations store while nobody, or 10,000 half-open connections of one kind, are there."""
     count = round(10_000 * bench.scale)
     # Room for the good ones beside them.
-    settings = {"http": {"connectionsMaximum": count + 1000}}
+    settings = {"dicom": {"connectionsMaximum": count + 1000}, "http": {"connectionsMaximum": count + 1000}}
     runs = {"none": [], "DICOM": [], "HTTP": []}
     kilobytes = {"DICOM": [], "HTTP": []}
     for repetition in range(bench.repetitions):
