@@ -117,6 +117,10 @@ package final class Accounts: Sendable {
 
     package var tokens: [APIToken] { book.withLock { $0.tokens.values.sorted { $0.id < $1.id } } }
 
+    package func token(named name: String) -> APIToken? {
+        book.withLock { $0.tokens.values.first { $0.name == name } }
+    }
+
     package func token(_ id: Int64) -> APIToken? { book.withLock { $0.tokens[id] } }
 
     /// - Returns: the token, which is not kept and cannot be told again.

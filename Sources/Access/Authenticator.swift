@@ -92,7 +92,7 @@ package final class Authenticator: Sendable {
         guard let shown = TokenText(text), let token = accounts.token(shown.id),
             Secret.areEqual(token.secret, Secret.digest(shown.secret))
         else { throw .wrongCredentials }
-        guard token.revokedAtNanoseconds == nil, token.expiresAtNanoseconds.map({ clock.wall() < $0 }) ?? true else {
+        guard isValid(token) else {
             // Somebody still uses it; what was never a token anybody can send without end.
             Log.warning("token refused", ["token": token.name, "address": address, "why": "expired or revoked"])
             throw .wrongCredentials
@@ -133,13 +133,14 @@ package final class Authenticator: Sendable {
         case .station, .local: true
         case .user:
             // One whom another authority vouched for has no account here.
-            accounts.user(asker.name).map { !$0.isDisabled } ?? asker.name.contains("@")
-        case .token:
-            accounts.tokens.contains {
-                $0.name == asker.name && $0.revokedAtNanoseconds == nil
-                    && ($0.expiresAtNanoseconds.map { clock.wall() < $0 } ?? true)
-            }
+            accounts.user(asker.name).map { !$0.isDisabled }
+                ?? settings.authority.map { asker.name.hasSuffix("@\($0.issuer)") } ?? false
+        case .token: accounts.token(named: asker.name).map(isValid) ?? false
         }
+    }
+
+    private func isValid(_ token: APIToken) -> Bool {
+        token.revokedAtNanoseconds == nil && (token.expiresAtNanoseconds.map { clock.wall() < $0 } ?? true)
     }
 
     // MARK: Sessions of the web page

@@ -71,40 +71,12 @@ package struct AuditChain: Sendable {
             }
             let suffix = line.suffix(suffixBytes)
             let value = suffix.dropFirst(suffixHead.count).dropLast(suffixTail.count)
-            guard suffix.starts(with: suffixHead), let chain = Hexadecimal.bytes(value) else { return nil }
+            guard suffix.starts(with: suffixHead), let chain = Hexadecimal.bytes(value, takesCapitals: false) else {
+                return nil
+            }
             self.number = number
             self.chain = chain
             signedPart = line.dropLast(suffixBytes)
         }
-    }
-}
-
-/// Bytes as digits.
-package enum Hexadecimal {
-    private static let digits = Array("0123456789abcdef".utf8)
-
-    package static func text(_ bytes: [UInt8]) -> String {
-        String(decoding: encoded(bytes), as: UTF8.self)
-    }
-
-    static func encoded(_ bytes: [UInt8]) -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: 2 * bytes.count) { target, count in
-            for (index, byte) in bytes.enumerated() {
-                target[2 * index] = digit(byte >> 4)
-                target[2 * index + 1] = digit(byte & 15)
-            }
-            count = 2 * bytes.count
-        }
-    }
-
-    private static func digit(_ value: UInt8) -> UInt8 {
-        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
-    }
-
-    /// nil: other characters than small digits, or an odd number of them.
-    package static func bytes(_ text: some Collection<UInt8>) -> [UInt8]? {
-        let values = text.map { digits.firstIndex(of: $0) }
-        guard values.count.isMultiple(of: 2), !values.contains(nil) else { return nil }
-        return stride(from: 0, to: values.count, by: 2).map { UInt8(values[$0]! << 4 | values[$0 + 1]!) }
     }
 }

@@ -58,7 +58,7 @@ package struct AuditDirectory: Sendable {
         do {
             if volume.exists(keyFile) {
                 let text = try volume.contents(keyFile).prefix { $0 != 0x0A }
-                guard let key = Hexadecimal.bytes(text), key.count == AuditChain.byteCount else {
+                guard let key = Hexadecimal.bytes(text, takesCapitals: false), key.count == AuditChain.byteCount else {
                     throw AuditProblem.unsound("\(keyFile) holds no key")
                 }
                 return AuditChain(key: key)

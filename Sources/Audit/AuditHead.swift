@@ -20,7 +20,8 @@ package struct AuditHead: Equatable, Sendable {
     /// Reads what `text` gives.
     package init?(text: String) {
         let parts = text.split(separator: " ")
-        guard parts.count == 2, let number = UInt64(parts[0]), let chain = Hexadecimal.bytes(Array(parts[1].utf8)),
+        guard parts.count == 2, let number = UInt64(parts[0]),
+            let chain = Hexadecimal.bytes(parts[1].utf8, takesCapitals: false),
             chain.count == AuditChain.byteCount
         else { return nil }
         self.init(number: number, chain: chain)
@@ -64,7 +65,8 @@ package struct AuditHead: Equatable, Sendable {
         let bytes = try directory.volume.contents(directory.head)
         guard !bytes.isEmpty else { return .missing }
         guard let content = try? JSONDecoder().decode(Content.self, from: Data(bytes)),
-            let value = Hexadecimal.bytes(Array(content.chain.utf8)), value.count == AuditChain.byteCount,
+            let value = Hexadecimal.bytes(content.chain.utf8, takesCapitals: false),
+            value.count == AuditChain.byteCount,
             content.seal == Hexadecimal.text(chain.seal(content.number, value))
         else { return .foreign }
         return .good(AuditHead(number: content.number, chain: value))

@@ -53,13 +53,8 @@ struct UploadCheck {
     }
 
     private func body() throws -> JSONValue {
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = try piece.withUnsafeMutableBytes { try exchange.read(into: $0) }
-            guard count > 0 else { break }
-            bytes += piece[..<count]
-            guard bytes.count <= Self.bodyMaximum else { throw HTTPProblem(413, "The list is longer than 4 MiB") }
+        guard let bytes = try exchange.body(atMost: Self.bodyMaximum) else {
+            throw HTTPProblem(413, "The list is longer than 4 MiB")
         }
         guard JSONValue.isNested(atMost: 8, bytes),
             let json = try? JSONDecoder().decode(JSONValue.self, from: Data(bytes))

@@ -222,6 +222,18 @@ package final class HTTPExchange: @unchecked Sendable {
         }
     }
 
+    /// Reads the whole of a small body; nil: it is longer than that.
+    package func body(atMost maximumBytes: Int) throws -> [UInt8]? {
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: min(maximumBytes, 64 << 10))
+        while true {
+            let count = try piece.withUnsafeMutableBytes { try read(into: $0) }
+            guard count > 0 else { return bytes }
+            bytes += piece[..<count]
+            guard bytes.count <= maximumBytes else { return nil }
+        }
+    }
+
     /// libmicrohttpd's epoll can miss that a peer hung up in the middle of its request, so whoever waits for more looks too.
     private func closeIfPeerIsGone() {
         state.withLock { state in

@@ -59,7 +59,10 @@ struct SharePages: Sendable {
                 try noteLook(shares, asker)
                 try respond(exchange, 200, shares.map(Shown.init))
             case ("POST", 1):
-                guard let wanted = try? JSONDecoder().decode(Wanted.self, from: Data(try body(exchange))) else {
+                guard let body = try exchange.body(atMost: Self.bodyMaximum) else {
+                    throw HTTPProblem(413, "A share is described in 4 KiB")
+                }
+                guard let wanted = try? JSONDecoder().decode(Wanted.self, from: Data(body)) else {
                     throw HTTPProblem(
                         400,
                         #"Wanted is {"study": "1.2.3", "with": "Other Clinic", "until": "2026-12-31"}, or a number of days in until"#
@@ -114,16 +117,5 @@ struct SharePages: Sendable {
         response.status = status
         response.headers.append("Cache-Control", "private, no-store")
         exchange.respond(response)
-    }
-
-    private func body(_ exchange: HTTPExchange) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: Self.bodyMaximum)
-        while true {
-            let count = try piece.withUnsafeMutableBytes { try exchange.read(into: $0) }
-            guard count > 0 else { return bytes }
-            bytes += piece[..<count]
-            guard bytes.count <= Self.bodyMaximum else { throw HTTPProblem(413, "A share is described in 4 KiB") }
-        }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CSodium
+import Platform
 
 /// A content address: BLAKE2b-256 over the padded transfer syntax UID and the data set (FORMAT.md, "Blob id").
 package struct BlobID: Hashable, Sendable, CustomStringConvertible {
@@ -60,5 +61,13 @@ package enum HeaderChecksum {
         crypto_generichash_blake2b(
             &digest, digest.count, bytes, UInt64(bytes.count), key.isEmpty ? nil : key, key.count)
         return digest
+    }
+}
+
+extension BlobID {
+    /// Reads what `description` gives; nil if it is something else.
+    package init?(hexadecimal text: some StringProtocol) {
+        guard let bytes = Hexadecimal.bytes(text), bytes.count == Self.byteCount else { return nil }
+        self.init(bytes)
     }
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import web, wire
+from harness import hostile, web, wire
 from harness.clients import STUDY_GET, extended, find, get, identifier
 from harness.samples import ROOT_UID, Instance, element, tiny
 from harness.web import JSON, path_of, placed, request, stow, value
@@ -164,14 +164,13 @@ def target(tmp_path):
     """A server that must be the same process afterwards, with nothing left and nothing lost."""
     archive = web.with_pictures(tmp_path / "a", imaging={"memoryMiB": 512, "cpuSeconds": 10, "wallSeconds": 20})
     try:
-        pid = archive.process.pid
+        pid, before = hostile.running(archive)
         archive.reset_peak()
         memory = archive.resident()
         yield archive
-        assert archive.process.poll() is None and archive.process.pid == pid, "the server died:\n" + archive.log_text()
+        hostile.assert_same_process(archive, pid)
         wire.echo(archive)
-        archive.assert_nothing_leaked()
-        assert not archive.partial_files()
+        hostile.assert_nothing_left_or_lost(archive, before)
         assert archive.peak() - memory < 160 * MEBIBYTE, f"the resident set grew by {(archive.peak() - memory) >> 20} MiB"
         archive.close()
         archive.start()

@@ -139,13 +139,8 @@ struct SignInPages: Sendable {
                 headers: HTTPHeaders([("Retry-After", "2")]))
         }
         defer { forms.withLock { $0 -= 1 } }
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: Self.formMaximumBytes)
-        while true {
-            let count = try piece.withUnsafeMutableBytes { try exchange.read(into: $0) }
-            guard count > 0 else { break }
-            bytes += piece[..<count]
-            guard bytes.count <= Self.formMaximumBytes else { throw HTTPProblem(413, "The form is longer than 8 KiB") }
+        guard let bytes = try exchange.body(atMost: Self.formMaximumBytes) else {
+            throw HTTPProblem(413, "The form is longer than 8 KiB")
         }
         guard let text = String(validating: bytes, as: UTF8.self), let parsed = HTTPRequest.parse(target: "/?\(text)")
         else { throw HTTPProblem(400, "The form is malformed") }
