@@ -41,7 +41,7 @@ let package = Package(
         module("DICOM", ["Platform", "CZlib"]),
         module("DICOMNetwork", []),
         module("BlobLog", ["Platform", "CSystem", "CSodium", "CXXHash"], path: "Storage/BlobLog"),
-        module("Database", ["CSQLite"], path: "Storage/Database"),
+        module("Database", ["Platform", "CSQLite"], path: "Storage/Database"),
         module("Catalog", ["Platform", "Database"], path: "Storage/Catalog"),
         module("Control", ["Platform", "Database"], path: "Storage/Control"),
         module("Transport", ["Platform", "DICOMNetwork", "CSystem", "COpenSSL"]),

@@ -2,7 +2,6 @@
 import Control
 import Database
 import Platform
-import Synchronization
 
 /// All users, tokens and sessions, in memory for the asking and written through to `control.db`. Changes take effect with
 /// the next request: whoever makes them does so here, in the process that has the archive.
@@ -26,7 +25,7 @@ package final class Accounts: Sendable {
 
     private let control: Control
     private let clock: AccessClock
-    private let book: Mutex<Book>
+    private let book: Monitor<Book>
 
     package init(_ control: Control, clock: AccessClock = AccessClock()) throws(DatabaseError) {
         self.control = control
@@ -36,7 +35,7 @@ package final class Accounts: Sendable {
         for token in try control.tokens() { book.tokens[token.id] = token }
         for session in try control.sessions() { book.sessions[session.secret] = session }
         book.flushedAt = clock.monotonic()
-        self.book = Mutex(book)
+        self.book = Monitor(book)
     }
 
     /// Whether nobody has ever been given access. Whoever is disabled, expired or revoked still counts: taking access from

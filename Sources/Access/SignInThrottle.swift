@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import Platform
-import Synchronization
 
 /// Makes guessing slow without locking anybody out. What is wrong too often has to wait, twice as long each time up to a
 /// minute, and an attempt before its time is refused without being looked at:
@@ -47,7 +46,7 @@ final class SignInThrottle: Sendable {
     private static let second: UInt64 = 1_000_000_000
 
     private let clock: AccessClock
-    private let state = Mutex(State())
+    private let state = Monitor(State())
 
     init(_ clock: AccessClock) { self.clock = clock }
 

@@ -19,6 +19,8 @@ package final class Archive: @unchecked Sendable {
         package var retention: [RetentionRule] = []
         /// The file that knows of deletions for good; empty: beside the data directory, `DATA.deletions`.
         package var deletionRegister = ""
+        /// What looking for the next rows of an answer may take; nil: however long it takes.
+        package var searchSecondsMaximum: Double?
         /// At which compaction copies, so that storing has the disk; 0: no compaction by itself.
         package var compactionBytesPerSecond: UInt64 = 50_000_000
         /// How much of a segment must be garbage for it to be compacted.
@@ -71,7 +73,8 @@ package final class Archive: @unchecked Sendable {
             let (writer, report) = try Replay(log, catalog).run()
             quarantine = log.quarantine
             recovery = report
-            readers = try CatalogReaders(path: directory.catalog)
+            readers = try CatalogReaders(
+                path: directory.catalog, searchSecondsMaximum: settings.searchSecondsMaximum)
             ingestReaders = try CatalogReaders(path: directory.catalog, maximum: 8)
             checkpointer = try CatalogCheckpointer(path: directory.catalog)
             try Reclaimer.finishInterrupted(log, catalog)

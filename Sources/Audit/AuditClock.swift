@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import Platform
-import Synchronization
 
 /// `Clock.timestamp`, which works out the calendar, once a second.
 final class AuditClock: Sendable {
-    private let last = Mutex<(second: Int64, text: String)>((-1, ""))
+    private let last = Monitor<(second: Int64, text: String)>((-1, ""))
 
     func timestamp() -> String {
         let now = Clock.wallNanoseconds()

@@ -69,7 +69,7 @@ package final class AuditTrail: Sendable {
     private let written: Metrics.Counter
     private let syncs: Metrics.Counter
     private let refused: Metrics.Counter
-    private let thread = Mutex<SystemThread?>(nil)
+    private let thread = Monitor<SystemThread?>(nil)
 
     /// Opens the trail and brings its end in order. One that cannot be opened refuses every entry, and with them all reading:
     /// storing needs no entry and goes on.

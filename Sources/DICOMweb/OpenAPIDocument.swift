@@ -50,6 +50,7 @@ package enum OpenAPIDocument {
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
+             "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -104,6 +105,7 @@ package enum OpenAPIDocument {
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
+             "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -138,6 +140,7 @@ package enum OpenAPIDocument {
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
+             "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -164,6 +167,7 @@ package enum OpenAPIDocument {
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
+             "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -192,6 +196,7 @@ package enum OpenAPIDocument {
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
+             "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -218,6 +223,7 @@ package enum OpenAPIDocument {
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
+             "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -244,6 +250,7 @@ package enum OpenAPIDocument {
              "200": {"$ref": "#/components/responses/Matches"}, "204": {"$ref": "#/components/responses/NoMatch"},
              "400": {"$ref": "#/components/responses/BadRequest"}, "404": {"$ref": "#/components/responses/NotFound"},
              "406": {"$ref": "#/components/responses/NotAcceptable"},
+             "413": {"$ref": "#/components/responses/TooLarge"},
              "414": {"$ref": "#/components/responses/AddressTooLong"},
              "503": {"$ref": "#/components/responses/Unavailable"}
             }
@@ -1544,7 +1551,7 @@ package enum OpenAPIDocument {
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
            },
            "TooLarge": {
-            "description": "More than the archive takes, or renders, at once",
+            "description": "More than the archive takes, renders or searches at once",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
            },
            "AddressTooLong": {

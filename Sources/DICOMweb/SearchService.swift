@@ -42,26 +42,30 @@ struct SearchService {
         } catch { throw HTTPProblem(400, "\(error)") }
         if asked.isFuzzy { keys.matchFuzzily() }
         let answers = QueryAnswer(keys, archive: service.archive, retrieveAETitle: service.settings.aeTitle)
-        try service.archive.readers.withReader { reader in
-            let found: Found
-            if keys.headerConditions.isEmpty {
-                keys.query.offset = asked.offset
-                let page = try reader.page(keys.query, countingUpTo: Self.exactTotalMaximum + 1)
-                found = Found(total: page.total, page: page)
-            } else {
-                found = try search(keys, answers, asked, reader)
-            }
-            exchange.audit?.event.count = found.total
-            let headers = self.headers(found, keys, asked)
-            guard !found.isEmpty(asked) else {
-                return exchange.respond(HTTPResponse(status: 204, headers: headers))
-            }
-            let source = RowSource(query: keys.query, reader: reader, found: found)
-            switch format {
-            case .json: try writeJSON(source, answers, headers)
-            case .xml: try writeXML(source, answers, headers)
-            }
+        let found: Found
+        do {
+            found = try search(&keys, answers, asked)
+        } catch let error as CatalogError where error.kind == .tooLong {
+            Log.warning("search given up", ["client": exchange.request.peerAddress, "why": "\(error)"])
+            // PS3.18 table 8.5-1 (413): so broad that it is up to the client to ask for less.
+            throw HTTPProblem(413, "The search takes too long; narrow it")
         }
+        exchange.audit?.event.count = found.total
+        let headers = self.headers(found, keys, asked)
+        guard !found.isEmpty(asked) else { return exchange.respond(HTTPResponse(status: 204, headers: headers)) }
+        let source = RowSource(query: keys.query, readers: service.archive.readers, found: found)
+        switch format {
+        case .json: try writeJSON(source, answers, headers)
+        case .xml: try writeXML(source, answers, headers)
+        }
+    }
+
+    /// Everything that the answer's head must know.
+    private func search(_ keys: inout QueryKeys, _ answers: QueryAnswer, _ asked: SearchKeys) throws -> Found {
+        guard keys.headerConditions.isEmpty else { return try searchHeaders(keys, answers, asked) }
+        keys.query.offset = asked.offset
+        let page = try service.archive.readers.page(keys.query, countingUpTo: Self.exactTotalMaximum + 1)
+        return Found(total: page.total, page: page)
     }
 
     private struct Found {
@@ -81,24 +85,22 @@ struct SearchService {
 
     private struct RowSource {
         let query: CatalogQuery
-        let reader: CatalogReader
+        let readers: CatalogReaders
         let found: Found
 
         func forEach(_ body: (CatalogRow) throws -> Bool) throws {
-            if let page = found.page { return try reader.rows(page, of: query, body) }
+            if let page = found.page { return try readers.rows(page, of: query, body) }
             for row in found.rows ?? [] where try !body(row) { return }
         }
     }
 
     /// Conditions that the catalog has no column for: each row in question is held against its stored header.
-    private func search(
-        _ keys: QueryKeys, _ answers: QueryAnswer, _ asked: SearchKeys, _ reader: CatalogReader
-    ) throws -> Found {
+    private func searchHeaders(_ keys: QueryKeys, _ answers: QueryAnswer, _ asked: SearchKeys) throws -> Found {
         var query = keys.query
         query.limit = Self.headersMaximum + 1
         var found = Found(rows: [])
         var seen = 0
-        try reader.find(query) { row in
+        try service.archive.readers.find(query) { row in
             seen += 1
             if seen > Self.headersMaximum {
                 found.isCut = true

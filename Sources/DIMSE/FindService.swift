@@ -40,23 +40,25 @@ struct FindService {
         let rows = RowOutput(self, status: keys.hasUnsupportedKeys ? .pendingWithWarning : .pending)
         var outcome = Outcome()
         do {
-            try session.server.archive.readers.withReader { reader in
-                try reader.find(keys.query) { row in
-                    if let limit = settings.queryResultLimit, outcome.rows == limit {
-                        outcome.isLimited = true
-                        return false
-                    }
-                    outcome.rows += 1
-                    try rows.add(answers.encoded(row, transferSyntax: TransferSyntax(uid: context.transferSyntax)))
-                    outcome.isCancelled = try wantsCancel()
-                    return !outcome.isCancelled
+            try session.server.archive.readers.find(keys.query) { row in
+                if let limit = settings.queryResultLimit, outcome.rows == limit {
+                    outcome.isLimited = true
+                    return false
                 }
+                outcome.rows += 1
+                try rows.add(answers.encoded(row, transferSyntax: TransferSyntax(uid: context.transferSyntax)))
+                outcome.isCancelled = try wantsCancel()
+                return !outcome.isCancelled
             }
             try rows.end(outcome.rows)
         } catch let error as TransportError {
             throw error
         } catch let error as AuditError {
             return try answer(.outOfResources, comment: error.comment)
+        } catch let error as CatalogError where error.kind == .tooLong {
+            Log.warning("query given up", ["association": "\(session.association.id)", "why": "\(error)"])
+            try? rows.audit.record(.minorFailure)
+            return try answer(.outOfResources, comment: "The search takes too long; narrow the query")
         } catch {
             Log.error("query failed", ["association": "\(session.association.id)", "why": "\(error)"])
             try? rows.audit.record(.seriousFailure)

@@ -19,7 +19,7 @@ package final class Metrics: Sendable {
         let read: @Sendable () -> Int
     }
 
-    private let entries = Mutex<[Entry]>([])
+    private let entries = Monitor<[Entry]>([])
 
     package init() {}
 

@@ -2,7 +2,8 @@
 import CSystem
 import Glibc
 
-/// A value that one thread at a time may touch, and on whose change others may wait.
+/// A value that one thread at a time may touch, and on whose change others may wait. The only kind of lock here: the thread
+/// sanitizer does not see those of the standard library, which are no POSIX ones.
 package final class Monitor<Value>: @unchecked Sendable {
     // On the heap, since pthread objects must not move.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

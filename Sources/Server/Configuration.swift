@@ -138,6 +138,8 @@ package struct Configuration: Codable, Sendable {
     package struct QuerySection: Codable, Sendable {
         /// 0: no limit.
         package var resultLimit = 0
+        /// What looking for the next rows of an answer may take.
+        package var searchSecondsMaximum = 30.0
     }
 
     package struct CommitmentSection: Codable, Sendable {
@@ -403,6 +405,9 @@ extension Configuration {
         else {
             throw ConfigurationError("timeouts must be above 0; minimumBytesPerSecond and resultLimit not below")
         }
+        guard (0.001...1e6).contains(query.searchSecondsMaximum) else {
+            throw ConfigurationError("query.searchSecondsMaximum must be above 0")
+        }
         guard (0.1...1e6).contains(commitment.retrySeconds), (0...1e5).contains(commitment.giveUpHours) else {
             throw ConfigurationError("commitment.retrySeconds must be 0.1 or more, commitment.giveUpHours not below 0")
         }
@@ -453,6 +458,7 @@ extension Configuration {
 
     package var archiveSettings: Archive.Settings {
         var settings = Archive.Settings()
+        settings.searchSecondsMaximum = query.searchSecondsMaximum
         settings.segmentBytes = storage.segmentMiB << 20
         settings.largeObjectBytes = storage.largeObjectMiB << 20
         settings.freeSpaceFloorBytes = storage.freeSpaceFloorMiB << 20

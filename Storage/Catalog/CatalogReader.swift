@@ -4,10 +4,8 @@ import Platform
 
 /// A read-only connection with the catalog's questions. One thread at a time; `CatalogReaders` lends them.
 package final class CatalogReader {
-    /// Ids found at once; between such chunks, and between pages, no snapshot is held, so the writer's log can be folded
-    /// into the database however long an answer is.
-    private static let chunkRows = 50_000
-    private static let pageRows = 200
+    /// Something that was found: its id, and the patient by whom it was found if it has several.
+    typealias Match = (id: Int64, patient: Int64?)
 
     let database: Database
 
@@ -18,9 +16,12 @@ package final class CatalogReader {
     }
 
     private let samples: Samples
+    private let searchSecondsMaximum: Double?
 
-    init(path: String, samples: Samples = Samples()) throws(CatalogError) {
+    /// - Parameter searchSecondsMaximum: what looking for the next rows may take; nil: however long it takes.
+    init(path: String, samples: Samples = Samples(), searchSecondsMaximum: Double? = nil) throws(CatalogError) {
         self.samples = samples
+        self.searchSecondsMaximum = searchSecondsMaximum
         database = try Database(path: path, isReadOnly: true, cacheKiB: 2048)
     }
 
@@ -92,25 +93,37 @@ package final class CatalogReader {
 
     /// Hands out each matching row, in the order of first receipt, until `body` says false.
     package func find(_ query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
-        let asker = try resolve(query.scope, query.shownReasons)
-        var after: Int64 = 0
-        var offset = query.offset
-        var remaining = (query.limit ?? Int.max).addingReportingOverflow(offset).partialValue.magnitude
-        while remaining > 0 {
-            let limit = Int(min(UInt(Self.chunkRows), remaining))
-            let found = try ids(query, asker, after: after, limit: limit)
-            let skipped = min(offset, found.count)
-            offset -= skipped
-            for page in stride(from: skipped, to: found.count, by: Self.pageRows) {
-                let rows = try found[page..<min(page + Self.pageRows, found.count)].compactMap { match in
-                    try row(query, match.id, patient: match.patient, asker)
-                }
-                for row in rows where try !body(row) { return }
-            }
-            guard found.count == limit, let last = found.last else { return }
-            after = last.id
-            remaining -= UInt(found.count)
+        var cursor = CatalogCursor(query)
+        while let rows = try cursor.next(self) {
+            for row in rows where try !body(row) { return }
         }
+    }
+
+    /// What comes next of an answer.
+    func more(_ cursor: CatalogCursor, limit: Int) throws(CatalogError) -> [Match] {
+        try bounded { () throws(CatalogError) in
+            try ids(cursor.query, try resolve(cursor.query), after: cursor.after, limit: limit)
+        }
+    }
+
+    /// The rows of what was found. What has gone in the meantime is left out.
+    func rows(_ found: some Sequence<Match>, of query: CatalogQuery) throws(CatalogError) -> [CatalogRow] {
+        let asker = try resolve(query)
+        var rows: [CatalogRow] = []
+        for match in found {
+            if let row = try row(query, match.id, patient: match.patient, asker) { rows.append(row) }
+        }
+        return rows
+    }
+
+    private func resolve(_ query: CatalogQuery) throws(CatalogError) -> ResolvedScope {
+        try resolve(query.scope, query.shownReasons)
+    }
+
+    /// Searches within the time that one may take.
+    private func bounded<Result>(_ search: () throws(CatalogError) -> Result) throws(CatalogError) -> Result {
+        guard let searchSecondsMaximum else { return try search() }
+        return try database.within(seconds: searchSecondsMaximum, search)
     }
 
     /// One page of an answer and how many rows there are in all.
@@ -118,7 +131,7 @@ package final class CatalogReader {
         /// Up to the number that was asked for.
         package let total: Int
         /// nil: all rows are wanted, by `find`.
-        fileprivate let ids: [(id: Int64, patient: Int64?)]?
+        let ids: [Match]?
 
         /// nil: not known before the rows are read.
         package var isEmpty: Bool? { ids?.isEmpty }
@@ -126,7 +139,11 @@ package final class CatalogReader {
 
     /// Finds the page of a query that its offset and limit tell, and counts the rest up to `maximum`.
     package func page(_ query: CatalogQuery, countingUpTo maximum: Int) throws(CatalogError) -> Page {
-        let asker = try resolve(query.scope, query.shownReasons)
+        try bounded { () throws(CatalogError) in try search(query, countingUpTo: maximum) }
+    }
+
+    private func search(_ query: CatalogQuery, countingUpTo maximum: Int) throws(CatalogError) -> Page {
+        let asker = try resolve(query)
         guard let limit = query.limit else {
             return Page(total: try ids(query, asker, after: 0, limit: maximum).count, ids: nil)
         }
@@ -138,16 +155,6 @@ package final class CatalogReader {
         let end = query.offset.addingReportingOverflow(limit)
         let found = try ids(query, asker, after: 0, limit: max(maximum, end.overflow ? .max : end.partialValue))
         return Page(total: min(found.count, maximum), ids: Array(found.dropFirst(query.offset).prefix(limit)))
-    }
-
-    /// Hands out the rows of a page.
-    package func rows(_ page: Page, of query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
-        guard let ids = page.ids else { return try find(query, body) }
-        let asker = try resolve(query.scope, query.shownReasons)
-        for match in ids {
-            guard let row = try row(query, match.id, patient: match.patient, asker) else { continue }
-            guard try body(row) else { return }
-        }
     }
 
     /// Whether so many studies match that it is best to walk through them until the page is full; the count if so.
@@ -182,7 +189,7 @@ package final class CatalogReader {
     /// - Returns: nil: the page was not full within the studies that one walk looks at.
     private func walk(
         _ query: CatalogQuery, _ filter: ScopeFilter?, _ limit: Int
-    ) throws(CatalogError) -> [(id: Int64, patient: Int64?)]? {
+    ) throws(CatalogError) -> [Match]? {
         let highest = try database.statement("SELECT max(id) FROM study").first([]) { $0.integer(0) } ?? 0
         let hidesSome = try hidesSome()
         if case .all? = QueryBuilder.breadth(query), filter == nil || filter?.single != nil {
@@ -202,7 +209,7 @@ package final class CatalogReader {
         guard !isBeyond else { return [] }
         if let filter { return try walk(query, filter, wanted, hidesSome) }
         let end = min(highest, Self.walkedMaximum)
-        var all: [(id: Int64, patient: Int64?)] = []
+        var all: [Match] = []
         var last: Int64 = 0
         while last < end, all.count < wanted {
             let through = min(end, last + Self.walkedAtOnce)
@@ -218,7 +225,7 @@ package final class CatalogReader {
     /// The same for who does not see everything: each list of what it sees is walked through, and they are put together.
     private func walk(
         _ query: CatalogQuery, _ filter: ScopeFilter, _ wanted: Int, _ hidesSome: Bool
-    ) throws(CatalogError) -> [(id: Int64, patient: Int64?)]? {
+    ) throws(CatalogError) -> [Match]? {
         guard let lists = filter.lists else { return nil }
         var ids: Set<Int64> = []
         for list in lists {
@@ -241,10 +248,8 @@ package final class CatalogReader {
         ).first([.integer(organisation), .integer(Self.walkedMaximum)]) { $0.integer(0) }
     }
 
-    private func found(_ sql: String, _ values: [Statement.Value]) throws(CatalogError) -> [(
-        id: Int64, patient: Int64?
-    )] {
-        var found: [(id: Int64, patient: Int64?)] = []
+    private func found(_ sql: String, _ values: [Statement.Value]) throws(CatalogError) -> [Match] {
+        var found: [Match] = []
         try database.statement(sql).forEach(values) { row throws(CatalogError) in
             found.append((row.integer(0), row.isNull(1) ? nil : row.integer(1)))
             return true
@@ -267,7 +272,7 @@ package final class CatalogReader {
 
     private func ids(
         _ query: CatalogQuery, _ asker: ResolvedScope, after: Int64, limit: Int
-    ) throws(CatalogError) -> [(id: Int64, patient: Int64?)] {
+    ) throws(CatalogError) -> [Match] {
         var builder = try builder(query, asker.filter)
         let sql = builder.statement(after: after, limit: limit)
         return try found(sql, builder.values)
@@ -293,7 +298,7 @@ package final class CatalogReader {
     /// The plan of a query's search, a line a step; tests hold it against the indexes that it should use.
     package func plan(_ query: CatalogQuery) throws(CatalogError) -> [String] {
         var builder = try builder(query, try resolve(query.scope, query.shownReasons).filter)
-        let sql = builder.statement(after: 0, limit: Self.chunkRows)
+        let sql = builder.statement(after: 0, limit: CatalogCursor.chunkRows)
         var lines: [String] = []
         try database.statement("EXPLAIN QUERY PLAN " + sql).forEach(builder.values) { row throws(CatalogError) in
             lines.append(row.text(3) ?? "")
@@ -479,17 +484,22 @@ package final class CatalogReaders: Sendable {
         var open = 0
     }
 
+    private static let idleMaximum = 8
     private let path: String
     private let maximum: Int
     private let state = Monitor(State())
     private let samples = CatalogReader.Samples()
+    private let searchSecondsMaximum: Double?
 
-    /// - Parameter maximum: connections; more askers wait.
-    package init(path: String, maximum: Int = 64) throws(CatalogError) {
+    /// - Parameters:
+    ///   - maximum: connections; more askers wait.
+    ///   - searchSecondsMaximum: what looking for the next rows of an answer may take before it fails with `.tooLong`.
+    package init(path: String, maximum: Int = 32, searchSecondsMaximum: Double? = nil) throws(CatalogError) {
         self.path = path
         self.maximum = maximum
+        self.searchSecondsMaximum = searchSecondsMaximum
         // The first one shows whether there is a catalog at all.
-        let reader = try CatalogReader(path: path, samples: samples)
+        let reader = try CatalogReader(path: path, samples: samples, searchSecondsMaximum: searchSecondsMaximum)
         try reader.checkSchema()
         state.withLock {
             $0.idle = [reader]
@@ -499,8 +509,32 @@ package final class CatalogReaders: Sendable {
 
     package func withReader<Result>(_ body: (CatalogReader) throws -> Result) throws -> Result {
         let reader = try borrow()
-        defer { state.update { $0.idle.append(reader) } }
+        defer { giveBack(reader) }
         return try body(reader)
+    }
+
+    /// Hands out each matching row, in the order of first receipt, until `body` says false. No reader is held meanwhile:
+    /// who takes its answer slowly holds up nobody.
+    package func find(_ query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
+        var cursor = CatalogCursor(query)
+        while let rows = try withReader({ try cursor.next($0) }) {
+            for row in rows where try !body(row) { return }
+        }
+    }
+
+    /// Finds the page of a query that its offset and limit tell, and counts the rest up to `maximum`.
+    package func page(_ query: CatalogQuery, countingUpTo maximum: Int) throws -> CatalogReader.Page {
+        try withReader { try $0.page(query, countingUpTo: maximum) }
+    }
+
+    /// Hands out the rows of a page, as `find` does.
+    package func rows(_ page: CatalogReader.Page, of query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
+        guard let ids = page.ids else { return try find(query, body) }
+        for start in stride(from: 0, to: ids.count, by: CatalogCursor.pageRows) {
+            let part = ids[start..<min(start + CatalogCursor.pageRows, ids.count)]
+            let rows = try withReader { try $0.rows(part, of: query) }
+            for row in rows where try !body(row) { return }
+        }
     }
 
     /// Of instances with the same UID under several series only one can be meant by it: the asker's own newest, else the
@@ -513,6 +547,13 @@ package final class CatalogReaders: Sendable {
         }
     }
 
+    /// Few are kept: each has a page cache of its own.
+    private func giveBack(_ reader: CatalogReader) {
+        state.update { state in
+            if state.idle.count < Self.idleMaximum { state.idle.append(reader) } else { state.open -= 1 }
+        }
+    }
+
     private func borrow() throws(CatalogError) -> CatalogReader {
         let idle: CatalogReader?? = state.wait { state in
             if let reader = state.idle.popLast() { return .some(reader) }
@@ -521,7 +562,9 @@ package final class CatalogReaders: Sendable {
             return .some(nil)
         }
         if let reader = idle ?? nil { return reader }
-        do { return try CatalogReader(path: path, samples: samples) } catch {
+        do {
+            return try CatalogReader(path: path, samples: samples, searchSecondsMaximum: searchSecondsMaximum)
+        } catch {
             state.update { $0.open -= 1 }
             throw error
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CSQLite
 import Glibc
+import Platform
 
 /// A connection to SQLite and its prepared statements. One thread at a time.
 package final class Database {
@@ -27,6 +28,7 @@ package final class Database {
         sqlite3_busy_timeout(handle, Self.busyTimeoutMilliseconds)
         try execute("PRAGMA cache_size=-\(cacheKiB)")
         for function in functions { function.register(on: handle) }
+        watchDeadline()
     }
 
     deinit { close() }
@@ -85,6 +87,30 @@ package final class Database {
         return Statement(prepared, self)
     }
 
+    /// Lets the statements of `body` run for so long; then the one that runs fails with `.tooLong`.
+    package func within<Result>(
+        seconds: Double, _ body: () throws(DatabaseError) -> Result
+    ) throws(DatabaseError) -> Result {
+        deadlineNanoseconds = Clock.deadline(seconds: seconds)
+        defer { deadlineNanoseconds = .max }
+        return try body()
+    }
+
+    /// When the statements of `within` must have ended, on the monotonic clock.
+    private var deadlineNanoseconds = UInt64.max
+    /// Steps of SQLite's machine between looks at the clock: a millisecond or so.
+    private static let stepsBetweenLooks: Int32 = 10_000
+
+    private func watchDeadline() {
+        sqlite3_progress_handler(
+            handle, Self.stepsBetweenLooks,
+            { context in
+                let database = Unmanaged<Database>.fromOpaque(context!).takeUnretainedValue()
+                let deadline = database.deadlineNanoseconds
+                return deadline != .max && Clock.monotonicNanoseconds() > deadline ? 1 : 0
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
     package var lastInsertedID: Int64 { sqlite3_last_insert_rowid(handle) }
     package var changes: Int { Int(sqlite3_changes(handle)) }
 
@@ -95,6 +121,7 @@ package final class Database {
             case SQLITE_FULL: .full
             case SQLITE_BUSY, SQLITE_LOCKED: .busy
             case SQLITE_CORRUPT, SQLITE_NOTADB: .corrupt
+            case SQLITE_INTERRUPT: .tooLong
             // No room for the shared memory beside the database, for one.
             case SQLITE_IOERR, SQLITE_CANTOPEN:
                 handle.map { [ENOSPC, EDQUOT].contains(sqlite3_system_errno($0)) } ?? false ? .full : .other

@@ -2,7 +2,11 @@
 
 /// What a database refused, and why.
 package struct DatabaseError: Error, CustomStringConvertible {
-    package enum Kind: Sendable { case newerSchema, busy, full, corrupt, other }
+    package enum Kind: Sendable {
+        case newerSchema, busy, full, corrupt, other
+        /// It took more than the time that it was given (`Database.within`).
+        case tooLong
+    }
 
     package let kind: Kind
     package let message: String

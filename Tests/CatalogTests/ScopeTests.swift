@@ -180,14 +180,14 @@ struct ScopeTests {
     func random(seed: Int) throws {
         let world = try World(UInt64(seed), events: 20 + 4 * (seed % 10))
         #expect(try world.catalog.miscounted() == [])
-        let reader = try world.catalog.reader()
+        let readers = try CatalogReaders(path: world.catalog.path)
         for scope in Self.scopes {
             for question in Self.questions {
                 let query = question.query(scope)
                 let expected = world.oracle.rows(question, scope)
                 var found: [String: ScopeOracle.Expected] = [:]
                 var order: [String] = []
-                try reader.find(query) { row in
+                try readers.find(query) { row in
                     let key = Self.key(row, question.level)
                     order.append(key)
                     found[key] = Self.told(row, question.level, scope)
@@ -205,18 +205,18 @@ struct ScopeTests {
                 // A page with its total, as QIDO-RS asks for it.
                 var paged = query
                 (paged.offset, paged.limit) = (1, 2)
-                let page = try reader.page(paged, countingUpTo: 10_001)
+                let page = try readers.page(paged, countingUpTo: 10_001)
                 #expect(page.total == order.count, name)
                 var keys: [String] = []
-                try reader.rows(page, of: paged) { row in
+                try readers.rows(page, of: paged) { row in
                     keys.append(Self.key(row, question.level))
                     return true
                 }
                 #expect(keys == Array(order.dropFirst().prefix(2)), name)
                 // As if so many matched that the studies are walked through.
-                let walked = try reader.page(paged, countingUpTo: 1)
+                let walked = try readers.page(paged, countingUpTo: 1)
                 keys = []
-                try reader.rows(walked, of: paged) { row in
+                try readers.rows(walked, of: paged) { row in
                     keys.append(Self.key(row, question.level))
                     return true
                 }

@@ -133,9 +133,9 @@ class Found:
         return sorted(str(row.get(keyword, "")) for row in self.rows)
 
 
-def find(archive, query, model=STUDY_FIND, calling="TESTER", negotiation=(), opened=None):
+def find(archive, query, model=STUDY_FIND, calling="TESTER", negotiation=(), tls=None, opened=None):
     if opened is None:
-        with association(archive, [(model, UNCOMPRESSED)], calling, negotiation=negotiation) as fresh:
+        with association(archive, [(model, UNCOMPRESSED)], calling, negotiation=negotiation, tls=tls) as fresh:
             return find(archive, query, model, opened=fresh)
     found = Found()
     let_reactor_wake(opened)
@@ -200,8 +200,8 @@ def get(archive, query, pairs=((CT, EXPLICIT),), model=STUDY_GET, calling="TESTE
         return result.take(opened.send_c_get(query, UID(model)))
 
 
-def move(archive, query, destination, model=STUDY_MOVE, calling="TESTER", negotiation=()):
-    with association(archive, [(model, UNCOMPRESSED)], calling, negotiation=negotiation) as opened:
+def move(archive, query, destination, model=STUDY_MOVE, calling="TESTER", negotiation=(), tls=None):
+    with association(archive, [(model, UNCOMPRESSED)], calling, negotiation=negotiation, tls=tls) as opened:
         let_reactor_wake(opened)
         return Retrieved().take(opened.send_c_move(query, destination, UID(model)))
 
