@@ -116,6 +116,8 @@ class Snimok(Server):
         ready = self.wait_for("ready", lambda: re.search(
             r"ready dicom=\S+:(\d+) http=\S+:(\d+)", self.log_file.read_text(errors="replace")))
         self.dicom_port, self.http_port = int(ready[1]), int(ready[2])
+        encrypted = re.search(r"dicom-tls=\S+:(\d+)", ready.string)
+        self.tls_port = int(encrypted[1]) if encrypted else None
 
     def instances(self):
         """Instances stored, as C-FIND counts them."""

@@ -44,7 +44,7 @@ package struct AuditChain: Sendable {
         return part
     }
 
-    static func line(_ signedPart: [UInt8], _ chain: [UInt8]) -> [UInt8] {
+    static func line(_ signedPart: consuming [UInt8], _ chain: [UInt8]) -> [UInt8] {
         var line = signedPart
         line += suffixHead
         line += Hexadecimal.encoded(chain)

@@ -26,11 +26,13 @@ struct UploadCheck {
         let digests = try self.digests()
         exchange.audit?.event.count = digests.count
         let organisation = asker.organisation
+        let start = Clock.monotonicNanoseconds()
         let states = try service.archive.readers.withReader { reader in
             try digests.map { digest -> String in
                 try reader.hasSent(blob: digest.bytes, organisation: organisation) ? "present" : "unknown"
             }
         }
+        if states.contains("unknown") { asker.scope.concealAbsence(since: start) }
         let items = zip(digests, states).map { #"{"digest":"\#($0)","state":"\#($1)"}"# }
         let body = "{\"instances\":[" + items.joined(separator: ",") + "]}\n"
         exchange.respond(HTTPResponse(contentType: Media.plainJSON, body: Array(body.utf8)))

@@ -37,6 +37,7 @@ struct FindService {
             return try answer(.identifierDoesNotMatchSOPClass, comment: why)
         }
         let answers = QueryAnswer(keys, archive: session.server.archive, retrieveAETitle: settings.directory.aeTitle)
+        let transferSyntax = TransferSyntax(uid: context.transferSyntax)
         let rows = RowOutput(self, status: keys.hasUnsupportedKeys ? .pendingWithWarning : .pending)
         var outcome = Outcome()
         do {
@@ -46,7 +47,7 @@ struct FindService {
                     return false
                 }
                 outcome.rows += 1
-                try rows.add(answers.encoded(row, transferSyntax: TransferSyntax(uid: context.transferSyntax)))
+                try rows.add(answers.encoded(row, transferSyntax: transferSyntax))
                 outcome.isCancelled = try wantsCancel()
                 return !outcome.isCancelled
             }

@@ -23,13 +23,20 @@ package enum Hexadecimal {
 
     /// - Parameter takesCapitals: false: only what `text` gives, so that there is one spelling of each.
     /// - Returns: nil: other characters than digits, or an odd number of them.
-    package static func bytes(_ text: some Collection<UInt8>, takesCapitals: Bool = true) -> [UInt8]? {
-        let values = text.map { value($0, takesCapitals) }
-        guard values.count.isMultiple(of: 2), !values.contains(nil) else { return nil }
-        return stride(from: 0, to: values.count, by: 2).map { values[$0]! << 4 | values[$0 + 1]! }
+    package static func bytes(_ text: ArraySlice<UInt8>, takesCapitals: Bool = true) -> [UInt8]? {
+        guard text.count.isMultiple(of: 2) else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count / 2)
+        for index in stride(from: text.startIndex, to: text.endIndex, by: 2) {
+            guard let high = value(text[index], takesCapitals), let low = value(text[index + 1], takesCapitals) else {
+                return nil
+            }
+            bytes.append(high << 4 | low)
+        }
+        return bytes
     }
 
-    package static func bytes(_ text: some StringProtocol) -> [UInt8]? { bytes(Array(text.utf8)) }
+    package static func bytes(_ text: String) -> [UInt8]? { bytes(Array(text.utf8)[...]) }
 
     private static func digit(_ value: UInt8) -> UInt8 {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10

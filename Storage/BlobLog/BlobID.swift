@@ -67,7 +67,7 @@ package enum HeaderChecksum {
 extension BlobID {
     /// Reads what `description` gives; nil if it is something else.
     package init?(hexadecimal text: some StringProtocol) {
-        guard let bytes = Hexadecimal.bytes(text), bytes.count == Self.byteCount else { return nil }
+        guard let bytes = Hexadecimal.bytes(String(text)), bytes.count == Self.byteCount else { return nil }
         self.init(bytes)
     }
 }

@@ -16,6 +16,8 @@ struct CatalogCursor {
     private var remaining: UInt
     private var isLastChunk = false
 
+    var isAtEnd: Bool { found.isEmpty && (isLastChunk || remaining == 0) }
+
     init(_ query: CatalogQuery) {
         self.query = query
         skipped = query.offset
@@ -33,7 +35,7 @@ struct CatalogCursor {
 
     /// Finds the next ids, behind those that are skipped.
     private mutating func look(_ reader: CatalogReader) throws(CatalogError) {
-        while found.isEmpty, !isLastChunk, remaining > 0 {
+        while found.isEmpty, !isAtEnd {
             let limit = Int(min(UInt(Self.chunkRows), remaining))
             let chunk = try reader.more(self, limit: limit)
             let dropped = min(skipped, chunk.count)

@@ -71,6 +71,10 @@ package struct CatalogQuery: Sendable {
     package var fuzzyPatientWords: [String] = []
     /// Whether rows come with the instance whose header answers for what is no column.
     package var needsRepresentative = true
+    /// Whether rows come with the counts of their patient.
+    package var countsPatients = true
+    /// Whether rows come with the modalities and SOP classes of their study.
+    package var needsContents = true
     /// What is hidden for these reasons only is found, too.
     package var shownReasons: HiddenReasons = []
     package var limit: Int?

@@ -62,28 +62,25 @@ extension CatalogReader {
     /// Makes counts, contents, marks and values those of what the asker sees.
     /// - Returns: the first instance that the asker sees in the row.
     func restrict(
-        _ row: inout CatalogRow, _ level: CatalogLevel, _ place: RowPlace, _ filter: ScopeFilter, first: Int64
+        _ row: inout CatalogRow, _ query: CatalogQuery, _ place: RowPlace, _ filter: ScopeFilter, first: Int64
     ) throws(CatalogError) -> Int64? {
-        let patient = place.ids[0] ?? 0
-        try countPatient(patient, filter, into: &row)
-        var representative: Int64?
-        if level == .patient {
-            representative = try firstInstance(ofPatient: patient, filter)
-        } else {
+        let level = query.level
+        (row.numberOfPatientRelatedStudies, row.numberOfPatientRelatedSeries) = (0, 0)
+        row.numberOfPatientRelatedInstances = 0
+        if query.countsPatients { try countPatient(place.ids[0] ?? 0, filter, into: &row) }
+        if level > .patient {
             try countStudy(place.study, filter, into: &row)
-            try readContent(place.study, filter, into: &row)
-            if level == .study { representative = try firstInstance(ofStudy: place.study, first, filter) }
+            if query.needsContents { try readContent(place.study, filter, into: &row) }
         }
         if level >= .series, let series = place.ids[2] {
             row.numberOfSeriesRelatedInstances = try instances(ofSeries: series, study: place.study, filter)
-            if level == .series { representative = try firstInstance(ofSeries: series, place.study, first, filter) }
         }
-        if level == .instance { representative = place.ids[3] }
         for above in [CatalogLevel.patient, .study, .series, .instance] where above <= level {
             if try !isKnown(above, place, filter) { row.hideValues(of: above) }
         }
         if row.flags.contains(.damaged), try !isDamaged(level, place, filter) { row.flags.remove(.damaged) }
-        return representative
+        guard query.needsRepresentative || !row.unknownLevels.isEmpty else { return nil }
+        return try firstInstance(level, place, filter, first: first)
     }
 
     // MARK: Counts
@@ -96,11 +93,10 @@ extension CatalogReader {
     }
 
     private func count(study: Int64, _ filter: ScopeFilter) throws(CatalogError) -> (series: Int, instances: Int) {
-        let seen = filter.sees("organisation", in: "study")
         var counts: [(series: Int, instances: Int)] = []
-        try database.statement("SELECT series, instances FROM study_count WHERE study = ? AND \(seen.sql)").forEach(
-            [.integer(study)] + seen.values
-        ) { row throws(CatalogError) in
+        try database.statement("count", form: filter.form) {
+            "SELECT series, instances FROM study_count WHERE study = ? AND \(filter.sees("organisation", in: "study").sql)"
+        }.forEach([.integer(study)] + filter.seenValues) { row throws(CatalogError) in
             counts.append((Int(row.integer(0)), Int(row.integer(1))))
             return true
         }
@@ -134,8 +130,6 @@ extension CatalogReader {
     private func countPatient(
         _ patient: Int64, _ filter: ScopeFilter, into row: inout CatalogRow
     ) throws(CatalogError) {
-        (row.numberOfPatientRelatedStudies, row.numberOfPatientRelatedSeries) = (0, 0)
-        row.numberOfPatientRelatedInstances = 0
         for study in try studies(ofPatient: patient, filter) {
             let counts = try count(study: study, filter)
             guard counts.instances > 0 else { continue }
@@ -161,12 +155,14 @@ extension CatalogReader {
     }
 
     private func readContent(_ study: Int64, _ filter: ScopeFilter, into row: inout CatalogRow) throws(CatalogError) {
-        let seen = filter.sees("organisation", in: "study")
         row.modalitiesInStudy = []
         row.sopClassesInStudy = []
-        try database.statement(
-            "SELECT DISTINCT kind, value FROM study_content WHERE study = ? AND \(seen.sql) ORDER BY kind, value"
-        ).forEach([.integer(study)] + seen.values) { columns throws(CatalogError) in
+        try database.statement("content", form: filter.form) {
+            """
+            SELECT DISTINCT kind, value FROM study_content WHERE study = ?
+                AND \(filter.sees("organisation", in: "study").sql) ORDER BY kind, value
+            """
+        }.forEach([.integer(study)] + filter.seenValues) { columns throws(CatalogError) in
             if columns.integer(0) == 1 {
                 row.modalitiesInStudy.append(columns.text(1) ?? "")
             } else {
@@ -177,6 +173,17 @@ extension CatalogReader {
     }
 
     // MARK: The instance that answers for the rest
+
+    private func firstInstance(
+        _ level: CatalogLevel, _ place: RowPlace, _ filter: ScopeFilter, first: Int64
+    ) throws(CatalogError) -> Int64? {
+        switch level {
+        case .patient: try firstInstance(ofPatient: place.ids[0] ?? 0, filter)
+        case .study: try firstInstance(ofStudy: place.study, first, filter)
+        case .series: try firstInstance(ofSeries: place.ids[2] ?? 0, place.study, first, filter)
+        case .instance: place.ids[3]
+        }
+    }
 
     private func firstInstance(
         ofStudy study: Int64, _ first: Int64, _ filter: ScopeFilter
@@ -261,14 +268,13 @@ extension CatalogReader {
         _ level: CatalogLevel, _ place: RowPlace, _ filter: ScopeFilter
     ) throws(CatalogError) -> Bool {
         guard let id = place.ids[level.rawValue] else { return true }
-        let alias = ["p", "s", "e", "i"][level.rawValue]
-        let known = filter.sees(level, known: true)
-        // What is seen of an instance depends on its study.
-        let tables =
-            level == .instance ? "instance i JOIN series e ON e.id = i.series" : "\(level.table) \(alias)"
-        return try database.statement("SELECT 1 FROM \(tables) WHERE \(alias).id = ? AND \(known.sql)").first(
-            [.integer(id)] + known.values
-        ) { _ in true } ?? false
+        return try database.statement("known", form: filter.form << 2 | level.rawValue) {
+            let alias = ["p", "s", "e", "i"][level.rawValue]
+            // What is seen of an instance depends on its study.
+            let tables =
+                level == .instance ? "instance i JOIN series e ON e.id = i.series" : "\(level.table) \(alias)"
+            return "SELECT 1 FROM \(tables) WHERE \(alias).id = ? AND \(filter.sees(level, known: true).sql)"
+        }.first([.integer(id)] + filter.seenValues) { _ in true } ?? false
     }
 
     /// Whether something that the asker sees in a row is damaged.

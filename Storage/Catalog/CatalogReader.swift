@@ -17,6 +17,8 @@ package final class CatalogReader {
 
     private let samples: Samples
     private let searchSecondsMaximum: Double?
+    /// Those that were looked up: they never change.
+    private var organisationIDs: [String: Int64] = [:]
 
     /// - Parameter searchSecondsMaximum: what looking for the next rows may take; nil: however long it takes.
     init(path: String, samples: Samples = Samples(), searchSecondsMaximum: Double? = nil) throws(CatalogError) {
@@ -349,13 +351,13 @@ package final class CatalogReader {
             }
             guard let parent = found else { return nil }
             place.ids[level.rawValue] = id
-            if level == .study { try readContent(id, into: &row) }
+            if level == .study, query.needsContents, asker.filter == nil { try readContent(id, into: &row) }
             guard level > .patient else { break }
             isOwnLevel = false
             level = CatalogLevel(rawValue: level.rawValue - 1)!
             id = level == .patient ? try self.patient(patient, of: id, parent, asker) : parent
         }
-        if let filter = asker.filter { first = try restrict(&row, query.level, place, filter, first: first ?? 0) }
+        if let filter = asker.filter { first = try restrict(&row, query, place, filter, first: first ?? 0) }
         if let first, query.needsRepresentative || !row.unknownLevels.isEmpty {
             row.representative = try version(ofInstance: first, asker)
         }
@@ -401,8 +403,15 @@ package final class CatalogReader {
 
     // MARK: Versions
 
+    /// 0: it has never sent anything.
     func organisationID(_ name: String) throws(CatalogError) -> Int64 {
-        try database.statement("SELECT id FROM organisation WHERE name = ?").first([.text(name)]) { $0.integer(0) } ?? 0
+        if let known = organisationIDs[name] { return known }
+        let found = try database.statement("SELECT id FROM organisation WHERE name = ?").first([.text(name)]) {
+            $0.integer(0)
+        }
+        guard let found else { return 0 }
+        organisationIDs[name] = found
+        return found
     }
 
     static let versionColumns = """
@@ -507,24 +516,32 @@ package final class CatalogReaders: Sendable {
         }
     }
 
+    /// Lends a reader, to whom the catalog stands still meanwhile. Not to be held while somebody else is waited for.
     package func withReader<Result>(_ body: (CatalogReader) throws -> Result) throws -> Result {
         let reader = try borrow()
         defer { giveBack(reader) }
-        return try body(reader)
+        return try reader.database.snapshot { try body(reader) }
     }
 
     /// Hands out each matching row, in the order of first receipt, until `body` says false. No reader is held meanwhile:
     /// who takes its answer slowly holds up nobody.
     package func find(_ query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
+        let start = Clock.monotonicNanoseconds()
         var cursor = CatalogCursor(query)
-        while let rows = try withReader({ try cursor.next($0) }) {
+        var isEmpty = true
+        while !cursor.isAtEnd, let rows = try withReader({ try cursor.next($0) }) {
+            isEmpty = isEmpty && rows.isEmpty
             for row in rows where try !body(row) { return }
         }
+        if isEmpty { query.scope.concealAbsence(since: start) }
     }
 
     /// Finds the page of a query that its offset and limit tell, and counts the rest up to `maximum`.
     package func page(_ query: CatalogQuery, countingUpTo maximum: Int) throws -> CatalogReader.Page {
-        try withReader { try $0.page(query, countingUpTo: maximum) }
+        let start = Clock.monotonicNanoseconds()
+        let page = try withReader { try $0.page(query, countingUpTo: maximum) }
+        if page.isEmpty ?? (page.total == 0) { query.scope.concealAbsence(since: start) }
+        return page
     }
 
     /// Hands out the rows of a page, as `find` does.
@@ -572,6 +589,7 @@ package final class CatalogReaders: Sendable {
 
     /// All selected instances in the order in which they lie on disk.
     package func versions(_ selection: CatalogSelection, scope: CatalogScope) throws -> [CatalogVersion] {
+        let start = Clock.monotonicNanoseconds()
         var all: [CatalogVersion] = []
         var after: Int64? = 0
         while let id = after {
@@ -579,6 +597,7 @@ package final class CatalogReaders: Sendable {
             all += page
             after = next
         }
+        if all.isEmpty { scope.concealAbsence(since: start) }
         return Self.withoutNamesakes(all, scope.organisation).sorted { left, right in
             (left.location.writer, left.location.segment, left.location.offset)
                 < (right.location.writer, right.location.segment, right.location.offset)

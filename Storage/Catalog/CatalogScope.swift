@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Platform
 
 /// What an asker may see, and whose versions of instances it gets. Every question to the catalog has one, and the catalog
 /// alone enforces it (`ScopeFilter`), so no service can forget to.
@@ -31,6 +32,17 @@ package struct CatalogScope: Sendable, Equatable {
     private init(everythingAs organisation: String) {
         self.organisation = organisation
         visible = nil
+    }
+
+    /// How coarse the time is after which nothing is found: looking up what is there takes some hundredths of it longer.
+    private static let absenceNanoseconds: UInt64 = 5_000_000
+
+    /// Who does not see everything shall not learn from the time that "nothing" takes whether there is something that it may
+    /// not see: the answer comes at the next full step of time since the question.
+    package func concealAbsence(since start: UInt64) {
+        guard visible != nil else { return }
+        let steps = Clock.elapsed(since: start, now: Clock.monotonicNanoseconds()) / Self.absenceNanoseconds + 1
+        Clock.sleep(until: start + steps * Self.absenceNanoseconds)
     }
 
     /// Sees all there is: for the archive's own work and its operator, and for organisations that may.

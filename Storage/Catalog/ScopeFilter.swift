@@ -56,6 +56,14 @@ struct ScopeFilter {
 
     // MARK: Conditions
 
+    /// The text of a condition is the same for all scopes with the same form.
+    var form: Int { (visible.count << 1 | (shared.isEmpty ? 0 : 1)) << 8 | Int(shownReasons.rawValue) }
+
+    /// The values of `sees(_:in:)`, and of each condition that is made of one such.
+    var seenValues: [Statement.Value] {
+        visible.map { .integer($0) } + (shared.isEmpty ? [] : [.text(Self.json(shared))])
+    }
+
     /// Whether what an organisation sent into a study is seen. The unary plus keeps the organisation from being looked up for
     /// each one that is seen: a row has few senders.
     func sees(_ organisation: String, in study: String) -> SQLCondition {

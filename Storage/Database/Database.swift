@@ -8,6 +8,7 @@ package final class Database {
     private(set) var handle: OpaquePointer?
     private var statements: [String: Statement] = [:]
     private var fixedStatements: [UInt: Statement] = [:]
+    private var formStatements: [Form: Statement] = [:]
     private static let statementsMaximum = 200
     package static let busyTimeoutMilliseconds: Int32 = 5000
 
@@ -36,6 +37,7 @@ package final class Database {
     package func close() {
         statements.removeAll()
         fixedStatements.removeAll()
+        formStatements.removeAll()
         sqlite3_close_v2(handle)
         handle = nil
     }
@@ -80,11 +82,35 @@ package final class Database {
         return statement
     }
 
+    /// The same for text that takes a few forms, told apart by a number: it is put together once for each.
+    package func statement(_ name: StaticString, form: Int, _ sql: () -> String) throws(DatabaseError) -> Statement {
+        let key = Form(name: UInt(bitPattern: name.utf8Start), number: form)
+        if let statement = formStatements[key] { return statement }
+        if formStatements.count >= Self.statementsMaximum { formStatements.removeAll() }
+        let statement = try prepare(sql())
+        formStatements[key] = statement
+        return statement
+    }
+
+    private struct Form: Hashable {
+        let name: UInt
+        let number: Int
+    }
+
     private func prepare(_ sql: String) throws(DatabaseError) -> Statement {
         var prepared: OpaquePointer?
         let result = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &prepared, nil)
         guard result == SQLITE_OK, let prepared else { throw error(result, sql) }
         return Statement(prepared, self)
+    }
+
+    /// Runs `body` on the database as it stands at one moment. Each statement by itself would take and release the lock of
+    /// readers, two system calls.
+    package func snapshot<Result>(_ body: () throws -> Result) throws -> Result {
+        try statement("BEGIN").run([])
+        // Nothing was written, so nothing can fail to be.
+        defer { try? statement("COMMIT").run([]) }
+        return try body()
     }
 
     /// Lets the statements of `body` run for so long; then the one that runs fails with `.tooLong`.

@@ -60,8 +60,15 @@ package struct QueryKeys {
         query.needsRepresentative =
             !headerConditions.isEmpty
             || returnKeys.contains { !Self.isAnsweredByItself($0.tag) && !QueryAnswer.isInCatalog($0.tag, level) }
+        query.countsPatients = asks {
+            $0 == .numberOfPatientRelatedStudies || $0 == .numberOfPatientRelatedSeries
+                || $0 == .numberOfPatientRelatedInstances
+        }
+        query.needsContents = asks { $0 == .modalitiesInStudy || $0 == .sopClassesInStudy }
         if combinesDateTime { combineDateTimes() }
     }
+
+    private func asks(_ isWanted: (Tag) -> Bool) -> Bool { returnKeys.contains { isWanted($0.tag) } }
 
     /// Attributes that an answer has whether they are asked for or not, and those that none has.
     static func isAnsweredByItself(_ tag: Tag) -> Bool {

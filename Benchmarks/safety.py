@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What access, audit and encryption cost: the archive beside itself as it was before it had them."""
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from bench import median, say
+from dicomweb import Client
+from servers import Snimok
+
+ROOT = Path(__file__).resolve().parents[1]
+# The last commit without access rules, organisations and an audit trail; with everything that measures like it otherwise.
+BEFORE = "4ed8c1b"
+STUDIES, QUERIES = 2_000, 5_000
+STUDY = ["--instances", 1, "--pixel-bytes", 100, "--modality", "MIX"]
+# Who stores and asks is of an organisation that sees its own.
+RULES = {
+    "organisation": "North", "organisations": [{"name": "North"}, {"name": "South", "sees": ["North"]}],
+    "peers": [{"aeTitle": "SNIMOKLOAD", "addresses": ["127.0.0.0/8"], "organisation": "North"}],
+    "dicom": {"acceptUnknownCallingAETitles": False}}
+FIGURES = ["ingest", "id", "name", "date", "search"]
+
+
+def safety(bench):
+    """One association's stores, and the latency of queries over connections that stay open."""
+    binary = build_before(bench)
+    kinds = {
+        "before": lambda: Snimok(bench.work / "server", binary, {}),
+        "audit": bench.snimok,
+        "audit and organisations": lambda: bench.snimok(**RULES)}
+    figures = {kind: {} for kind in kinds}
+    for repetition in range(bench.repetitions):
+        for kind in bench.rotated(list(kinds), repetition):
+            with kinds[kind]() as server:
+                for name, value in measured(bench, server, repetition).items():
+                    figures[kind].setdefault(name, []).append(value)
+            say(f"{kind}: " + ", ".join(f"{name} {values[-1]:.3f}" for name, values in figures[kind].items()))
+    first, last = list(kinds)[0], list(kinds)[-1]
+    lines = [
+        "## The cost of safety", "",
+        f"Against commit {BEFORE}, which has no access rules, organisations or audit trail: 400 CT slices over one association "
+        f"of our load generator, then {QUERIES:,} queries of each kind over one open association to {STUDIES:,} studies (and "
+        "searches by patient id over one HTTP connection); milliseconds, p50 / p99.", "",
+        "| | ingest, slices/s | C-FIND by id | by beginning of a name | by day and modality | QIDO by id |",
+        "|---|---:|---:|---:|---:|---:|"]
+    for kind in kinds:
+        lines.append(f"| {kind} | {middle(figures, kind, 'ingest'):.0f} | " + " | ".join(
+            f"{middle(figures, kind, name):.3f} / {middle(figures, kind, name + ' p99'):.3f}" for name in FIGURES[1:]) + " |")
+    costs = [middle(figures, first, "ingest") / middle(figures, last, "ingest")]
+    costs += [middle(figures, last, name) / middle(figures, first, name) for name in FIGURES[1:]]
+    lines.append("| time of all ÷ before | " + " | ".join(f"{cost:.2f}" for cost in costs) + " |")
+    return lines + ["", *absence(bench), "", *encryption(bench)]
+
+
+def middle(figures, kind, name):
+    return median(figures[kind][name])
+
+
+def build_before(bench):
+    """The program as it was, built once from this repository's history."""
+    folder = ROOT / ".build-benchmarks" / f"before-{BEFORE}"
+    binary = folder / ".build" / "release" / "snimok"
+    if not binary.exists():
+        say(f"building {BEFORE}")
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
+        subprocess.run(["git", "-C", str(folder), "checkout", "-q", BEFORE], check=True)
+        subprocess.run(["swift", "build", "--package-path", str(folder), "-c", "release", "--product", "snimok"], check=True,
+                       stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    return binary
+
+
+def measured(bench, server, seed):
+    stored = bench.load(server, "--associations", 1, "--studies", 1, "--instances", 400, "--seed", 1000 + seed)
+    bench.load(server, "--associations", 4, "--studies", STUDIES, *STUDY)
+    values = {"ingest": stored["instancesPerSecond"]}
+    for kind in FIGURES[1:-1]:
+        found = bench.load(server, "--find", kind, "--queries", QUERIES, "--associations", 1, "--studies", STUDIES,
+                           "--days", 20, *STUDY)
+        if found["queries"] != QUERIES:
+            raise SystemExit(found["complaints"])
+        values[kind], values[f"{kind} p99"] = (found["latencyMilliseconds"][name] for name in ("p50", "p99"))
+    client = Client(server)
+    times = sorted(client.get(f"/dicom-web/studies?PatientID=P{10_000_000 + number % STUDIES}")[0] * 1e3
+                   for number in range(QUERIES))
+    client.connection.close()
+    values["search"], values["search p99"] = times[QUERIES // 2], times[QUERIES * 99 // 100]
+    return values
+
+
+def absence(bench):
+    """How long "not found" takes for what others have, and for what nobody has."""
+    times = {"hidden": [], "nowhere": []}
+    settings = {**RULES, "organisation": "South", "organisations": [{"name": "North"}, {"name": "South"}]}
+    with bench.snimok(**settings) as server:
+        bench.load(server, "--associations", 1, "--studies", 200, *STUDY)
+        # What North has sent, by the ids that it has in every run; South asks.
+        uids = hidden_studies(server)
+        client = Client(server)
+        for number in range(QUERIES // 2):
+            uid = uids[number % len(uids)]
+            for kind, asked in (("hidden", uid), ("nowhere", uid[:-1] + "99")):
+                seconds, _ = client.get(f"/dicom-web/studies?StudyInstanceUID={asked}")
+                times[kind].append(seconds * 1e3)
+        client.connection.close()
+    hidden, nowhere = median(times["hidden"]), median(times["nowhere"])
+    return [f"A search for a study that only others have takes {hidden:.3f} ms (median of {QUERIES // 2:,}), for one that nobody "
+            f"has {nowhere:.3f} ms, asked in turns: {hidden / nowhere:.4f} ×."]
+
+
+def hidden_studies(server):
+    """Asked for by the station that sent them."""
+    found = subprocess.run(
+        ["/usr/bin/findscu", "-S", "-aet", "SNIMOKLOAD", "-aec", server.ae_title, "-k", "QueryRetrieveLevel=STUDY",
+         "-k", "StudyInstanceUID", "127.0.0.1", str(server.dicom_port)], capture_output=True, text=True)
+    return sorted(set(re.findall(r"\(0020,000d\) UI \[([0-9.]+)", found.stdout + found.stderr)))
+
+
+def encryption(bench):
+    """The same ingest in the clear and over TLS 1.3."""
+    key, certificate = bench.work / "key.pem", bench.work / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True)
+    os.chmod(key, 0o600)
+    section = {"tls": {"port": 0, "certificate": str(certificate), "key": str(key), "clients": "none"}}
+    rows = {}
+    for repetition in range(bench.repetitions):
+        for associations in (1, 8):
+            for way in bench.rotated(["clear", "TLS"], repetition):
+                with bench.snimok(dicom=section) as server:
+                    options = ["--associations", associations, "--studies", associations, "--instances", 400]
+                    if way == "TLS":
+                        server.dicom_port = server.tls_port
+                        options += ["--tls", "--tls-authorities", certificate]
+                    before = server.cpu_seconds()
+                    report = bench.load(server, *options)
+                    spent = (server.cpu_seconds() - before) / (associations * 400 * 0.525e-3)
+                    rows.setdefault((associations, way), []).append((report["megabytesPerSecond"], spent))
+                    say(f"{associations} association(s), {way}: {report['megabytesPerSecond']:.0f} MB/s")
+    lines = ["TLS 1.3 on the same machine, sender included:", "",
+             "| Associations | MB/s in the clear | over TLS | ratio | server CPU s/GB in the clear | over TLS |",
+             "|---:|---:|---:|---:|---:|---:|"]
+    for associations in (1, 8):
+        (clear, clear_cpu), (tls, tls_cpu) = (map(median, zip(*rows[associations, way])) for way in ("clear", "TLS"))
+        lines.append(
+            f"| {associations} | {clear:.0f} | {tls:.0f} | {tls / clear:.2f} | {clear_cpu:.2f} | {tls_cpu:.2f} |")
+    return lines
