@@ -78,12 +78,13 @@ def measured(bench, server, seed):
     values = {"ingest": stored["instancesPerSecond"]}
     for kind in FIGURES[1:-1]:
         found = bench.load(server, "--find", kind, "--queries", QUERIES, "--associations", 1, "--studies", STUDIES,
-                           "--days", 20, *STUDY)
+                           "--days", 500, *STUDY)
         if found["queries"] != QUERIES:
             raise SystemExit(found["complaints"])
         values[kind], values[f"{kind} p99"] = (found["latencyMilliseconds"][name] for name in ("p50", "p99"))
     client = Client(server)
-    times = sorted(client.get(f"/dicom-web/studies?PatientID=P{10_000_000 + number % STUDIES}")[0] * 1e3
+    patients = told(server, "PatientID", r"0010,0020\) LO")
+    times = sorted(client.get(f"/dicom-web/studies?PatientID={patients[number % len(patients)]}")[0] * 1e3
                    for number in range(QUERIES))
     client.connection.close()
     values["search"], values["search p99"] = times[QUERIES // 2], times[QUERIES * 99 // 100]
@@ -97,7 +98,7 @@ def absence(bench):
     with bench.snimok(**settings) as server:
         bench.load(server, "--associations", 1, "--studies", 200, *STUDY)
         # What North has sent, by the ids that it has in every run; South asks.
-        uids = hidden_studies(server)
+        uids = told(server, "StudyInstanceUID", r"0020,000d\) UI")
         client = Client(server)
         for number in range(QUERIES // 2):
             uid = uids[number % len(uids)]
@@ -110,12 +111,12 @@ def absence(bench):
             f"has {nowhere:.3f} ms, asked in turns: {hidden / nowhere:.4f} ×."]
 
 
-def hidden_studies(server):
-    """Asked for by the station that sent them."""
+def told(server, key, tag):
+    """The values of a key of all studies, as the station is told that sent them."""
     found = subprocess.run(
         ["/usr/bin/findscu", "-S", "-aet", "SNIMOKLOAD", "-aec", server.ae_title, "-k", "QueryRetrieveLevel=STUDY",
-         "-k", "StudyInstanceUID", "127.0.0.1", str(server.dicom_port)], capture_output=True, text=True)
-    return sorted(set(re.findall(r"\(0020,000d\) UI \[([0-9.]+)", found.stdout + found.stderr)))
+         "-k", key, "127.0.0.1", str(server.dicom_port)], capture_output=True, text=True)
+    return sorted(set(re.findall(rf"\({tag} \[([\w.]+)", found.stdout + found.stderr)))
 
 
 def encryption(bench):

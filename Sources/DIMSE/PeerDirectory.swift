@@ -25,11 +25,14 @@ package struct Peer: Sendable {
     /// Fingerprint or name that its certificate must have; nil: any that an authority vouches for.
     package var certificate: String?
     package var services: Set<DICOMService>
+    /// Bytes a second of all its associations together; nil: as fast as it goes.
+    package var rate: RateLimit?
 
     package init(
         aeTitle: String, addresses: [AddressRange] = [], host: String? = nil, port: UInt16? = nil, organisation: String,
         issuer: String = "", characterSet: String = "", shownReasons: HiddenReasons = [], usesTLS: Bool = false,
-        certificate: String? = nil, services: Set<DICOMService> = Set(DICOMService.allCases)
+        certificate: String? = nil, services: Set<DICOMService> = Set(DICOMService.allCases),
+        rate: RateLimit? = nil
     ) {
         self.aeTitle = aeTitle
         self.addresses = addresses
@@ -42,6 +45,7 @@ package struct Peer: Sendable {
         self.usesTLS = usesTLS
         self.certificate = certificate
         self.services = services
+        self.rate = rate
     }
 }
 

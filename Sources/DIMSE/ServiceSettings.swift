@@ -3,6 +3,7 @@ import Access
 import Archive
 import DICOM
 import DICOMNetwork
+import Platform
 import Transport
 
 /// What the DIMSE services work with.
@@ -14,6 +15,8 @@ package struct ServiceSettings: Sendable {
     /// Rows after which a query ends with A700H; nil: no limit.
     package var queryResultLimit: Int?
     package var commitment = CommitmentSettings()
+    /// Bytes a second of all associations together; nil: as fast as it goes.
+    package var rate: RateLimit?
     /// nil: users are not asked for.
     package var authenticator: Authenticator?
     /// nil: no TLS.

@@ -43,6 +43,8 @@ package struct Configuration: Codable, Sendable {
         package var idleTimeoutSeconds = 600.0
         package var pduTimeoutSeconds = 30.0
         package var minimumBytesPerSecond = 1000.0
+        /// Of all associations together; 0: as fast as it goes.
+        package var bytesPerSecondMaximum = 0.0
         package var checkCalledAETitle = true
         /// nil: only while no peers are configured and the address is a loopback one.
         package var acceptUnknownCallingAETitles: Bool?
@@ -55,6 +57,8 @@ package struct Configuration: Codable, Sendable {
         package var connectionsPerAddressMaximum: UInt32 = 1000
         /// Requests that are worked on at once; more wait.
         package var requestsMaximum = 256
+        /// More are told to come again later; 0: as many as come.
+        package var requestsPerSecondPerAddressMaximum = 0.0
         /// Of a connection on which nothing moves.
         package var idleTimeoutSeconds: UInt32 = 30
         /// Origins whose pages may read answers, such as "https://viewer.hospital.example".
@@ -188,10 +192,12 @@ package struct Configuration: Codable, Sendable {
         package var tls: Bool?
         /// Nil: all.
         package var services: [DICOMService]?
+        /// Of all its associations together; nil: as fast as it goes.
+        package var bytesPerSecondMaximum: Double?
 
         enum CodingKeys: String, CodingKey {
             case aeTitle, addresses, host, port, organisation, issuer, characterSet, seesRejected, certificate, tls,
-                services
+                services, bytesPerSecondMaximum
         }
 
         static let reasons: [String: HiddenReasons] = [
@@ -405,6 +411,14 @@ extension Configuration {
         else {
             throw ConfigurationError("timeouts must be above 0; minimumBytesPerSecond and resultLimit not below")
         }
+        // Less would make a peer look as slow as one that is given up.
+        let rates = [dicom.bytesPerSecondMaximum].filter { $0 != 0 } + peers.compactMap(\.bytesPerSecondMaximum)
+        guard rates.allSatisfy({ (65_536...1e15).contains($0) }) else {
+            throw ConfigurationError("bytesPerSecondMaximum, of dicom or of a peer, must be 65536 or more")
+        }
+        guard http.requestsPerSecondPerAddressMaximum >= 0 else {
+            throw ConfigurationError("http.requestsPerSecondPerAddressMaximum must not be below 0")
+        }
         guard (0.001...1e6).contains(query.searchSecondsMaximum) else {
             throw ConfigurationError("query.searchSecondsMaximum must be above 0")
         }
@@ -448,7 +462,9 @@ extension Configuration {
     }
 
     var gateSettings: HTTPGate.Settings {
-        HTTPGate.Settings(allowedOrigins: http.corsOrigins, isInsecure: insecure)
+        HTTPGate.Settings(
+            allowedOrigins: http.corsOrigins, isInsecure: insecure,
+            requestsPerSecond: http.requestsPerSecondPerAddressMaximum)
     }
 
     /// Whether only this machine can reach the address.
@@ -572,9 +588,11 @@ extension Configuration {
                     $0.formUnion(PeerSection.reasons[$1] ?? [])
                 },
                 usesTLS: peer.tls ?? false, certificate: peer.certificate,
-                services: Set(peer.services ?? DICOMService.allCases))
+                services: Set(peer.services ?? DICOMService.allCases),
+                rate: peer.bytesPerSecondMaximum.map { RateLimit(perSecond: $0) })
         }
         settings.limits = limits
+        if dicom.bytesPerSecondMaximum > 0 { settings.rate = RateLimit(perSecond: dicom.bytesPerSecondMaximum) }
         settings.asynchronousOperations = dicom.asynchronousOperations
         settings.queryResultLimit = query.resultLimit == 0 ? nil : query.resultLimit
         settings.commitment.isEnabled = commitment.enabled

@@ -32,6 +32,8 @@ package final class Association {
     /// The peer's address without its port; empty on the socket in the data directory.
     package var peerAddress: String { caller.address }
     package let limits: TransportLimits
+    /// Rates in bytes a second that both directions keep, shared with other associations.
+    package var rates: [RateLimit] = []
     /// Signalled from other threads; `onWake` then runs on this association's thread.
     package let wakeUp: WakeUp
     package var onWake: (() throws(TransportError) -> Void)?
@@ -259,6 +261,7 @@ package final class Association {
                 guard count > 0 else { throw closedByPeer() }
                 startMessage()
                 messageBytes += count
+                for rate in rates { rate.take(count) }
                 return count
             }
             // Bytes of an unfinished TLS record end no silence.
@@ -428,6 +431,7 @@ package final class Association {
                 }
                 continue
             }
+            for rate in rates { rate.take(written) }
             vectors.stepOver(written, from: &first)
         }
     }

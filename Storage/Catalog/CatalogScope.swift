@@ -34,8 +34,9 @@ package struct CatalogScope: Sendable, Equatable {
         visible = nil
     }
 
-    /// How coarse the time is after which nothing is found: looking up what is there takes some hundredths of it longer.
-    private static let absenceNanoseconds: UInt64 = 5_000_000
+    /// How coarse the time is after which nothing is found: looking up what is there takes some hundredths
+    /// of it longer.
+    private static let absenceNanoseconds: UInt64 = 1_000_000
 
     /// Who does not see everything shall not learn from the time that "nothing" takes whether there is something that it may
     /// not see: the answer comes at the next full step of time since the question.

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Nothing to be seen, and nothing there")
 struct AbsenceTests {
-    private static let step: UInt64 = 5_000_000
+    private static let step: UInt64 = 1_000_000
 
     private static func took(_ body: () throws -> Int) rethrows -> (rows: Int, nanoseconds: UInt64) {
         let start = Clock.monotonicNanoseconds()

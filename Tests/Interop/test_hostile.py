@@ -11,8 +11,8 @@ import zlib
 
 import pytest
 
-from harness import hostile, wire
-from harness.archive import Archive, configuration
+from harness import hostile, web, wire
+from harness.archive import Archive, command, configuration
 from harness.clients import find, get, identifier, move, store_all
 from harness.samples import ROOT_UID, Instance, ct, element, encode, tiny
 from harness.tools import program
@@ -947,3 +947,37 @@ def test_text_from_the_wire_cannot_break_a_log_line(target):
     time.sleep(0.3)
     for line in target.log[since:]:
         assert not line.startswith("FAKE") and "\x1b" not in line and "\x00" not in line
+
+
+# Rates
+
+def test_a_peer_has_its_own_bytes_a_second_both_ways(new_archive):
+    """A megabyte at 256 KiB a second, less what may come at once; others are not held up."""
+    archive = new_archive(peers=[{"aeTitle": "SLOW", "bytesPerSecondMaximum": 262144}, {"aeTitle": "QUICK"}])
+    large = ct(901, rows=720, columns=720)
+    started = time.monotonic()
+    store_all(archive, [large], calling="SLOW")
+    assert time.monotonic() - started >= 3
+    started = time.monotonic()
+    got = get(archive, identifier("STUDY", StudyInstanceUID=large.study), calling="SLOW")
+    assert [instance.data for instance in got.instances] == [large.data]
+    assert time.monotonic() - started >= 3
+    wire.echo(archive, calling="QUICK")
+
+
+def test_more_requests_a_second_than_an_address_has_get_429(new_archive):
+    archive = new_archive(http={"requestsPerSecondPerAddressMaximum": 5})
+    replies = [web.get(archive, "/healthz") for _ in range(40)]
+    refused = [reply for reply in replies if reply.status == 429]
+    assert len(refused) >= 10 and all(reply["Retry-After"] == "1" for reply in refused)
+    assert sum(reply.status == 200 for reply in replies) >= 5
+    time.sleep(1.2)
+    web.get(archive, "/healthz").expect(200)
+
+
+@pytest.mark.parametrize("sections", [
+    {"dicom": {"bytesPerSecondMaximum": 1000}}, {"peers": [{"aeTitle": "A", "bytesPerSecondMaximum": 1000}]},
+    {"http": {"requestsPerSecondPerAddressMaximum": -1}}, {"query": {"searchSecondsMaximum": 0}}])
+def test_rates_that_make_no_sense_are_told(tmp_path, sections):
+    archive = Archive(tmp_path / "a", configuration(**sections))
+    assert "Maximum" in command("check-config", archive.config_file, check=65).stderr

@@ -10,6 +10,8 @@ struct HTTPGate: Sendable {
         var allowedOrigins: [String] = []
         /// In a laboratory: whoever may reach the address may do everything while nobody has credentials.
         var isInsecure = false
+        /// From one address; 0: as many as come.
+        var requestsPerSecond = 0.0
     }
 
     struct Admission: Sendable {
@@ -31,6 +33,7 @@ struct HTTPGate: Sendable {
     private let routes: RouteTable
     private let audit: DoorAudit
     private let settings: Settings
+    private let rates: RequestRates?
     private let localScope: @Sendable () -> CatalogScope
 
     /// - Parameter localScope: what is seen by whoever is on this machine while nobody has credentials.
@@ -43,11 +46,17 @@ struct HTTPGate: Sendable {
         self.authenticator = authenticator
         self.routes = routes
         self.settings = settings
+        rates = settings.requestsPerSecond > 0 ? RequestRates(perSecond: settings.requestsPerSecond) : nil
     }
 
     /// - Throws: the answer to those who are not let through. Whether an address exists is told only to whom the archive
     ///   knows.
     func admit(_ request: HTTPRequest) throws(HTTPProblem) -> Admission {
+        guard rates?.take(request.peerAddress) ?? true else {
+            throw HTTPProblem(
+                429, "More requests a second come from this address than are answered",
+                headers: HTTPHeaders([("Retry-After", "1")]))
+        }
         try checkOrigin(request)
         let needs = routes.needs(request.path)
         let need = needs?[request.method == "HEAD" ? "GET" : request.method]

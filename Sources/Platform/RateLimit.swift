@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A rate that several threads keep together: whoever takes more than is due is held back until it is.
+package final class RateLimit: Sendable {
+    /// What may be taken at once after a time in which nothing was.
+    private static let burstSeconds = 0.25
+
+    private let nanosecondsPerUnit: Double
+    /// When what was taken so far is due, on the monotonic clock.
+    private let due = Monitor<UInt64>(0)
+
+    /// - Parameter perSecond: bytes, requests; above 0.
+    package init(perSecond: Double) {
+        precondition(perSecond > 0)
+        nanosecondsPerUnit = 1e9 / perSecond
+    }
+
+    /// Takes so many, and returns when they are due.
+    package func take(_ count: Int) {
+        let begin = reserve(count, at: Clock.monotonicNanoseconds())
+        if begin > Clock.monotonicNanoseconds() { Clock.sleep(until: begin) }
+    }
+
+    /// - Returns: when what was asked for may be used.
+    func reserve(_ count: Int, at now: UInt64) -> UInt64 {
+        due.withLock { due in
+            // After a pause no more than the burst is due at once.
+            let begin = max(due, now - min(now, UInt64(Self.burstSeconds * 1e9)))
+            due = begin + UInt64(Double(count) * nanosecondsPerUnit)
+            return due > now ? due : now
+        }
+    }
+}
