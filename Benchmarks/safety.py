@@ -92,23 +92,29 @@ def measured(bench, server, seed):
 
 
 def absence(bench):
-    """How long "not found" takes for what others have, and for what nobody has."""
-    times = {"hidden": [], "nowhere": []}
+    """How long "nothing" takes for what others have, a study of one instance or of 3,000, and for what nobody has."""
+    questions = ["studies?StudyInstanceUID={}", "studies/{}/instances"]
+    times = {(question, kind): [] for question in questions for kind in ("one", "many", "nowhere")}
     settings = {**RULES, "organisation": "South", "organisations": [{"name": "North"}, {"name": "South"}]}
     with bench.snimok(**settings) as server:
-        bench.load(server, "--associations", 1, "--studies", 200, *STUDY)
-        # What North has sent, by the ids that it has in every run; South asks.
-        uids = told(server, "StudyInstanceUID", r"0020,000d\) UI")
+        bench.load(server, "--associations", 1, "--studies", 1, "--instances", 3000, "--pixel-bytes", 100, "--seed", 77)
+        many = told(server, "StudyInstanceUID", r"0020,000d\) UI")
+        bench.load(server, "--associations", 1, "--studies", 1, *STUDY)
+        one = [uid for uid in told(server, "StudyInstanceUID", r"0020,000d\) UI") if uid not in many]
+        # What North has sent; South asks.
         client = Client(server)
-        for number in range(QUERIES // 2):
-            uid = uids[number % len(uids)]
-            for kind, asked in (("hidden", uid), ("nowhere", uid[:-1] + "99")):
-                seconds, _ = client.get(f"/dicom-web/studies?StudyInstanceUID={asked}")
-                times[kind].append(seconds * 1e3)
+        for _ in range(1000):
+            for question in questions:
+                for kind, uid in (("one", one[0]), ("many", many[0]), ("nowhere", one[0][:-1] + "99")):
+                    seconds, _ = client.get("/dicom-web/" + question.format(uid))
+                    times[question, kind].append(seconds * 1e3)
         client.connection.close()
-    hidden, nowhere = median(times["hidden"]), median(times["nowhere"])
-    return [f"A search for a study that only others have takes {hidden:.3f} ms (median of {QUERIES // 2:,}), for one that nobody "
-            f"has {nowhere:.3f} ms, asked in turns: {hidden / nowhere:.4f} ×."]
+    lines = ["Nothing to be seen of what others have, and nothing there (medians of 1,000, asked in turns, ms):", "",
+             "| Search | nobody has it | others have 1 instance | others have 3,000 |", "|---|---:|---:|---:|"]
+    for question in questions:
+        cells = [f"{median(times[question, kind]):.3f}" for kind in ("nowhere", "one", "many")]
+        lines.append(f"| `{question.format('UID')}` | " + " | ".join(cells) + " |")
+    return lines
 
 
 def told(server, key, tag):

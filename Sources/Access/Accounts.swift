@@ -261,7 +261,7 @@ package final class Accounts: Sendable {
 
     /// Changes are rare: whoever asks meanwhile waits for the disk.
     private func change(_ body: (inout Book) throws(AccountError) -> Void) throws(AccountError) {
-        // A closure that throws its own type does not go through `Mutex.withLock` as such.
+        // A closure that throws its own type does not go through `Monitor.withLock` as such.
         let failure = book.withLock { book -> AccountError? in
             do throws(AccountError) {
                 try body(&book)

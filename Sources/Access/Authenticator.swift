@@ -120,7 +120,7 @@ package final class Authenticator: Sendable {
     }
 
     /// What guessing is counted by: of IPv6 the first 64 bits, for who has one address of them has all.
-    private static func network(_ address: String) -> String {
+    package static func network(_ address: String) -> String {
         var six = in6_addr()
         // An IPv4 caller of an IPv6 socket is himself.
         guard !address.contains("."), inet_pton(AF_INET6, address, &six) == 1 else { return address }

@@ -79,7 +79,7 @@ struct SearchService {
         /// Whether there is nothing on the page; the total is counted up to a number only, so it may lie behind that.
         func isEmpty(_ asked: SearchKeys) -> Bool {
             if asked.limit == 0 { return true }
-            return page?.isEmpty ?? rows?.isEmpty ?? (total <= asked.offset)
+            return page?.isEmpty ?? rows?.isEmpty ?? true
         }
     }
 
@@ -89,7 +89,7 @@ struct SearchService {
         let found: Found
 
         func forEach(_ body: (CatalogRow) throws -> Bool) throws {
-            if let page = found.page { return try readers.rows(page, of: query, body) }
+            if let page = found.page { return try readers.rows(page, body) }
             for row in found.rows ?? [] where try !body(row) { return }
         }
     }

@@ -28,9 +28,9 @@ struct UploadCheck {
         let organisation = asker.organisation
         let start = Clock.monotonicNanoseconds()
         let states = try service.archive.readers.withReader { reader in
-            try digests.map { digest -> String in
-                try reader.hasSent(blob: digest.bytes, organisation: organisation) ? "present" : "unknown"
-            }
+            // Each once: what is asked a thousand times takes a thousand times as long, which could be measured.
+            let sent = try Set(digests).filter { try reader.hasSent(blob: $0.bytes, organisation: organisation) }
+            return digests.map { sent.contains($0) ? "present" : "unknown" }
         }
         if states.contains("unknown") { asker.scope.concealAbsence(since: start) }
         let items = zip(digests, states).map { #"{"digest":"\#($0)","state":"\#($1)"}"# }

@@ -108,7 +108,7 @@ package final class DIMSEServer: Sendable {
         var asker = asker
         asker.connection = id
         noteIdentity(asker, association)
-        association.rates = [peer.rate, settings.rate].compactMap { $0 }
+        association.rates = settings.rates(of: peer)
         let session = Session(self, association, peer, asker, allowed)
         do {
             try session.run()

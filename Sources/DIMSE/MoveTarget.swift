@@ -98,6 +98,7 @@ final class MoveTarget: SubOperationTarget {
             do {
                 let association = try Requestor.associate(
                     with: endpoint, tls: tls, request, limits: server.settings.limits, withinSeconds: 15)
+                association.rates = server.settings.rates(of: destination)
                 return (InstanceSender(server, association: association, isRequestor: true), proposed)
             } catch {
                 // A workstation that is just starting, or busy for a moment, is asked again; a refusal is an answer.

@@ -24,6 +24,9 @@ package struct ServiceSettings: Sendable {
 
     package init() {}
 
+    /// What an association with a peer keeps, whoever has opened it.
+    func rates(of peer: Peer) -> [RateLimit] { [peer.rate, rate].compactMap { $0 } }
+
     /// How a peer is called; nil: in the clear.
     package func connector(to peer: Peer) throws(TransportError) -> TLSConnector? {
         // Who must show a certificate is not called where none is shown.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A rate that several threads keep together: whoever takes more than is due is held back until it is.
+/// A rate that several threads keep together: whoever uses more than is due waits until it is.
 package final class RateLimit: Sendable {
     /// What may be taken at once after a time in which nothing was.
     private static let burstSeconds = 0.25
@@ -15,14 +15,8 @@ package final class RateLimit: Sendable {
         nanosecondsPerUnit = 1e9 / perSecond
     }
 
-    /// Takes so many, and returns when they are due.
-    package func take(_ count: Int) {
-        let begin = reserve(count, at: Clock.monotonicNanoseconds())
-        if begin > Clock.monotonicNanoseconds() { Clock.sleep(until: begin) }
-    }
-
-    /// - Returns: when what was asked for may be used.
-    func reserve(_ count: Int, at now: UInt64) -> UInt64 {
+    /// - Returns: when so many are due, on the monotonic clock; `now` if they are.
+    package func reserve(_ count: Int, at now: UInt64 = Clock.monotonicNanoseconds()) -> UInt64 {
         due.withLock { due in
             // After a pause no more than the burst is due at once.
             let begin = max(due, now - min(now, UInt64(Self.burstSeconds * 1e9)))

@@ -411,16 +411,19 @@ extension Configuration {
         else {
             throw ConfigurationError("timeouts must be above 0; minimumBytesPerSecond and resultLimit not below")
         }
-        // Less would make a peer look as slow as one that is given up.
-        let rates = [dicom.bytesPerSecondMaximum].filter { $0 != 0 } + peers.compactMap(\.bytesPerSecondMaximum)
-        guard rates.allSatisfy({ (65_536...1e15).contains($0) }) else {
-            throw ConfigurationError("bytesPerSecondMaximum, of dicom or of a peer, must be 65536 or more")
+        // With less, whoever shares it would wait for minutes.
+        guard dicom.bytesPerSecondMaximum == 0 || (1_048_576...1e15).contains(dicom.bytesPerSecondMaximum),
+            peers.compactMap(\.bytesPerSecondMaximum).allSatisfy({ (65_536...1e15).contains($0) })
+        else {
+            throw ConfigurationError(
+                "dicom.bytesPerSecondMaximum must be 0, or 1048576 or more; that of a peer 65536 or more")
         }
-        guard http.requestsPerSecondPerAddressMaximum >= 0 else {
-            throw ConfigurationError("http.requestsPerSecondPerAddressMaximum must not be below 0")
+        let requests = http.requestsPerSecondPerAddressMaximum
+        guard requests == 0 || (0.01...1e9).contains(requests) else {
+            throw ConfigurationError("http.requestsPerSecondPerAddressMaximum must be 0, or 0.01 or more")
         }
         guard (0.001...1e6).contains(query.searchSecondsMaximum) else {
-            throw ConfigurationError("query.searchSecondsMaximum must be above 0")
+            throw ConfigurationError("query.searchSecondsMaximum must be 0.001 or more")
         }
         guard (0.1...1e6).contains(commitment.retrySeconds), (0...1e5).contains(commitment.giveUpHours) else {
             throw ConfigurationError("commitment.retrySeconds must be 0.1 or more, commitment.giveUpHours not below 0")

@@ -250,18 +250,20 @@ package final class Association {
         var silentSince: UInt64?
         while true {
             var vectors = (
-                first ?? iovec(),
+                first.map { iovec(iov_base: $0.iov_base, iov_len: min($0.iov_len, movedMaximum)) } ?? iovec(),
                 iovec(iov_base: staging.baseAddress! + stagingEnd, iov_len: Self.stagingBytes - stagingEnd)
             )
             let count = try withUnsafeMutableBytes(of: &vectors) { bytes throws(TransportError) in
                 let both = bytes.assumingMemoryBound(to: iovec.self)
-                return try socket.receive(first == nil ? UnsafeMutableBufferPointer(rebasing: both[1...]) : both)
+                // What is over would not begin behind what the caller has given, were less of that filled.
+                let range = first == nil ? 1..<2 : first!.iov_len > movedMaximum ? 0..<1 : 0..<2
+                return try socket.receive(UnsafeMutableBufferPointer(rebasing: both[range]))
             }
             if let count {
                 guard count > 0 else { throw closedByPeer() }
                 startMessage()
                 messageBytes += count
-                for rate in rates { rate.take(count) }
+                keepRates(count)
                 return count
             }
             // Bytes of an unfinished TLS record end no silence.
@@ -422,18 +424,38 @@ package final class Association {
         var first = 0
         while first < vectors.count {
             let from = first
+            let whole = vectors[from].iov_len
+            vectors[from].iov_len = min(whole, movedMaximum)
+            let until = rates.isEmpty ? min(from + 1000, vectors.count) : from + 1
             let sent = try vectors.withUnsafeMutableBufferPointer { buffer throws(TransportError) in
-                try socket.send(UnsafeMutableBufferPointer(rebasing: buffer[from..<min(from + 1000, buffer.count)]))
+                try socket.send(UnsafeMutableBufferPointer(rebasing: buffer[from..<until]))
             }
+            vectors[from].iov_len = whole
             guard let written = sent else {
                 guard Poll.wait(socket.raw, Int16(POLLOUT), deadline: Clock.deadline(seconds: limits.pduSeconds)) else {
                     throw timeOut("peer takes nothing off the wire")
                 }
                 continue
             }
-            for rate in rates { rate.take(written) }
+            keepRates(written)
             vectors.stepOver(written, from: &first)
         }
+    }
+
+    // MARK: Rates
+
+    /// Bytes moved at once: where a rate is kept, so few that others who share it come in between.
+    private var movedMaximum: Int { rates.isEmpty ? .max : 16_384 }
+
+    /// Waits until what was moved is due, or the server stops. That time is not the peer's.
+    private func keepRates(_ count: Int) {
+        guard !rates.isEmpty else { return }
+        let due = rates.map { $0.reserve(count) }.max()!
+        let start = Clock.monotonicNanoseconds()
+        while !isStopping(), Clock.monotonicNanoseconds() < due {
+            Clock.sleep(until: min(due, Clock.deadline(seconds: 0.25)))
+        }
+        messageStart += Clock.elapsed(since: start, now: Clock.monotonicNanoseconds())
     }
 
     // MARK: The end

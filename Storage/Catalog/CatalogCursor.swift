@@ -24,6 +24,16 @@ struct CatalogCursor {
         remaining = (query.limit ?? Int.max).addingReportingOverflow(query.offset).partialValue.magnitude
     }
 
+    /// What was found all at once.
+    init(_ query: CatalogQuery, found: [CatalogReader.Match]) {
+        self.init(query)
+        self.found = found[...]
+        isLastChunk = true
+    }
+
+    /// How many were found so far, with those that are skipped.
+    var foundCount: Int { query.offset - skipped + found.count }
+
     /// The next rows; none of a page may be left. nil: there are no more.
     mutating func next(_ reader: CatalogReader) throws(CatalogError) -> [CatalogRow]? {
         if found.isEmpty { try look(reader) }
@@ -34,7 +44,7 @@ struct CatalogCursor {
     }
 
     /// Finds the next ids, behind those that are skipped.
-    private mutating func look(_ reader: CatalogReader) throws(CatalogError) {
+    mutating func look(_ reader: CatalogReader) throws(CatalogError) {
         while found.isEmpty, !isAtEnd {
             let limit = Int(min(UInt(Self.chunkRows), remaining))
             let chunk = try reader.more(self, limit: limit)

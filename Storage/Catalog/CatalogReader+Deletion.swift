@@ -85,6 +85,8 @@ extension CatalogReader {
         under uids: [String?], sentBy organisation: String? = nil
     ) throws(CatalogError) -> CatalogDeletionScope {
         var scope = CatalogDeletionScope()
+        // Without a look at what others have in the study, however much that is.
+        if let organisation, let study = uids.first ?? nil, try !hasNamed(study: study, organisation) { return scope }
         var (source, values) = CatalogWriter.instances(under: uids)
         if let organisation {
             source += " AND EXISTS (SELECT 1 FROM version_source c WHERE c.instance = i.id AND c.organisation = ?)"
@@ -104,6 +106,16 @@ extension CatalogReader {
             return true
         }
         return scope
+    }
+
+    /// Whether an organisation has ever said whose a study is, as all do who send something into it.
+    private func hasNamed(study uid: String, _ organisation: String) throws(CatalogError) -> Bool {
+        try database.statement(
+            """
+            SELECT 1 FROM study s JOIN organisation o ON o.name = ?2
+                JOIN patient_source q ON q.study = s.id AND q.organisation = o.id WHERE s.uid = ?1
+            """
+        ).first([.text(uid), .text(organisation)]) { _ in true } ?? false
     }
 
     private func organisations(ofStudy id: Int64) throws(CatalogError) -> [String] {

@@ -132,31 +132,34 @@ package final class CatalogReader {
     package struct Page {
         /// Up to the number that was asked for.
         package let total: Int
-        /// nil: all rows are wanted, by `find`.
-        let ids: [Match]?
+        let cursor: CatalogCursor
 
-        /// nil: not known before the rows are read.
-        package var isEmpty: Bool? { ids?.isEmpty }
+        package var isEmpty: Bool { cursor.isAtEnd }
     }
 
     /// Finds the page of a query that its offset and limit tell, and counts the rest up to `maximum`.
     package func page(_ query: CatalogQuery, countingUpTo maximum: Int) throws(CatalogError) -> Page {
-        try bounded { () throws(CatalogError) in try search(query, countingUpTo: maximum) }
+        query.limit == nil
+            ? try search(query, countingUpTo: maximum)
+            : try bounded { () throws(CatalogError) in try search(query, countingUpTo: maximum) }
     }
 
     private func search(_ query: CatalogQuery, countingUpTo maximum: Int) throws(CatalogError) -> Page {
         let asker = try resolve(query)
         guard let limit = query.limit else {
-            return Page(total: try ids(query, asker, after: 0, limit: maximum).count, ids: nil)
+            var cursor = CatalogCursor(query)
+            try cursor.look(self)
+            return Page(total: min(cursor.foundCount, maximum), cursor: cursor)
         }
         if let total = try denseCount(query, asker.filter, upTo: maximum),
             let ids = try walk(query, asker.filter, limit)
         {
-            return Page(total: total, ids: ids)
+            return Page(total: total, cursor: CatalogCursor(query, found: ids))
         }
         let end = query.offset.addingReportingOverflow(limit)
         let found = try ids(query, asker, after: 0, limit: max(maximum, end.overflow ? .max : end.partialValue))
-        return Page(total: min(found.count, maximum), ids: Array(found.dropFirst(query.offset).prefix(limit)))
+        let page = Array(found.dropFirst(query.offset).prefix(limit))
+        return Page(total: min(found.count, maximum), cursor: CatalogCursor(query, found: page))
     }
 
     /// Whether so many studies match that it is best to walk through them until the page is full; the count if so.
@@ -527,31 +530,32 @@ package final class CatalogReaders: Sendable {
     /// who takes its answer slowly holds up nobody.
     package func find(_ query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
         let start = Clock.monotonicNanoseconds()
-        var cursor = CatalogCursor(query)
-        var isEmpty = true
+        if try handOut(CatalogCursor(query), body) == 0 { query.scope.concealAbsence(since: start) }
+    }
+
+    /// - Returns: the rows that there were, until `body` has said false.
+    @discardableResult
+    private func handOut(_ answer: CatalogCursor, _ body: (CatalogRow) throws -> Bool) throws -> Int {
+        var cursor = answer
+        var count = 0
         while !cursor.isAtEnd, let rows = try withReader({ try cursor.next($0) }) {
-            isEmpty = isEmpty && rows.isEmpty
-            for row in rows where try !body(row) { return }
+            count += rows.count
+            for row in rows where try !body(row) { return count }
         }
-        if isEmpty { query.scope.concealAbsence(since: start) }
+        return count
     }
 
     /// Finds the page of a query that its offset and limit tell, and counts the rest up to `maximum`.
     package func page(_ query: CatalogQuery, countingUpTo maximum: Int) throws -> CatalogReader.Page {
         let start = Clock.monotonicNanoseconds()
         let page = try withReader { try $0.page(query, countingUpTo: maximum) }
-        if page.isEmpty ?? (page.total == 0) { query.scope.concealAbsence(since: start) }
+        if page.isEmpty { query.scope.concealAbsence(since: start) }
         return page
     }
 
     /// Hands out the rows of a page, as `find` does.
-    package func rows(_ page: CatalogReader.Page, of query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
-        guard let ids = page.ids else { return try find(query, body) }
-        for start in stride(from: 0, to: ids.count, by: CatalogCursor.pageRows) {
-            let part = ids[start..<min(start + CatalogCursor.pageRows, ids.count)]
-            let rows = try withReader { try $0.rows(part, of: query) }
-            for row in rows where try !body(row) { return }
-        }
+    package func rows(_ page: CatalogReader.Page, _ body: (CatalogRow) throws -> Bool) throws {
+        try handOut(page.cursor, body)
     }
 
     /// Of instances with the same UID under several series only one can be meant by it: the asker's own newest, else the

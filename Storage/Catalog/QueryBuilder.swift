@@ -58,6 +58,12 @@ struct QueryBuilder {
     /// Only what the asker sees, found by nothing but what it may know.
     private mutating func addScope() {
         guard let scope else { return }
+        // Told by the study already: else the time would grow with what is in one that is not seen.
+        if query.level > .study, scope.shownReasons.isEmpty {
+            if query.level == .instance { touch(.series) }
+            add(scope.seesStudy(usesStudy || usesPatient ? "s.id" : "e.study"))
+            if query.level == .instance { add(scope.sees(.series, known: false)) }
+        }
         add(scope.sees(query.level, known: valued.contains(query.level)))
         // Above, what is seen follows from the row; what is known does not.
         for level in valued where level > .patient && level < query.level { add(scope.sees(level, known: true)) }

@@ -96,6 +96,9 @@ struct ScopeFilter {
         }
     }
 
+    /// Whether something is seen in a study, by its id: of who sees nothing that is hidden.
+    func seesStudy(_ id: String) -> SQLCondition { count("study_count", id, .study, false) }
+
     private func count(_ table: String, _ id: String, _ level: CatalogLevel, _ known: Bool) -> SQLCondition {
         let seen = sees("k.organisation", in: level == .study ? "k.study" : "e.study")
         let bit = known ? " AND k.known & \(level.known.rawValue) <> 0" : ""

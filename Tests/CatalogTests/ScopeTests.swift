@@ -187,8 +187,12 @@ struct ScopeTests {
                 let expected = world.oracle.rows(question, scope)
                 var found: [String: ScopeOracle.Expected] = [:]
                 var order: [String] = []
+                var values: [String: [String?]] = [:]
+                var unknown: [String: Set<CatalogLevel>] = [:]
                 try readers.find(query) { row in
                     let key = Self.key(row, question.level)
+                    values[key] = CatalogColumn.allCases.map { row[$0] }
+                    unknown[key] = row.unknownLevels
                     order.append(key)
                     found[key] = Self.told(row, question.level, scope)
                     return true
@@ -202,13 +206,28 @@ struct ScopeTests {
                     if question.level == .patient, scope.visible == nil { told.representative = row.representative }
                     #expect(told == row, "\(name): \(key)")
                 }
+                // What is not asked for is left out, and nothing else.
+                var plain = query
+                (plain.countsPatients, plain.needsContents, plain.needsRepresentative) = (false, false, false)
+                var plainOrder: [String] = []
+                try readers.find(plain) { row in
+                    let key = Self.key(row, question.level)
+                    plainOrder.append(key)
+                    #expect(row.unknownLevels == unknown[key], "\(name): \(key)")
+                    #expect(CatalogColumn.allCases.map { row[$0] } == values[key], "\(name): \(key)")
+                    if scope.visible != nil {
+                        #expect(row.numberOfPatientRelatedStudies == 0 && row.modalitiesInStudy == [], name)
+                    }
+                    return true
+                }
+                #expect(plainOrder == order, name)
                 // A page with its total, as QIDO-RS asks for it.
                 var paged = query
                 (paged.offset, paged.limit) = (1, 2)
                 let page = try readers.page(paged, countingUpTo: 10_001)
                 #expect(page.total == order.count, name)
                 var keys: [String] = []
-                try readers.rows(page, of: paged) { row in
+                try readers.rows(page) { row in
                     keys.append(Self.key(row, question.level))
                     return true
                 }
@@ -216,7 +235,7 @@ struct ScopeTests {
                 // As if so many matched that the studies are walked through.
                 let walked = try readers.page(paged, countingUpTo: 1)
                 keys = []
-                try readers.rows(walked, of: paged) { row in
+                try readers.rows(walked) { row in
                     keys.append(Self.key(row, question.level))
                     return true
                 }

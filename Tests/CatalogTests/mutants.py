@@ -51,8 +51,8 @@ MUTANTS = [
     ("contents of studies that others sent, beside", BUILDER, "AND c.kind = \\(kind) AND \\(value)\n                            AND \\(seen.sql))",
      "AND c.kind = \\(kind) AND \\(value)\n                            AND (\\(seen.sql) OR 1))"),
     ("contents that are told", SCOPE,
-     'SELECT DISTINCT kind, value FROM study_content WHERE study = ? AND \\(seen.sql) ORDER',
-     'SELECT DISTINCT kind, value FROM study_content WHERE study = ? AND (\\(seen.sql) OR 1) ORDER'),
+     'AND \\(filter.sees("organisation", in: "study").sql) ORDER BY kind, value',
+     'AND (\\(filter.sees("organisation", in: "study").sql) OR 1) ORDER BY kind, value'),
     ("modalities that only others know", WRITER, "place.modality, isKnown: known.contains(.series))", "place.modality, isKnown: true)"),
     ("classes that only others know", WRITER, "place.sopClassUID, isKnown: known.contains(.instance))", "place.sopClassUID, isKnown: true)"),
     # Counts.
@@ -64,7 +64,7 @@ MUTANTS = [
     ("counts of a series", SCOPE,
      "WHERE i.series = ?\n                AND EXISTS (SELECT 1 FROM version_source c WHERE c.instance = i.id AND \\(sent.sql))",
      "WHERE i.series = ?\n                AND EXISTS (SELECT 1 FROM version_source c WHERE c.instance = i.id AND (\\(sent.sql) OR 1))"),
-    ("counts of a patient", SCOPE, "        try countPatient(patient, filter, into: &row)\n", ""),
+    ("counts of a patient", SCOPE, "        if query.countsPatients { try countPatient(", "        if query.countsPatients, level > .instance { try countPatient("),
     ("the total of all studies", READER, "case .all where filter != nil:", "case .all where filter != nil && maximum < 0:"),
     ("a page of all studies", READER, "            if let single = filter?.single {\n                return try found(",
      "            if let single = filter?.single, limit < 0 {\n                return try found("),
@@ -100,7 +100,7 @@ import PackageDescription
 let package = Package(name: "catalog", targets: [
     .target(name: "CSystem"), .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3"),
     .target(name: "Platform", dependencies: ["CSystem"]),
-    .target(name: "Database", dependencies: ["CSQLite"], path: "Storage/Database"),
+    .target(name: "Database", dependencies: ["Platform", "CSQLite"], path: "Storage/Database"),
     .target(name: "Catalog", dependencies: ["Platform", "Database"], path: "Storage/Catalog"),
     .testTarget(name: "CatalogTests", dependencies: ["Catalog", "Database", "Platform", "CSQLite"],
         exclude: ["mutants.py"]),

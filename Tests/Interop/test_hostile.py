@@ -6,6 +6,7 @@ import resource
 import socket
 import struct
 import subprocess
+import threading
 import time
 import zlib
 
@@ -955,14 +956,33 @@ def test_a_peer_has_its_own_bytes_a_second_both_ways(new_archive):
     """A megabyte at 256 KiB a second, less what may come at once; others are not held up."""
     archive = new_archive(peers=[{"aeTitle": "SLOW", "bytesPerSecondMaximum": 262144}, {"aeTitle": "QUICK"}])
     large = ct(901, rows=720, columns=720)
+    slow = threading.Thread(target=store_all, args=(archive, [large]), kwargs={"calling": "SLOW"})
     started = time.monotonic()
-    store_all(archive, [large], calling="SLOW")
+    slow.start()
+    time.sleep(0.5)
+    wire.echo(archive, calling="QUICK")
+    assert slow.is_alive() and time.monotonic() - started < 3, "others are held up"
+    slow.join()
     assert time.monotonic() - started >= 3
     started = time.monotonic()
     got = get(archive, identifier("STUDY", StudyInstanceUID=large.study), calling="SLOW")
     assert [instance.data for instance in got.instances] == [large.data]
     assert time.monotonic() - started >= 3
-    wire.echo(archive, calling="QUICK")
+
+
+def test_all_share_the_bytes_a_second_of_dicom(new_archive):
+    """Two megabytes by four at a mebibyte a second; whoever asks little is not held up for long, nor is the end."""
+    archive = new_archive(dicom={"bytesPerSecondMaximum": 1 << 20})
+    senders = [threading.Thread(target=store_all, args=(archive, [ct(910 + number, rows=720, columns=720)]))
+               for number in range(4)]
+    started = time.monotonic()
+    for sender in senders:
+        sender.start()
+    wire.echo(archive)
+    assert time.monotonic() - started < 3
+    for sender in senders:
+        sender.join()
+    assert time.monotonic() - started >= 2.5
 
 
 def test_more_requests_a_second_than_an_address_has_get_429(new_archive):

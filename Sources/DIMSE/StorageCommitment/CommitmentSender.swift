@@ -36,6 +36,7 @@ struct CommitmentSender {
                 Self.proposal(peer.aeTitle, callingAETitle, UInt32(limits.maximumPDULength)), limits: limits,
                 withinSeconds: Self.connectSeconds)
         } catch { throw Failure(why: "\(error)") }
+        association.rates = settings.rates(of: peer)
         guard let context = association.negotiated.allContexts.first else {
             try? association.release()
             throw Failure(why: "\(peer.aeTitle) does not take part in storage commitment on this association")

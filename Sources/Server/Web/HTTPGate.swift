@@ -52,7 +52,7 @@ struct HTTPGate: Sendable {
     /// - Throws: the answer to those who are not let through. Whether an address exists is told only to whom the archive
     ///   knows.
     func admit(_ request: HTTPRequest) throws(HTTPProblem) -> Admission {
-        guard rates?.take(request.peerAddress) ?? true else {
+        guard rates?.take(Authenticator.network(request.peerAddress)) ?? true else {
             throw HTTPProblem(
                 429, "More requests a second come from this address than are answered",
                 headers: HTTPHeaders([("Retry-After", "1")]))
