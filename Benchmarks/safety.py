@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from bench import median, say
+from bench import SLICE_BYTES, median, say
 from dicomweb import Client
 from servers import Snimok
 
@@ -145,7 +145,7 @@ def encryption(bench):
                         options += ["--tls", "--tls-authorities", certificate]
                     before = server.cpu_seconds()
                     report = bench.load(server, *options)
-                    spent = (server.cpu_seconds() - before) / (associations * 400 * 0.525e-3)
+                    spent = (server.cpu_seconds() - before) / (associations * 400 * SLICE_BYTES / 1e9)
                     rows.setdefault((associations, way), []).append((report["megabytesPerSecond"], spent))
                     say(f"{associations} association(s), {way}: {report['megabytesPerSecond']:.0f} MB/s")
     lines = ["TLS 1.3 on the same machine, sender included:", "",

@@ -21,7 +21,7 @@ package struct AuditHead: Equatable, Sendable {
     package init?(text: String) {
         let parts = text.split(separator: " ")
         guard parts.count == 2, let number = UInt64(parts[0]),
-            let chain = Hexadecimal.bytes(Array(parts[1].utf8)[...], takesCapitals: false),
+            let chain = Hexadecimal.bytes(String(parts[1]), takesCapitals: false),
             chain.count == AuditChain.byteCount
         else { return nil }
         self.init(number: number, chain: chain)
@@ -65,7 +65,7 @@ package struct AuditHead: Equatable, Sendable {
         let bytes = try directory.volume.contents(directory.head)
         guard !bytes.isEmpty else { return .missing }
         guard let content = try? JSONDecoder().decode(Content.self, from: Data(bytes)),
-            let value = Hexadecimal.bytes(Array(content.chain.utf8)[...], takesCapitals: false),
+            let value = Hexadecimal.bytes(content.chain, takesCapitals: false),
             value.count == AuditChain.byteCount,
             content.seal == Hexadecimal.text(chain.seal(content.number, value))
         else { return .foreign }

@@ -10,6 +10,9 @@ import Platform
 /// Frames (PS3.18 section 10.4.1.1.6), native or encapsulated, as stored or transcoded.
 struct FrameService {
     private static let framesMaximum = 100_000
+    private let service: DICOMwebService
+    private let exchange: HTTPExchange
+    private let asker: Asker
 
     /// The numbers of all frames, if they can be given at once: what the header says may be any number.
     static func all(of image: StoredImage) throws -> ClosedRange<Int> {
@@ -20,9 +23,6 @@ struct FrameService {
         }
         return 1...count
     }
-    private let service: DICOMwebService
-    private let exchange: HTTPExchange
-    private let asker: Asker
 
     init(_ service: DICOMwebService, _ exchange: HTTPExchange, _ asker: Asker) {
         self.service = service

@@ -36,7 +36,9 @@ package enum Hexadecimal {
         return bytes
     }
 
-    package static func bytes(_ text: String) -> [UInt8]? { bytes(Array(text.utf8)[...]) }
+    package static func bytes(_ text: String, takesCapitals: Bool = true) -> [UInt8]? {
+        bytes(Array(text.utf8)[...], takesCapitals: takesCapitals)
+    }
 
     private static func digit(_ value: UInt8) -> UInt8 {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10

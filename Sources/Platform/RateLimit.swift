@@ -9,7 +9,7 @@ package final class RateLimit: Sendable {
     /// When what was taken so far is due, on the monotonic clock.
     private let due = Monitor<UInt64>(0)
 
-    /// - Parameter perSecond: bytes, requests; above 0.
+    /// - Parameter perSecond: above 0.
     package init(perSecond: Double) {
         precondition(perSecond > 0)
         nanosecondsPerUnit = 1e9 / perSecond

@@ -43,8 +43,7 @@ extension Configuration {
         }
         if peer.tls == true || peer.certificate != nil {
             guard speaksTLS else {
-                throw ConfigurationError(
-                    "peer \(peer.aeTitle) has tls: give dicom.tls.certificate and key")
+                throw ConfigurationError("peer \(peer.aeTitle) has tls: give dicom.tls.certificate and key")
             }
             guard peer.host == nil || !dicom.tls.authorities.isEmpty else {
                 throw ConfigurationError(

@@ -227,8 +227,9 @@ package final class Association {
         }
         stagingStart = 0
         stagingEnd = 0
-        let count = try receive(iovec(iov_base: target.baseAddress, iov_len: target.count))
-        let direct = min(count, target.count)
+        let room = min(target.count, movedMaximum)
+        let count = try receive(iovec(iov_base: target.baseAddress, iov_len: room))
+        let direct = min(count, room)
         stagingEnd = count - direct
         return direct
     }
@@ -250,14 +251,12 @@ package final class Association {
         var silentSince: UInt64?
         while true {
             var vectors = (
-                first.map { iovec(iov_base: $0.iov_base, iov_len: min($0.iov_len, movedMaximum)) } ?? iovec(),
+                first ?? iovec(),
                 iovec(iov_base: staging.baseAddress! + stagingEnd, iov_len: Self.stagingBytes - stagingEnd)
             )
             let count = try withUnsafeMutableBytes(of: &vectors) { bytes throws(TransportError) in
                 let both = bytes.assumingMemoryBound(to: iovec.self)
-                // What is over would not begin behind what the caller has given, were less of that filled.
-                let range = first == nil ? 1..<2 : first!.iov_len > movedMaximum ? 0..<1 : 0..<2
-                return try socket.receive(UnsafeMutableBufferPointer(rebasing: both[range]))
+                return try socket.receive(first == nil ? UnsafeMutableBufferPointer(rebasing: both[1...]) : both)
             }
             if let count {
                 guard count > 0 else { throw closedByPeer() }

@@ -34,20 +34,20 @@ struct CatalogCursor {
     /// How many were found so far, with those that are skipped.
     var foundCount: Int { query.offset - skipped + found.count }
 
-    /// The next rows; none of a page may be left. nil: there are no more.
-    mutating func next(_ reader: CatalogReader) throws(CatalogError) -> [CatalogRow]? {
-        if found.isEmpty { try look(reader) }
-        guard !found.isEmpty else { return nil }
+    /// The next rows. None may be left of what was found, and there may be more behind.
+    mutating func next(_ reader: CatalogReader) throws(CatalogError) -> [CatalogRow] {
+        let asker = try reader.resolve(query)
+        if found.isEmpty { try look(reader, asker) }
         let page = found.prefix(Self.pageRows)
         found = found.dropFirst(Self.pageRows)
-        return try reader.rows(page, of: query)
+        return try reader.rows(page, of: query, asker)
     }
 
     /// Finds the next ids, behind those that are skipped.
-    mutating func look(_ reader: CatalogReader) throws(CatalogError) {
+    mutating func look(_ reader: CatalogReader, _ asker: ResolvedScope) throws(CatalogError) {
         while found.isEmpty, !isAtEnd {
             let limit = Int(min(UInt(Self.chunkRows), remaining))
-            let chunk = try reader.more(self, limit: limit)
+            let chunk = try reader.more(self, asker, limit: limit)
             let dropped = min(skipped, chunk.count)
             skipped -= dropped
             found = chunk[dropped...]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Database
+import Platform
 
 /// A deletion, as it stands now.
 package struct CatalogDeletion: Equatable, Sendable {
@@ -108,7 +109,8 @@ extension CatalogReader {
         return scope
     }
 
-    /// Whether an organisation has ever said whose a study is, as all do who send something into it.
+    /// Whether an organisation has ever said whose a study is, as all do who send something into it. Unlike `hasSent` also
+    /// where all of it is rejected by now, which may still be deleted.
     private func hasNamed(study uid: String, _ organisation: String) throws(CatalogError) -> Bool {
         try database.statement(
             """
@@ -177,5 +179,17 @@ extension CatalogReader {
         var found: [CatalogVersion] = []
         for (uid, blob) in ids { found += try versions(sopInstanceUID: uid).filter { $0.blobID == blob } }
         return found
+    }
+}
+
+extension CatalogReaders {
+    /// What deleting would hide; nothing of what an organisation has not sent itself is told to it, not by the time either.
+    package func deletionScope(under uids: [String?], sentBy organisation: String?) throws -> CatalogDeletionScope {
+        let start = Clock.monotonicNanoseconds()
+        let scope = try withReader { try $0.deletionScope(under: uids, sentBy: organisation) }
+        if let organisation, scope.instances == 0 {
+            CatalogScope(organisation: organisation, visible: []).concealAbsence(since: start)
+        }
+        return scope
     }
 }

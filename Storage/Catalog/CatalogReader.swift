@@ -93,24 +93,15 @@ package final class CatalogReader {
 
     // MARK: Finding
 
-    /// Hands out each matching row, in the order of first receipt, until `body` says false.
-    package func find(_ query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
-        var cursor = CatalogCursor(query)
-        while let rows = try cursor.next(self) {
-            for row in rows where try !body(row) { return }
-        }
-    }
-
     /// What comes next of an answer.
-    func more(_ cursor: CatalogCursor, limit: Int) throws(CatalogError) -> [Match] {
-        try bounded { () throws(CatalogError) in
-            try ids(cursor.query, try resolve(cursor.query), after: cursor.after, limit: limit)
-        }
+    func more(_ cursor: CatalogCursor, _ asker: ResolvedScope, limit: Int) throws(CatalogError) -> [Match] {
+        try bounded { () throws(CatalogError) in try ids(cursor.query, asker, after: cursor.after, limit: limit) }
     }
 
     /// The rows of what was found. What has gone in the meantime is left out.
-    func rows(_ found: some Sequence<Match>, of query: CatalogQuery) throws(CatalogError) -> [CatalogRow] {
-        let asker = try resolve(query)
+    func rows(
+        _ found: some Sequence<Match>, of query: CatalogQuery, _ asker: ResolvedScope
+    ) throws(CatalogError) -> [CatalogRow] {
         var rows: [CatalogRow] = []
         for match in found {
             if let row = try row(query, match.id, patient: match.patient, asker) { rows.append(row) }
@@ -118,7 +109,7 @@ package final class CatalogReader {
         return rows
     }
 
-    private func resolve(_ query: CatalogQuery) throws(CatalogError) -> ResolvedScope {
+    func resolve(_ query: CatalogQuery) throws(CatalogError) -> ResolvedScope {
         try resolve(query.scope, query.shownReasons)
     }
 
@@ -138,19 +129,19 @@ package final class CatalogReader {
     }
 
     /// Finds the page of a query that its offset and limit tell, and counts the rest up to `maximum`.
-    package func page(_ query: CatalogQuery, countingUpTo maximum: Int) throws(CatalogError) -> Page {
-        query.limit == nil
-            ? try search(query, countingUpTo: maximum)
-            : try bounded { () throws(CatalogError) in try search(query, countingUpTo: maximum) }
-    }
-
-    private func search(_ query: CatalogQuery, countingUpTo maximum: Int) throws(CatalogError) -> Page {
+    func page(_ query: CatalogQuery, countingUpTo maximum: Int) throws(CatalogError) -> Page {
         let asker = try resolve(query)
         guard let limit = query.limit else {
             var cursor = CatalogCursor(query)
-            try cursor.look(self)
+            try cursor.look(self, asker)
             return Page(total: min(cursor.foundCount, maximum), cursor: cursor)
         }
+        return try bounded { () throws(CatalogError) in try page(query, asker, limit, countingUpTo: maximum) }
+    }
+
+    private func page(
+        _ query: CatalogQuery, _ asker: ResolvedScope, _ limit: Int, countingUpTo maximum: Int
+    ) throws(CatalogError) -> Page {
         if let total = try denseCount(query, asker.filter, upTo: maximum),
             let ids = try walk(query, asker.filter, limit)
         {
@@ -538,7 +529,8 @@ package final class CatalogReaders: Sendable {
     private func handOut(_ answer: CatalogCursor, _ body: (CatalogRow) throws -> Bool) throws -> Int {
         var cursor = answer
         var count = 0
-        while !cursor.isAtEnd, let rows = try withReader({ try cursor.next($0) }) {
+        while !cursor.isAtEnd {
+            let rows = try withReader { try cursor.next($0) }
             count += rows.count
             for row in rows where try !body(row) { return count }
         }
@@ -553,7 +545,7 @@ package final class CatalogReaders: Sendable {
         return page
     }
 
-    /// Hands out the rows of a page, as `find` does.
+    /// Hands out the rows of a page as `find` does.
     package func rows(_ page: CatalogReader.Page, _ body: (CatalogRow) throws -> Bool) throws {
         try handOut(page.cursor, body)
     }

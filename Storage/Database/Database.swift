@@ -29,7 +29,6 @@ package final class Database {
         sqlite3_busy_timeout(handle, Self.busyTimeoutMilliseconds)
         try execute("PRAGMA cache_size=-\(cacheKiB)")
         for function in functions { function.register(on: handle) }
-        watchDeadline()
     }
 
     deinit { close() }
@@ -118,24 +117,20 @@ package final class Database {
         seconds: Double, _ body: () throws(DatabaseError) -> Result
     ) throws(DatabaseError) -> Result {
         deadlineNanoseconds = Clock.deadline(seconds: seconds)
-        defer { deadlineNanoseconds = .max }
-        return try body()
-    }
-
-    /// When the statements of `within` must have ended, on the monotonic clock.
-    private var deadlineNanoseconds = UInt64.max
-    /// Steps of SQLite's machine between looks at the clock: a millisecond or so.
-    private static let stepsBetweenLooks: Int32 = 10_000
-
-    private func watchDeadline() {
         sqlite3_progress_handler(
             handle, Self.stepsBetweenLooks,
             { context in
                 let database = Unmanaged<Database>.fromOpaque(context!).takeUnretainedValue()
-                let deadline = database.deadlineNanoseconds
-                return deadline != .max && Clock.monotonicNanoseconds() > deadline ? 1 : 0
+                return Clock.monotonicNanoseconds() > database.deadlineNanoseconds ? 1 : 0
             }, Unmanaged.passUnretained(self).toOpaque())
+        defer { sqlite3_progress_handler(handle, 0, nil, nil) }
+        return try body()
     }
+
+    /// When the statements of `within` must have ended, on the monotonic clock.
+    private var deadlineNanoseconds: UInt64 = 0
+    /// Steps of SQLite's machine between looks at the clock: a millisecond or so.
+    private static let stepsBetweenLooks: Int32 = 10_000
 
     package var lastInsertedID: Int64 { sqlite3_last_insert_rowid(handle) }
     package var changes: Int { Int(sqlite3_changes(handle)) }

@@ -196,7 +196,7 @@ struct MatchingTests {
             #expect(try catalog.keys(query) == Array(all.prefix(limit)))
         }
         var taken = 0
-        try catalog.reader().find(CatalogQuery(level: .study, scope: .everything(as: "A"))) { _ in
+        try CatalogReaders(path: catalog.path).find(CatalogQuery(level: .study, scope: .everything(as: "A"))) { _ in
             taken += 1
             return taken < 7
         }

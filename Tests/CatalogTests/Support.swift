@@ -45,7 +45,7 @@ final class TestCatalog {
 
     func rows(_ query: CatalogQuery) throws -> [CatalogRow] {
         var rows: [CatalogRow] = []
-        try reader().find(query) { row in
+        try CatalogReaders(path: path).find(query) { row in
             rows.append(row)
             return true
         }

@@ -6,18 +6,17 @@ import struct
 import time
 
 import pytest
-from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
 from harness import audit, wire
 from harness.access import PASSWORD, add_token, add_user
 from harness.archive import Archive, configuration
 from harness.certificates import Authority, client_context
-from harness.clients import STUDY_FIND, STUDY_GET, UNCOMPRESSED, association, find, get, identifier, store_raw
+from harness.clients import (
+    JWT, PASSCODE, STUDY_FIND, STUDY_GET, UNCOMPRESSED, association, find, identifier, store_raw, user_identity)
 from harness.samples import ct, ct_study
-from harness.tools import dcmtk, run
+from harness.tools import run
 from harness.wire import CT, EXPLICIT
 
-PASSCODE, JWT = 2, 5  # PS3.7 table D.3-14
 PERMANENT, BY_ACSE, NO_REASON = 1, 2, 1  # PS3.8 table 9-21
 GUESS = "hunter2guess"
 
@@ -28,11 +27,8 @@ class Server:
         self.tls = client_context(authority)
 
     def opened(self, *contexts, kind=PASSCODE, first="viewer", second=PASSWORD, response=True, calling="STATION", tls=True):
-        said = UserIdentityNegotiation()
-        said.user_identity_type, said.positive_response_requested = kind, response
-        said.primary_field, said.secondary_field = first.encode(), second.encode() if kind == PASSCODE else b""
         return association(self.archive, [(abstract, UNCOMPRESSED) for abstract in contexts], calling,
-                           negotiation=[said], tls=self.tls if tls else None)
+                           negotiation=[user_identity(first, second, kind, response)], tls=self.tls if tls else None)
 
     def refused(self, **said):
         """The line of the log that says why an association is not accepted."""

@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pynetdicom.pdu_primitives import UserIdentityNegotiation
-
 from harness import web
 from harness.access import PASSWORD, ROLES, add_user, basic
 from harness.archive import Archive, command, configuration
 from harness.certificates import Authority, client_context
 from harness.clients import (
     PATIENT_FIND, PATIENT_GET, PATIENT_MOVE, STUDY_FIND, STUDY_GET, STUDY_MOVE, UNCOMPRESSED, Destination, association, find,
-    get, identifier, move, store_all)
+    get, identifier, move, store_all, user_identity)
 from harness.samples import ROOT_UID, ct
 
 SEES = {"North": {"North"}, "South": {"South", "North"}, "Region": {"North", "South", "Region", "West"}, "West": {"West"}}
@@ -476,11 +474,7 @@ def members_over_http(archive, model, cells, organisation):
 def members_at_station(archive, model, cells, destinations, organisation, station, tls):
     """By user identity (PS3.7 section D.3.3.7), each at a station of the same or of another organisation."""
     for asker in (Asker(organisation, role, station) for role in ROLES):
-        credentials = UserIdentityNegotiation()
-        credentials.user_identity_type = 2
-        credentials.primary_field, credentials.secondary_field = asker.name.encode(), PASSWORD.encode()
-        credentials.positive_response_requested = True
-        where = {"calling": title(station), "negotiation": [credentials], "tls": tls}
+        where = {"calling": title(station), "negotiation": [user_identity(asker.name, PASSWORD)], "tls": tls}
         if asker.role == "auditor":
             with pytest.raises(AssertionError, match="not accepted"):
                 find(archive, identifier("STUDY", StudyInstanceUID=""), **where)

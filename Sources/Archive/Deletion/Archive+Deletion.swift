@@ -22,14 +22,8 @@ extension Archive {
     ) throws(ArchiveError) -> Deletion {
         let scope: CatalogDeletionScope
         let owner = isOwnOnly ? source.organisation : nil
-        let start = Clock.monotonicNanoseconds()
-        do { scope = try readers.withReader { try $0.deletionScope(under: target.uids, sentBy: owner) } } catch {
-            throw Self.wrap(error)
-        }
-        guard scope.instances > 0 else {
-            if let owner { CatalogScope(organisation: owner, visible: []).concealAbsence(since: start) }
-            throw .notFound("The archive has no \(target)")
-        }
+        do { scope = try readers.deletionScope(under: target.uids, sentBy: owner) } catch { throw Self.wrap(error) }
+        guard scope.instances > 0 else { throw .notFound("The archive has no \(target)") }
         try checkRetention(scope)
         var provenance = source.provenance
         provenance[.target] = target.description

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, _config, build_role, evt
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation, UserIdentityNegotiation
 from pynetdicom.presentation import build_context
 from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import register_uid, uid_to_service_class
@@ -110,6 +110,18 @@ def extended(model, relational=0, date_time=0, fuzzy=0, timezone=0):
     negotiation = SOPClassExtendedNegotiation()
     negotiation.sop_class_uid = UID(model)
     negotiation.service_class_application_information = bytes([relational, date_time, fuzzy, timezone])
+    return negotiation
+
+
+PASSCODE, JWT = 2, 5  # User-Identity-Type, PS3.7 table D.3-14
+
+
+def user_identity(first, second="", kind=PASSCODE, response=True):
+    """User Identity Negotiation: a name and a password, or a token."""
+    negotiation = UserIdentityNegotiation()
+    negotiation.user_identity_type, negotiation.positive_response_requested = kind, response
+    negotiation.primary_field = first.encode()
+    negotiation.secondary_field = second.encode() if kind == PASSCODE else b""
     return negotiation
 
 
