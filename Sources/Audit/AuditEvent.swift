@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import FoundationEssentials
 
 /// Something that the audit trail keeps: who did what to whose images, from where, and what came of it. One for each request
 /// or operation, never one for each instance.
@@ -179,7 +180,7 @@ package struct AuditQuery: Codable, Hashable, Sendable {
     package init(subject: String, transferSyntax: String? = nil, keys: [UInt8]) {
         self.subject = subject
         self.transferSyntax = transferSyntax
-        self.keys = Base64Text.encode(keys.prefix(Self.keysMaximum))
+        self.keys = Data(keys.prefix(Self.keysMaximum)).base64EncodedString()
         bytes = keys.count > Self.keysMaximum ? keys.count : nil
     }
 }

@@ -112,4 +112,9 @@ package struct CatalogRow: Sendable {
     package subscript(column: CatalogColumn) -> String? { values[column.rawValue] }
 
     mutating func set(_ column: CatalogColumn, _ value: String?) { values[column.rawValue] = value }
+
+    /// - Parameter kind: as `study_content` has it.
+    mutating func addContent(kind: Int64, _ value: String?) {
+        if kind == 1 { modalitiesInStudy.append(value ?? "") } else { sopClassesInStudy.append(value ?? "") }
+    }
 }

@@ -11,6 +11,8 @@ struct ResolvedScope {
 /// The ids of a row and of those above it, by level.
 struct RowPlace {
     var ids = [Int64?](repeating: nil, count: 4)
+    /// Whether the values of a level are known, by level; nil: that was not looked up.
+    var known = [Bool?](repeating: nil, count: 4)
 
     var study: Int64 { ids[CatalogLevel.study.rawValue] ?? 0 }
 }
@@ -38,25 +40,47 @@ extension CatalogReader {
             filter: ScopeFilter(
                 // 0 stands for all of them together in the contents of studies, so nobody is -1.
                 own: own, visible: visible.isEmpty ? [-1] : visible, shared: shared,
-                shownReasons: hidesSome ? shownReasons : []))
+                shownReasons: hidesSome ? shownReasons : [], texts: scopeTexts))
     }
 
     /// Whose study it is for the asker: the patient that matched, else the study's own if the asker may know of that one.
     func patient(
-        _ matched: Int64?, of study: Int64, _ own: Int64, _ asker: ResolvedScope
+        _ matched: Int64?, of study: Int64, _ own: Int64, _ asker: ResolvedScope, _ place: inout RowPlace
     ) throws(CatalogError) -> Int64 {
+        guard let filter = asker.filter else { return matched ?? own }
+        let known = try knowsPatient(matched ?? own, byStudy: study, filter)
+        // Another study may tell what this one does not.
+        if known == true { place.known[CatalogLevel.patient.rawValue] = true }
         if let matched { return matched }
-        guard let filter = asker.filter else { return own }
-        return try patients(ofStudy: study, own, filter).first ?? own
+        return known != nil ? own : try patient(ofStudy: study, own, filter) ?? own
     }
 
-    /// The patients that a study is said to be of by whom the asker sees; the study's own in front.
-    private func patients(ofStudy study: Int64, _ own: Int64, _ filter: ScopeFilter) throws(CatalogError) -> [Int64] {
-        let seen = filter.sees("organisation", in: "study")
-        return try integers(
+    /// Whether somebody who is seen tells with a study who its patient is; nil: nobody who is seen says that it is this one's.
+    private func knowsPatient(
+        _ patient: Int64, byStudy study: Int64, _ filter: ScopeFilter
+    ) throws(CatalogError) -> Bool? {
+        // What is hidden from others takes a look at the instances.
+        guard filter.shownReasons.isEmpty else { return nil }
+        let known: Bool?? = try database.statement("patient known", form: filter.form) {
             """
-            SELECT DISTINCT patient FROM patient_source WHERE study = ? AND \(seen.sql) ORDER BY patient <> ?, patient
-            """, [.integer(study)] + seen.values + [.integer(own)])
+            SELECT max(q.known & \(KnownLevels.patient.rawValue)) FROM patient_source q WHERE q.study = ? AND q.patient = ?
+                AND \(filter.sees("q.organisation", in: "q.study").sql) AND EXISTS
+                    (SELECT 1 FROM study_count k WHERE k.study = q.study AND k.organisation = q.organisation)
+            """
+        }.first([.integer(study), .integer(patient)] + filter.seenValues) { row in
+            row.isNull(0) ? nil : row.integer(0) != 0
+        }
+        return known ?? nil
+    }
+
+    /// The patient that a study is said to be of by whom the asker sees: the study's own if one of them says so.
+    private func patient(ofStudy study: Int64, _ own: Int64, _ filter: ScopeFilter) throws(CatalogError) -> Int64? {
+        try database.statement("patient", form: filter.form) {
+            """
+            SELECT patient FROM patient_source WHERE study = ? AND \(filter.sees("organisation", in: "study").sql)
+                ORDER BY patient <> ?, patient LIMIT 1
+            """
+        }.first([.integer(study)] + filter.seenValues + [.integer(own)]) { $0.integer(0) }
     }
 
     /// Makes counts, contents, marks and values those of what the asker sees.
@@ -68,8 +92,12 @@ extension CatalogReader {
         (row.numberOfPatientRelatedStudies, row.numberOfPatientRelatedSeries) = (0, 0)
         row.numberOfPatientRelatedInstances = 0
         if query.countsPatients { try countPatient(place.ids[0] ?? 0, filter, into: &row) }
+        var place = place
         if level > .patient {
-            try countStudy(place.study, filter, into: &row)
+            let counts = try count(study: place.study, filter)
+            row.numberOfStudyRelatedSeries = counts.series
+            row.numberOfStudyRelatedInstances = counts.instances
+            place.known[CatalogLevel.study.rawValue] = counts.isKnown
             if query.needsContents { try readContent(place.study, filter, into: &row) }
         }
         if level >= .series, let series = place.ids[2] {
@@ -85,30 +113,41 @@ extension CatalogReader {
 
     // MARK: Counts
 
-    /// What one organisation sent is counted already; of several, an instance that more than one sent counts once.
-    private func countStudy(_ study: Int64, _ filter: ScopeFilter, into row: inout CatalogRow) throws(CatalogError) {
-        let (series, instances) = try count(study: study, filter)
-        row.numberOfStudyRelatedSeries = series
-        row.numberOfStudyRelatedInstances = instances
+    /// What is seen in a study.
+    private struct StudyCount {
+        var series = 0
+        var instances = 0
+        /// Whether the study's values are known; nil: these counts do not tell.
+        var isKnown: Bool?
     }
 
-    private func count(study: Int64, _ filter: ScopeFilter) throws(CatalogError) -> (series: Int, instances: Int) {
-        var counts: [(series: Int, instances: Int)] = []
+    /// What one organisation sent is counted already; of several, an instance that more than one sent counts once.
+    private func count(study: Int64, _ filter: ScopeFilter) throws(CatalogError) -> StudyCount {
+        var total = StudyCount(isKnown: filter.shownReasons.isEmpty ? false : nil)
+        var senders = 0
         try database.statement("count", form: filter.form) {
-            "SELECT series, instances FROM study_count WHERE study = ? AND \(filter.sees("organisation", in: "study").sql)"
+            """
+            SELECT series, instances, known FROM study_count
+                WHERE study = ? AND \(filter.sees("organisation", in: "study").sql)
+            """
         }.forEach([.integer(study)] + filter.seenValues) { row throws(CatalogError) in
-            counts.append((Int(row.integer(0)), Int(row.integer(1))))
+            senders += 1
+            (total.series, total.instances) = (Int(row.integer(0)), Int(row.integer(1)))
+            if total.isKnown == false { total.isKnown = row.integer(2) & KnownLevels.study.rawValue != 0 }
             return true
         }
-        guard counts.count > 1 else { return counts.first ?? (0, 0) }
+        guard senders > 1 else { return total }
         let sent = filter.sees("c.organisation", in: "e.study")
-        return try database.statement(
+        try database.statement(
             """
             SELECT count(DISTINCT e.id), count(*) FROM series e JOIN instance i ON i.series = e.id WHERE e.study = ?
                 AND EXISTS (SELECT 1 FROM version_source c WHERE c.instance = i.id AND \(sent.sql))
                 AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id)
             """
-        ).first([.integer(study)] + sent.values) { (Int($0.integer(0)), Int($0.integer(1))) } ?? (0, 0)
+        ).first([.integer(study)] + sent.values) {
+            (total.series, total.instances) = (Int($0.integer(0)), Int($0.integer(1)))
+        }
+        return total
     }
 
     private func instances(ofSeries series: Int64, study: Int64, _ filter: ScopeFilter) throws(CatalogError) -> Int {
@@ -144,7 +183,7 @@ extension CatalogReader {
         let own = try database.statement("SELECT patient FROM study WHERE id = ?").first([.integer(study)]) {
             $0.integer(0)
         }
-        return try patients(ofStudy: study, own ?? 0, filter).first
+        return try patient(ofStudy: study, own ?? 0, filter)
     }
 
     private func studies(ofPatient patient: Int64, _ filter: ScopeFilter) throws(CatalogError) -> [Int64] {
@@ -155,6 +194,7 @@ extension CatalogReader {
     }
 
     private func readContent(_ study: Int64, _ filter: ScopeFilter, into row: inout CatalogRow) throws(CatalogError) {
+        if let single = filter.single { return try readContent(study, of: single, into: &row) }
         row.modalitiesInStudy = []
         row.sopClassesInStudy = []
         try database.statement("content", form: filter.form) {
@@ -163,11 +203,7 @@ extension CatalogReader {
                 AND \(filter.sees("organisation", in: "study").sql) ORDER BY kind, value
             """
         }.forEach([.integer(study)] + filter.seenValues) { columns throws(CatalogError) in
-            if columns.integer(0) == 1 {
-                row.modalitiesInStudy.append(columns.text(1) ?? "")
-            } else {
-                row.sopClassesInStudy.append(columns.text(1) ?? "")
-            }
+            row.addContent(kind: columns.integer(0), columns.text(1))
             return true
         }
     }
@@ -267,6 +303,7 @@ extension CatalogReader {
     private func isKnown(
         _ level: CatalogLevel, _ place: RowPlace, _ filter: ScopeFilter
     ) throws(CatalogError) -> Bool {
+        if let known = place.known[level.rawValue] { return known }
         guard let id = place.ids[level.rawValue] else { return true }
         return try database.statement("known", form: filter.form << 2 | level.rawValue) {
             let alias = ["p", "s", "e", "i"][level.rawValue]

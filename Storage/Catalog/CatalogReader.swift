@@ -19,6 +19,7 @@ package final class CatalogReader {
     private let searchSecondsMaximum: Double?
     /// Those that were looked up: they never change.
     private var organisationIDs: [String: Int64] = [:]
+    let scopeTexts = ScopeTexts()
 
     /// - Parameter searchSecondsMaximum: what looking for the next rows may take; nil: however long it takes.
     init(path: String, samples: Samples = Samples(), searchSecondsMaximum: Double? = nil) throws(CatalogError) {
@@ -345,11 +346,11 @@ package final class CatalogReader {
             }
             guard let parent = found else { return nil }
             place.ids[level.rawValue] = id
-            if level == .study, query.needsContents, asker.filter == nil { try readContent(id, into: &row) }
+            if level == .study, query.needsContents, asker.filter == nil { try readContent(id, of: 0, into: &row) }
             guard level > .patient else { break }
             isOwnLevel = false
             level = CatalogLevel(rawValue: level.rawValue - 1)!
-            id = level == .patient ? try self.patient(patient, of: id, parent, asker) : parent
+            id = level == .patient ? try self.patient(patient, of: id, parent, asker, &place) : parent
         }
         if let filter = asker.filter { first = try restrict(&row, query, place, filter, first: first ?? 0) }
         if let first, query.needsRepresentative || !row.unknownLevels.isEmpty {
@@ -377,22 +378,17 @@ package final class CatalogReader {
         }
     }
 
-    private func readContent(_ study: Int64, into row: inout CatalogRow) throws(CatalogError) {
-        var modalities: [String] = []
-        var classes: [String] = []
+    /// - Parameter organisation: 0: all of them together.
+    func readContent(_ study: Int64, of organisation: Int64, into row: inout CatalogRow) throws(CatalogError) {
+        row.modalitiesInStudy = []
+        row.sopClassesInStudy = []
         try database.statement(
-            "SELECT kind, value FROM study_content WHERE study = ? AND organisation = 0 ORDER BY kind, value"
+            "SELECT kind, value FROM study_content WHERE study = ? AND organisation = ? ORDER BY kind, value"
         )
-        .forEach([.integer(study)]) { columns throws(CatalogError) in
-            if columns.integer(0) == 1 {
-                modalities.append(columns.text(1) ?? "")
-            } else {
-                classes.append(columns.text(1) ?? "")
-            }
+        .forEach([.integer(study), .integer(organisation)]) { columns throws(CatalogError) in
+            row.addContent(kind: columns.integer(0), columns.text(1))
             return true
         }
-        row.modalitiesInStudy = modalities
-        row.sopClassesInStudy = classes
     }
 
     // MARK: Versions

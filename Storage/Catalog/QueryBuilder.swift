@@ -11,8 +11,10 @@ struct QueryBuilder {
     private let studyTrigrams: [[String]]
     /// Studies are looked at in the order of their ids until there are enough: for conditions that many of them meet.
     private let isWalking: Bool
-    private(set) var values: [Statement.Value] = []
-    private var conditions: [String] = []
+    private var conditions = SQLConjunction()
+    /// What is bound in a statement behind the conditions' values.
+    private var limits: [Statement.Value] = []
+    var values: [Statement.Value] { conditions.values + limits }
     private var usesPatient = false
     private var usesStudy = false
     private var usesSeries = false
@@ -49,7 +51,7 @@ struct QueryBuilder {
         }
         for condition in studyDates { addStudyDate(condition.match, isDecided: isDecided) }
         addRequest()
-        if hidesSome { conditions.append(Self.visibility(query.level, query.shownReasons)) }
+        if hidesSome { conditions.add(Self.visibility(query.level, query.shownReasons)) }
         addScope()
     }
 
@@ -58,19 +60,34 @@ struct QueryBuilder {
     /// Only what the asker sees, found by nothing but what it may know.
     private mutating func addScope() {
         guard let scope else { return }
+        if query.level == .instance { touch(.series) }
+        var form = scope.form << 8 | query.level.rawValue << 2 | (usesStudy ? 2 : 0) | (usesPatient ? 1 : 0)
+        for level in valued { form |= 16 << level.rawValue }
+        let text = scope.texts.text(form) { scopeConditions(scope) }
+        let seen = scope.seenValues
+        conditions.add(text.sql, (0..<text.count).flatMap { _ in seen })
+    }
+
+    /// Each has the same values, `seenValues`.
+    private func scopeConditions(_ scope: ScopeFilter) -> [SQLCondition] {
+        var all: [SQLCondition] = []
         // Told by the study already: else the time would grow with what is in one that is not seen.
         if query.level > .study, scope.shownReasons.isEmpty {
-            if query.level == .instance { touch(.series) }
-            add(scope.seesStudy(usesStudy || usesPatient ? "s.id" : "e.study"))
-            if query.level == .instance { add(scope.sees(.series, known: false)) }
+            all.append(scope.seesStudy(usesStudy || usesPatient ? "s.id" : "e.study"))
+            if query.level == .instance { all.append(scope.sees(.series, known: false)) }
         }
-        add(scope.sees(query.level, known: valued.contains(query.level)))
+        // Whoever says whose a study is has something in it: the link below tells that, too.
+        if !(query.level == .study && usesPatient && !valued.contains(.study)) {
+            all.append(scope.sees(query.level, known: valued.contains(query.level)))
+        }
         // Above, what is seen follows from the row; what is known does not.
-        for level in valued where level > .patient && level < query.level { add(scope.sees(level, known: true)) }
-        if usesPatient, query.level > .patient {
-            add(scope.link(study: "l.study", patient: "l.patient", known: valued.contains(.patient)))
+        for level in [CatalogLevel.study, .series] where level < query.level && valued.contains(level) {
+            all.append(scope.sees(level, known: true))
         }
-        if query.level == .instance { touch(.series) }
+        if usesPatient, query.level > .patient {
+            all.append(scope.link(study: "l.study", patient: "l.patient", known: valued.contains(.patient)))
+        }
+        return all
     }
 
     /// Where nothing else narrows the search, it begins with the studies that the asker sees.
@@ -79,26 +96,20 @@ struct QueryBuilder {
         let studies = scope.studies(dates: studyDates.map(\.match), Self.text)
         switch query.level {
         case .patient:
-            add(
+            conditions.add(
                 SQLCondition(
                     sql: "p.id IN (SELECT y.patient FROM study_patient y WHERE y.study IN (\(studies.sql)))",
                     values: studies.values))
         case .study, .series, .instance:
             touch(.study)
-            add(SQLCondition(sql: "s.id IN (\(studies.sql))", values: studies.values))
+            conditions.add("s.id IN (\(studies.sql))", studies.values)
         }
     }
 
-    private mutating func add(_ condition: SQLCondition) {
-        conditions.append(condition.sql)
-        values += condition.values
-    }
-
     private static func text(_ column: String, _ match: CatalogMatch) -> SQLCondition {
-        var inner = QueryBuilder(CatalogQuery(level: .study, scope: .everything(as: "")))
+        var inner = SQLConjunction()
         inner.addText(column, match)
-        return SQLCondition(
-            sql: inner.conditions.isEmpty ? "1" : inner.conditions.joined(separator: " AND "), values: inner.values)
+        return inner.condition
     }
 
     /// Whether a row is seen by an asker who sees what is hidden for some reasons, too.
@@ -112,23 +123,43 @@ struct QueryBuilder {
     /// Gives rows of (id, id of the patient that matched or NULL), in the order of ids, those behind a bound id first.
     /// The unary plus keeps the id's own order from being preferred to the index that the conditions ask for.
     mutating func statement(after id: Int64, limit: Int) -> String {
-        let alias = Self.alias(query.level)
+        let row = Self.alias(query.level) + ".id"
+        limits = [.integer(id), .integer(Int64(limit))]
+        // Piece by piece: put together as one interpolation it takes thrice the time, of each query anew.
+        var sql = "SELECT "
+        sql.reserveCapacity(1024)
+        sql += row
         // A study in conflict is found under two patients; where both match, it is answered as its own one's.
-        let patient =
-            usesPatient && query.level > .patient
-            ? "coalesce(max(CASE WHEN l.patient = s.patient THEN l.patient END), min(l.patient))" : "NULL"
-        let group = usesPatient && query.level > .patient ? " GROUP BY \(alias).id" : ""
-        let all = conditions + ["+\(alias).id > ?"]
-        values += [.integer(id), .integer(Int64(limit))]
-        return
-            "SELECT \(alias).id, \(patient) FROM \(tables) WHERE \(all.joined(separator: " AND "))\(group) ORDER BY +\(alias).id LIMIT ?"
+        let isGrouped = usesPatient && query.level > .patient
+        sql +=
+            isGrouped
+            ? ", coalesce(max(CASE WHEN l.patient = s.patient THEN l.patient END), min(l.patient)) FROM "
+            : ", NULL FROM "
+        sql += tables
+        sql += " WHERE "
+        for condition in conditions.texts {
+            sql += condition
+            sql += " AND "
+        }
+        sql += "+"
+        sql += row
+        sql += " > ?"
+        // In the same words as the order, so that the rows are sorted once for both.
+        if isGrouped {
+            sql += " GROUP BY +"
+            sql += row
+        }
+        sql += " ORDER BY +"
+        sql += row
+        sql += " LIMIT ?"
+        return sql
     }
 
     /// Rows in the order of their ids, which the search follows through a part of them.
     mutating func walkingStatement(behind id: Int64, through last: Int64, limit: Int) -> String {
         let alias = Self.alias(query.level)
-        values += [.integer(id), .integer(last), .integer(Int64(limit))]
-        let all = conditions + ["\(alias).id > ?", "\(alias).id <= ?"]
+        limits = [.integer(id), .integer(last), .integer(Int64(limit))]
+        let all = conditions.texts + ["\(alias).id > ?", "\(alias).id <= ?"]
         return
             "SELECT \(alias).id, NULL FROM \(tables) WHERE \(all.joined(separator: " AND ")) ORDER BY \(alias).id LIMIT ?"
     }
@@ -137,16 +168,16 @@ struct QueryBuilder {
     mutating func statement(in list: ScopeFilter.StudyList, through last: Int64, limit: Int) -> String {
         switch list {
         case .organisation(let organisation):
-            values += [.integer(organisation), .integer(last), .integer(Int64(limit))]
-            let all = conditions + ["w.organisation = ?", "w.study <= ?"]
+            limits = [.integer(organisation), .integer(last), .integer(Int64(limit))]
+            let all = conditions.texts + ["w.organisation = ?", "w.study <= ?"]
             return """
                 SELECT s.id, NULL FROM study_count w CROSS JOIN study s ON s.id = w.study
                     WHERE \(all.joined(separator: " AND ")) ORDER BY w.study LIMIT ?
                 """
         case .shared:
             let studies = scope?.sharedStudies ?? SQLCondition(sql: "NULL")
-            values += studies.values + [.integer(Int64(limit))]
-            let all = conditions + ["s.id IN (\(studies.sql))"]
+            limits = studies.values + [.integer(Int64(limit))]
+            let all = conditions.texts + ["s.id IN (\(studies.sql))"]
             return "SELECT s.id, NULL FROM study s WHERE \(all.joined(separator: " AND ")) ORDER BY s.id LIMIT ?"
         }
     }
@@ -156,7 +187,7 @@ struct QueryBuilder {
         _ query: CatalogQuery, upTo maximum: Int, scope: ScopeFilter?
     ) -> (sql: String, values: [Statement.Value]) {
         if let scope { return seenCount(query, upTo: maximum, scope) }
-        var inner = QueryBuilder(CatalogQuery(level: .study, scope: .everything(as: "")))
+        var inner = SQLConjunction()
         var source = "study s WHERE "
         if let match = query.modalitiesInStudy ?? query.sopClassesInStudy {
             let kind = query.modalitiesInStudy == nil ? 2 : 1
@@ -166,9 +197,8 @@ struct QueryBuilder {
         } else {
             for condition in query.conditions { inner.addText("s.study_date", condition.match) }
         }
-        let condition = inner.conditions.joined(separator: " AND ")
         return (
-            "SELECT count(*) FROM (SELECT 1 FROM \(source)\(condition) LIMIT ?)",
+            "SELECT count(*) FROM (SELECT 1 FROM \(source)\(inner.condition.sql) LIMIT ?)",
             inner.values + [.integer(Int64(maximum))]
         )
     }
@@ -197,7 +227,7 @@ struct QueryBuilder {
     }
 
     private var tables: String {
-        var tables = "\(query.level.table) \(Self.alias(query.level))"
+        var tables = query.level.table + " " + Self.alias(query.level)
         let needsStudy = usesStudy || usesPatient
         if query.level == .instance, usesSeries || needsStudy { tables += " JOIN series e ON e.id = i.series" }
         if query.level > .study, needsStudy { tables += " JOIN study s ON s.id = e.study" }
@@ -229,70 +259,26 @@ struct QueryBuilder {
         let alias = Self.alias(column.level)
         switch column.kind {
         case .personName where column == .patientName: addPatientName(condition.match)
-        case .personName: addName("\(alias).\(column.foldedName)", condition.match)
-        case .time: addTime("\(alias).\(column.sqlName)", condition.match)
-        case .date, .text: addText("\(alias).\(column.sqlName)", condition.match)
+        case .personName: conditions.addName("\(alias).\(column.foldedName)", condition.match)
+        case .time: conditions.addTime("\(alias).\(column.sqlName)", condition.match)
+        case .date, .text: conditions.addText("\(alias).\(column.sqlName)", condition.match)
         }
-    }
-
-    private mutating func addText(_ column: String, _ match: CatalogMatch) {
-        switch match {
-        case .equals(let value):
-            conditions.append("\(column) = ?")
-            values.append(.text(value))
-        case .anyOf(let list):
-            conditions.append("\(column) IN (\(list.map { _ in "?" }.joined(separator: ", ")))")
-            values += list.map { .text($0) }
-        case .wildcard(let pattern):
-            addPrefix(column, pattern)
-            conditions.append("matches(?, \(column))")
-            values.append(.text(pattern))
-        case .range(let from, let to):
-            addBound(column, ">=", from)
-            addBound(column, "<=", to)
-        }
-    }
-
-    /// "1015" as an upper bound takes in all of that minute: no digit or point sorts behind a colon.
-    private mutating func addTime(_ column: String, _ match: CatalogMatch) {
-        guard case .range(let from, let to) = match else { return addText(column, match) }
-        addBound(column, ">=", from)
-        addBound(column, "<", to.map { $0 + ":" })
-    }
-
-    private mutating func addBound(_ column: String, _ comparison: String, _ value: String?) {
-        guard let value else { return }
-        conditions.append("\(column) \(comparison) ?")
-        values.append(.text(value))
-    }
-
-    /// The literal beginning of a pattern as a range that an index can serve.
-    private mutating func addPrefix(_ column: String, _ pattern: String) {
-        let prefix = Self.literalBeginning(pattern)
-        guard !prefix.isEmpty else { return }
-        conditions.append("\(column) >= ? AND \(column) < ?")
-        values += [.text(prefix), .text(prefix + "\u{10FFFF}")]
-    }
-
-    private static func literalBeginning(_ pattern: String) -> String {
-        String(pattern.prefix { $0 != "*" && $0 != "?" })
     }
 
     /// - Parameter isDecided: the index of dates is not to be used.
     private mutating func addStudyDate(_ match: CatalogMatch, isDecided: Bool) {
         touch(.study)
         valued.insert(.study)
-        addText(isDecided ? "+s.study_date" : "s.study_date", match)
+        conditions.addText(isDecided ? "+s.study_date" : "s.study_date", match)
     }
 
     /// Patterns with a wildcard in front, or of a column without an index: candidates come from the trigrams of the studies'
     /// texts. A study in conflict stands there under its first patient only, so the few of them are candidates always.
     private mutating func addStudyTrigrams(_ trigrams: [String]) {
         touch(.study)
-        conditions.append(
-            "s.id IN (SELECT rowid FROM study_trigram WHERE study_trigram MATCH ? UNION ALL SELECT id FROM study WHERE flags <> 0)"
-        )
-        values.append(.text(Self.conjunction(trigrams)))
+        conditions.add(
+            "s.id IN (SELECT rowid FROM study_trigram WHERE study_trigram MATCH ? UNION ALL SELECT id FROM study WHERE flags <> 0)",
+            [.text(Self.conjunction(trigrams))])
     }
 
     private static func conjunction(_ trigrams: [String]) -> String {
@@ -342,39 +328,22 @@ struct QueryBuilder {
 
     // MARK: Names
 
-    /// Names of physicians: as a whole or by any component group. The beginning bounds the index of those whose first
-    /// group it may be; the few names of several groups have an index of their own.
-    private mutating func addName(_ column: String, _ match: CatalogMatch) {
-        switch match {
-        case .equals(let value), .wildcard(let value):
-            let prefix = Self.literalBeginning(value)
-            if !prefix.isEmpty {
-                conditions.append("(\(column) >= ? AND \(column) < ? OR instr(\(column), '=') > 0)")
-                values += [.text(prefix), .text(prefix + "\u{10FFFF}")]
-            }
-            conditions.append("matches_name(?, \(column))")
-            values.append(.text(value))
-        case .anyOf, .range: addText(column, match)
-        }
-    }
-
     private mutating func addPatientName(_ match: CatalogMatch) {
         if walksByName, query.level == .study, case .wildcard(let pattern) = match {
             return addWalkedName(pattern)
         }
-        var inner = QueryBuilder(CatalogQuery(level: .patient, scope: .everything(as: "")))
+        var inner = SQLConjunction()
         if case .wildcard(let pattern) = match, pattern == Self.infix(in: query), !trigrams.isEmpty {
-            inner.conditions.append(
-                "n.id IN (SELECT rowid FROM patient_name_trigram WHERE patient_name_trigram MATCH ?)")
-            inner.values.append(.text(Self.conjunction(trigrams)))
-            inner.conditions.append("matches(?, n.folded)")
-            inner.values.append(.text(pattern))
+            inner.add(
+                "n.id IN (SELECT rowid FROM patient_name_trigram WHERE patient_name_trigram MATCH ?)",
+                [.text(Self.conjunction(trigrams))])
+            inner.add("matches(?, n.folded)", [.text(pattern)])
         } else {
             inner.addText("n.folded", match)
         }
         if let scope { inner.add(scope.name()) }
-        var selected = "SELECT n.patient FROM patient_name n WHERE \(inner.conditions.joined(separator: " AND "))"
-        values += inner.values
+        var selected = "SELECT n.patient FROM patient_name n WHERE " + inner.condition.sql
+        var values = inner.values
         if !query.fuzzyPatientWords.isEmpty {
             let seen = scope.map { $0.word() }
             let condition = seen.map { " AND " + $0.sql } ?? ""
@@ -386,7 +355,7 @@ struct QueryBuilder {
                 values += [.text(word), .text(word + "\u{10FFFF}")] + (seen?.values ?? [])
             }
         }
-        conditions.append("p.id IN (\(selected))")
+        conditions.add("p.id IN (\(selected))", values)
     }
 
     /// The same condition, asked of one study after the other.
@@ -394,7 +363,7 @@ struct QueryBuilder {
         let patients = "SELECT 1 FROM study_patient k JOIN"
         var condition =
             "EXISTS (\(patients) patient_name n ON n.patient = k.patient WHERE k.study = s.id AND matches(?, n.folded))"
-        values.append(.text(pattern))
+        var values: [Statement.Value] = [.text(pattern)]
         if !query.fuzzyPatientWords.isEmpty {
             let words = query.fuzzyPatientWords.map { _ in
                 "EXISTS (SELECT 1 FROM patient_word w WHERE w.patient = k.patient AND w.word >= ? AND w.word < ?)"
@@ -403,7 +372,7 @@ struct QueryBuilder {
                 " OR EXISTS (SELECT 1 FROM study_patient k WHERE k.study = s.id AND \(words.joined(separator: " AND ")))"
             for word in query.fuzzyPatientWords { values += [.text(word), .text(word + "\u{10FFFF}")] }
         }
-        conditions.append("(\(condition))")
+        conditions.add("(\(condition))", values)
     }
 
     /// The infix pattern of a patient's name that a query has, if it has one.
@@ -416,7 +385,9 @@ struct QueryBuilder {
     }
 
     /// A pattern with a literal beginning is served by the plain index.
-    private static func isInfix(_ pattern: String) -> Bool { pattern.first == "*" || pattern.first == "?" }
+    private static func isInfix(_ pattern: String) -> Bool {
+        [UInt8(ascii: "*"), UInt8(ascii: "?")].contains(pattern.utf8.first)
+    }
 
     // MARK: Across tables
 
@@ -427,10 +398,10 @@ struct QueryBuilder {
         let date = "\(alias).\(range.dateColumn.sqlName)"
         let moment = "(\(date) || coalesce(\(alias).\(range.timeColumn.sqlName), ''))"
         // The date alone bounds the index; the moment decides.
-        addBound(date, ">=", range.fromDate)
-        addBound(date, "<=", range.toDate)
-        if let from = range.fromDate { addBound(moment, ">=", from + (range.fromTime ?? "")) }
-        if let to = range.toDate { addBound(moment, "<", to + (range.toTime ?? "") + ":") }
+        conditions.addBound(date, ">=", range.fromDate)
+        conditions.addBound(date, "<=", range.toDate)
+        if let from = range.fromDate { conditions.addBound(moment, ">=", from + (range.fromTime ?? "")) }
+        if let to = range.toDate { conditions.addBound(moment, "<", to + (range.toTime ?? "") + ":") }
     }
 
     /// Modalities and SOP classes in study. They are rarely selective, so where anything else is asked for too, the rows
@@ -438,31 +409,26 @@ struct QueryBuilder {
     private mutating func addContent(kind: Int, _ match: CatalogMatch?) {
         guard let match else { return }
         touch(.study)
-        var inner = QueryBuilder(CatalogQuery(level: .study, scope: .everything(as: "")))
-        inner.addText("c.value", match)
+        var wanted = SQLConjunction()
+        wanted.addText("c.value", match)
         let isAlone = conditions.isEmpty && !isWalking
-        if isAlone { for condition in studyDates { inner.addText("c.date", condition.match) } }
-        let value = inner.conditions.joined(separator: " AND ")
-        if let scope {
-            let wanted = SQLCondition(sql: value, values: inner.values)
-            guard !isAlone else {
-                let studies = scope.contents(kind: kind, wanted)
-                return add(SQLCondition(sql: "s.id IN (\(studies.sql))", values: studies.values))
-            }
-            let seen = scope.sees("c.organisation", in: "c.study")
-            return add(
-                SQLCondition(
-                    sql: """
-                        EXISTS (SELECT 1 FROM study_content c WHERE c.study = s.id AND c.kind = \(kind) AND \(value)
-                            AND \(seen.sql))
-                        """, values: inner.values + seen.values))
+        if isAlone { for condition in studyDates { wanted.addText("c.date", condition.match) } }
+        let value = wanted.condition
+        if isAlone {
+            let studies =
+                scope?.contents(kind: kind, value)
+                ?? SQLCondition(
+                    sql:
+                        "SELECT c.study FROM study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND \(value.sql)",
+                    values: value.values)
+            return conditions.add("s.id IN (\(studies.sql))", studies.values)
         }
-        conditions.append(
-            isAlone
-                ? "s.id IN (SELECT c.study FROM study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND \(value))"
-                : "EXISTS (SELECT 1 FROM study_content c WHERE c.study = s.id AND c.organisation = 0 AND c.kind = \(kind) AND \(value))"
-        )
-        values += inner.values
+        let seen = scope?.sees("c.organisation", in: "c.study") ?? SQLCondition(sql: "c.organisation = 0")
+        conditions.add(
+            """
+            EXISTS (SELECT 1 FROM study_content c WHERE c.study = s.id AND c.kind = \(kind) AND \(value.sql)
+                AND \(seen.sql))
+            """, value.values + seen.values)
     }
 
     private var studyDates: [CatalogCondition] { query.conditions.filter { $0.column == .studyDate } }
@@ -470,19 +436,15 @@ struct QueryBuilder {
     private mutating func addRequest() {
         guard !query.request.isEmpty else { return }
         touch(.study)
-        var inner = QueryBuilder(CatalogQuery(level: .series, scope: .everything(as: "")))
+        var inner = SQLConjunction()
         for (field, match) in query.request { inner.addText("r.\(field.rawValue)", match) }
         if let scope { inner.add(scope.sees("r.organisation", in: "x.study")) }
-        let condition = inner.conditions.joined(separator: " AND ")
+        let found = "FROM series_request r JOIN series x ON x.id = r.series WHERE \(inner.condition.sql)"
         switch query.level {
-        case .patient, .study:
-            conditions.append(
-                "s.id IN (SELECT x.study FROM series_request r JOIN series x ON x.id = r.series WHERE \(condition))")
+        case .patient, .study: conditions.add("s.id IN (SELECT x.study \(found))", inner.values)
         case .series, .instance:
             touch(.series)
-            conditions.append(
-                "e.id IN (SELECT r.series FROM series_request r JOIN series x ON x.id = r.series WHERE \(condition))")
+            conditions.add("e.id IN (SELECT r.series \(found))", inner.values)
         }
-        values += inner.values
     }
 }

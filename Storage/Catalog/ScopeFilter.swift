@@ -21,6 +21,7 @@ struct ScopeFilter {
     let shared: [(study: Int64, organisation: Int64)]
     /// Sees what is hidden for some reasons, too, of which no counts are kept.
     let shownReasons: HiddenReasons
+    let texts: ScopeTexts
 
     /// The only organisation that it sees, if nothing is shared: then that one's own indexes answer.
     var single: Int64? { visible.count == 1 && shared.isEmpty && shownReasons.isEmpty ? visible[0] : nil }

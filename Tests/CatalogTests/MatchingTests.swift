@@ -85,6 +85,12 @@ struct MatchingTests {
         #expect(try find(.patientName, match) == expected)
     }
 
+    @Test("A wildcard is one before an accent, too", arguments: ["*\u{301}cho*", "e*\u{301}cho", "?\u{301}cho"])
+    func accent(_ pattern: String) throws {
+        try catalog.add(study(7, [.studyDescription: "e\u{301}cho"]))
+        #expect(try find(.studyDescription, .wildcard(pattern)) == [7])
+    }
+
     @Test("Names of physicians are found by the whole or a component group")
     func physicians() throws {
         #expect(try find(.referringPhysicianName, .equals("DOC^TOR=醫^生")) == [6])

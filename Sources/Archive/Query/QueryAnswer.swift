@@ -91,16 +91,17 @@ package struct QueryAnswer {
 
     /// Whether an attribute is answered without a look at a stored header.
     static func isInCatalog(_ tag: Tag, _ level: CatalogLevel) -> Bool {
-        switch tag {
-        case .instanceAvailability, .numberOfPatientRelatedStudies, .numberOfPatientRelatedSeries,
-            .numberOfPatientRelatedInstances:
-            true
-        case .modalitiesInStudy, .sopClassesInStudy, .numberOfStudyRelatedSeries, .numberOfStudyRelatedInstances:
-            level >= .study
-        case .numberOfSeriesRelatedInstances: level >= .series
-        default: (CatalogMapping.columnOfTag[tag]?.level).map { $0 <= level } ?? false
-        }
+        if let column = CatalogMapping.columnOfTag[tag] { return column.level <= level }
+        return lowestLevel[tag].map { $0 <= level } ?? false
     }
+
+    /// Of what is answered from the catalog without being a column there: from which level on.
+    private static let lowestLevel: [Tag: CatalogLevel] = [
+        .instanceAvailability: .patient, .numberOfPatientRelatedStudies: .patient,
+        .numberOfPatientRelatedSeries: .patient, .numberOfPatientRelatedInstances: .patient,
+        .modalitiesInStudy: .study, .sopClassesInStudy: .study, .numberOfStudyRelatedSeries: .study,
+        .numberOfStudyRelatedInstances: .study, .numberOfSeriesRelatedInstances: .series,
+    ]
 
     private func catalogText(_ tag: Tag, _ row: CatalogRow) -> String? {
         switch tag {
@@ -234,8 +235,11 @@ package struct QueryAnswer {
         for field in fields {
             switch field.value {
             case .text(let text):
-                let isASCII = text.utf8.allSatisfy { $0 < 0x80 }
-                writer.append(field.tag, field.vr, isASCII ? Array(text.utf8) : set.encode(text) ?? Array(text.utf8))
+                if text.utf8.allSatisfy({ $0 < 0x80 }) {
+                    writer.append(field.tag, field.vr, text: text)
+                } else {
+                    writer.append(field.tag, field.vr, set.encode(text) ?? Array(text.utf8))
+                }
             case .bytes(let bytes): writer.append(field.tag, field.vr, bytes)
             case .items(let items):
                 writer.beginSequence(field.tag)

@@ -71,9 +71,11 @@ package struct QueryKeys {
     private func asks(_ isWanted: (Tag) -> Bool) -> Bool { returnKeys.contains { isWanted($0.tag) } }
 
     /// Attributes that an answer has whether they are asked for or not, and those that none has.
-    static func isAnsweredByItself(_ tag: Tag) -> Bool {
-        [.specificCharacterSet, .queryRetrieveLevel, .retrieveAETitle, .retrieveURL].contains(tag) || tag.isGroupLength
-    }
+    static func isAnsweredByItself(_ tag: Tag) -> Bool { answeredByItself.contains(tag) || tag.isGroupLength }
+
+    private static let answeredByItself: Set<Tag> = [
+        .specificCharacterSet, .queryRetrieveLevel, .retrieveAETitle, .retrieveURL,
+    ]
 
     package static func level(_ identifier: DataSet, _ root: Root) throws(Failure) -> CatalogLevel {
         switch identifier[.queryRetrieveLevel]?.plainValue {
@@ -189,8 +191,11 @@ struct QueryValueDecoder {
     }
 
     private func wildcard(_ value: String) -> CatalogMatch? {
-        if value.isEmpty || value.allSatisfy({ $0 == "*" }) { return nil }
-        return value.contains(where: { $0 == "*" || $0 == "?" }) ? .wildcard(value) : .equals(value)
+        // By bytes, as it is matched: a mark that follows a wildcard does not change what that is.
+        let bytes = value.utf8
+        if bytes.allSatisfy({ $0 == UInt8(ascii: "*") }) { return nil }
+        return bytes.contains(where: { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") })
+            ? .wildcard(value) : .equals(value)
     }
 
     private func dateOrTime(_ value: String) -> CatalogMatch? {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import FoundationEssentials
 
 /// Who reports: what every message says of the archive.
 package struct AuditSource: Sendable {
@@ -181,7 +182,7 @@ package struct AuditMessage {
             if let syntax = query.transferSyntax {
                 message.xml.empty(
                     "ParticipantObjectDetail",
-                    ["type": "TransferSyntax", "value": Base64Text.encode(Array(syntax.utf8))])
+                    ["type": "TransferSyntax", "value": Data(syntax.utf8).base64EncodedString()])
             }
         }
     }
@@ -194,7 +195,7 @@ package struct AuditMessage {
                 "ParticipantObjectDetail",
                 [
                     "type": "Alert Description",
-                    "value": Base64Text.encode(Array((message.event.detail ?? message.event.action).utf8)),
+                    "value": Data((message.event.detail ?? message.event.action).utf8).base64EncodedString(),
                 ])
         }
     }

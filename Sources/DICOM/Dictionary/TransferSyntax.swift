@@ -19,8 +19,9 @@ package struct TransferSyntax: Hashable, Sendable, CustomStringConvertible {
 
     /// A known syntax or, for any other UID, an encapsulated one. Padding at the end of the UID is dropped.
     package init(uid: String) {
-        let significant = uid.prefix { $0 != "\0" && $0 != " " }
-        let uid = significant.count == uid.count ? uid : String(significant)
+        // By bytes: each message asks for its own syntax.
+        let end = uid.utf8.firstIndex { $0 == 0 || $0 == UInt8(ascii: " ") }
+        let uid = end.map { String(uid[..<$0]) } ?? uid
         self = Self.known[uid] ?? TransferSyntax(uid, uid, .encapsulated)
     }
 
