@@ -37,10 +37,11 @@ struct CatalogCursor {
     /// The next rows. None may be left of what was found, and there may be more behind.
     mutating func next(_ reader: CatalogReader) throws(CatalogError) -> [CatalogRow] {
         let asker = try reader.resolve(query)
-        if found.isEmpty { try look(reader, asker) }
+        let isOld = !found.isEmpty
+        if !isOld { try look(reader, asker) }
         let page = found.prefix(Self.pageRows)
         found = found.dropFirst(Self.pageRows)
-        return try reader.rows(page, of: query, asker)
+        return try reader.rows(page, of: query, asker, isOld: isOld)
     }
 
     /// Finds the next ids, behind those that are skipped.

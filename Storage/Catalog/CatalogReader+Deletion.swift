@@ -89,13 +89,20 @@ extension CatalogReader {
         // Without a look at what others have in the study, however much that is.
         if let organisation, let study = uids.first ?? nil, try !hasNamed(study: study, organisation) { return scope }
         var (source, values) = CatalogWriter.instances(under: uids)
+        var isDateKnown = "1"
         if let organisation {
+            let own = Statement.Value.integer(try organisationID(organisation))
             source += " AND EXISTS (SELECT 1 FROM version_source c WHERE c.instance = i.id AND c.organisation = ?)"
-            values.append(.integer(try organisationID(organisation)))
+            // The date that others sent is not the organisation's to know.
+            isDateKnown = """
+                EXISTS (SELECT 1 FROM version_source c JOIN version v ON v.id = c.version WHERE c.instance = i.id
+                    AND c.organisation = ? AND v.known & \(KnownLevels.study.rawValue) <> 0)
+                """
+            values = [own] + values + [own]
         }
         try database.statement(
             """
-            SELECT s.id, s.uid, coalesce(s.study_date, ''), count(*) FROM \(source) AND NOT EXISTS
+            SELECT s.id, s.uid, CASE WHEN max(\(isDateKnown)) THEN coalesce(s.study_date, '') ELSE '' END, count(*) FROM \(source) AND NOT EXISTS
                 (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id AND h.reasons = 1) GROUP BY s.id
             """
         ).forEach(values) { row throws(CatalogError) in

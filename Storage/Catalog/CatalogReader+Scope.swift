@@ -44,28 +44,28 @@ extension CatalogReader {
     }
 
     /// Whose study it is for the asker: the patient that matched, else the study's own if the asker may know of that one.
+    /// - Returns: nil: nobody whom the asker sees says it any more.
     func patient(
         _ matched: Int64?, of study: Int64, _ own: Int64, _ asker: ResolvedScope, _ place: inout RowPlace
-    ) throws(CatalogError) -> Int64 {
+    ) throws(CatalogError) -> Int64? {
         guard let filter = asker.filter else { return matched ?? own }
-        let known = try knowsPatient(matched ?? own, byStudy: study, filter)
+        guard let known = try knowsPatient(matched ?? own, byStudy: study, filter) else {
+            return matched == nil ? try patient(ofStudy: study, own, filter) : nil
+        }
         // Another study may tell what this one does not.
-        if known == true { place.known[CatalogLevel.patient.rawValue] = true }
-        if let matched { return matched }
-        return known != nil ? own : try patient(ofStudy: study, own, filter) ?? own
+        if known { place.known[CatalogLevel.patient.rawValue] = true }
+        return matched ?? own
     }
 
-    /// Whether somebody who is seen tells with a study who its patient is; nil: nobody who is seen says that it is this one's.
+    /// Whether those who are seen and say with a study that it is a patient's know the patient's values by it; nil: there are
+    /// none.
     private func knowsPatient(
         _ patient: Int64, byStudy study: Int64, _ filter: ScopeFilter
     ) throws(CatalogError) -> Bool? {
-        // What is hidden from others takes a look at the instances.
-        guard filter.shownReasons.isEmpty else { return nil }
         let known: Bool?? = try database.statement("patient known", form: filter.form) {
             """
             SELECT max(q.known & \(KnownLevels.patient.rawValue)) FROM patient_source q WHERE q.study = ? AND q.patient = ?
-                AND \(filter.sees("q.organisation", in: "q.study").sql) AND EXISTS
-                    (SELECT 1 FROM study_count k WHERE k.study = q.study AND k.organisation = q.organisation)
+                AND \(filter.sees("q.organisation", in: "q.study").sql) AND \(filter.hasContent)
             """
         }.first([.integer(study), .integer(patient)] + filter.seenValues) { row in
             row.isNull(0) ? nil : row.integer(0) != 0
@@ -77,10 +77,15 @@ extension CatalogReader {
     private func patient(ofStudy study: Int64, _ own: Int64, _ filter: ScopeFilter) throws(CatalogError) -> Int64? {
         try database.statement("patient", form: filter.form) {
             """
-            SELECT patient FROM patient_source WHERE study = ? AND \(filter.sees("organisation", in: "study").sql)
-                ORDER BY patient <> ?, patient LIMIT 1
+            SELECT q.patient FROM patient_source q WHERE q.study = ? AND \(filter.sees("q.organisation", in: "q.study").sql)
+                AND \(filter.hasContent) ORDER BY q.patient <> ?, q.patient LIMIT 1
             """
         }.first([.integer(study)] + filter.seenValues + [.integer(own)]) { $0.integer(0) }
+    }
+
+    /// Whether a row that was found before is still one that the asker sees: its number may be another one's by now.
+    func isSeen(_ id: Int64, _ level: CatalogLevel, _ filter: ScopeFilter) throws(CatalogError) -> Bool {
+        try has(id, level, filter, known: false)
     }
 
     /// Makes counts, contents, marks and values those of what the asker sees.
@@ -305,12 +310,18 @@ extension CatalogReader {
     ) throws(CatalogError) -> Bool {
         if let known = place.known[level.rawValue] { return known }
         guard let id = place.ids[level.rawValue] else { return true }
-        return try database.statement("known", form: filter.form << 2 | level.rawValue) {
+        return try has(id, level, filter, known: true)
+    }
+
+    private func has(
+        _ id: Int64, _ level: CatalogLevel, _ filter: ScopeFilter, known: Bool
+    ) throws(CatalogError) -> Bool {
+        try database.statement("seen", form: (filter.form << 2 | level.rawValue) << 1 | (known ? 1 : 0)) {
             let alias = ["p", "s", "e", "i"][level.rawValue]
             // What is seen of an instance depends on its study.
             let tables =
                 level == .instance ? "instance i JOIN series e ON e.id = i.series" : "\(level.table) \(alias)"
-            return "SELECT 1 FROM \(tables) WHERE \(alias).id = ? AND \(filter.sees(level, known: true).sql)"
+            return "SELECT 1 FROM \(tables) WHERE \(alias).id = ? AND \(filter.sees(level, known: known).sql)"
         }.first([.integer(id)] + filter.seenValues) { _ in true } ?? false
     }
 

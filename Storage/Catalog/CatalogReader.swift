@@ -100,11 +100,13 @@ package final class CatalogReader {
     }
 
     /// The rows of what was found. What has gone in the meantime is left out.
+    /// - Parameter isOld: it was found in an earlier snapshot.
     func rows(
-        _ found: some Sequence<Match>, of query: CatalogQuery, _ asker: ResolvedScope
+        _ found: some Sequence<Match>, of query: CatalogQuery, _ asker: ResolvedScope, isOld: Bool
     ) throws(CatalogError) -> [CatalogRow] {
         var rows: [CatalogRow] = []
         for match in found {
+            if isOld, let filter = asker.filter, try !isSeen(match.id, query.level, filter) { continue }
             if let row = try row(query, match.id, patient: match.patient, asker) { rows.append(row) }
         }
         return rows
@@ -350,7 +352,11 @@ package final class CatalogReader {
             guard level > .patient else { break }
             isOwnLevel = false
             level = CatalogLevel(rawValue: level.rawValue - 1)!
-            id = level == .patient ? try self.patient(patient, of: id, parent, asker, &place) : parent
+            guard let above = level == .patient ? try self.patient(patient, of: id, parent, asker, &place) : parent
+            else {
+                return nil
+            }
+            id = above
         }
         if let filter = asker.filter { first = try restrict(&row, query, place, filter, first: first ?? 0) }
         if let first, query.needsRepresentative || !row.unknownLevels.isEmpty {

@@ -216,21 +216,26 @@ extension CatalogWriter {
         for id in studies.sorted() { try refreshDamage(study: id) }
     }
 
-    /// Whose the study is, and under which name, is no longer said by who has nothing in it any more.
+    /// Whose the study is, and under which name, is no longer said by who has nothing in it any more that says so.
     private func forgetSources(study id: Int64) throws(CatalogError) {
-        let senders = """
-            SELECT z.organisation FROM series e JOIN instance i ON i.series = e.id JOIN version_source z ON z.instance = i.id
-                WHERE e.study = ?1
-                UNION SELECT w.organisation FROM series e JOIN instance i ON i.series = e.id
-                    JOIN withdrawn w ON w.instance = i.id WHERE e.study = ?1
-            """
         var gone: [(patient: Int64, organisation: Int64)] = []
+        try database.statement("DELETE FROM patient_source WHERE study = ? RETURNING patient, organisation")
+            .forEach([.integer(id)]) { row throws(CatalogError) in
+                gone.append((row.integer(0), row.integer(1)))
+                return true
+            }
+        // What was withdrawn may be given back.
         try database.statement(
-            "DELETE FROM patient_source WHERE study = ?1 AND organisation NOT IN (\(senders)) RETURNING patient, organisation"
-        ).forEach([.integer(id)]) { row throws(CatalogError) in
-            gone.append((row.integer(0), row.integer(1)))
-            return true
-        }
+            """
+            INSERT INTO patient_source(study, patient, organisation, known)
+                SELECT ?1, v.patient, z.organisation, max(v.known & \(KnownLevels.patient.rawValue)) FROM
+                    (SELECT c.version, c.organisation FROM series e JOIN instance i ON i.series = e.id
+                        JOIN version_source c ON c.instance = i.id WHERE e.study = ?1
+                    UNION SELECT w.version, w.organisation FROM series e JOIN instance i ON i.series = e.id
+                        JOIN withdrawn w ON w.instance = i.id WHERE e.study = ?1) z
+                    JOIN version v ON v.id = z.version GROUP BY v.patient, z.organisation
+            """
+        ).run([.integer(id)])
         for (patient, organisation) in gone {
             let left = try database.statement(
                 """

@@ -148,7 +148,7 @@ package final class CatalogWriter {
         pending.totals.sightings += 1
         pending.totals.savedBytes += length
         try addSource(
-            instance, organisation, sighting.sequence, version, try adopt(version, of: instance, organisation))
+            instance, organisation, sighting.sequence, version, try adopt(version, by: organisation))
         try revive(instance)
     }
 
@@ -164,7 +164,7 @@ package final class CatalogWriter {
         if instance.isOwnCopy { return true }
         pending.totals.sightings += 1
         let organisation = try organisationID(instance.source.organisation)
-        try addSource(id, organisation, instance.sequence, version, try adopt(version, of: id, organisation))
+        try addSource(id, organisation, instance.sequence, version, try adopt(version, by: organisation))
         try revive(id)
         return true
     }
@@ -176,7 +176,8 @@ package final class CatalogWriter {
         }
         let organisation = try organisationID(event.source.organisation)
         var known: KnownLevels = []
-        let series = try series(event, organisation, &known)
+        let patient = try patient(event, organisation, &known)
+        let series = try series(event, of: patient, organisation, &known)
         let isFaulty = event.flags & 1 != 0
         var flags: CatalogFlags = isFaulty ? .faultyUID : []
         let inserted = try insert(instance: event, series.id, organisation, flags)
@@ -185,7 +186,7 @@ package final class CatalogWriter {
             known.insert(.instance)
             try flagNamesakes("instance", event[.sopInstanceUID], inserted)
         }
-        let version = try insert(version: event, instance, organisation, flags, known)
+        let version = try insert(version: event, instance, patient, organisation, flags, known)
         pending.totals.versions += 1
         pending.totals.storedBytes += Int64(event.dataSetLength)
         guard inserted != nil else {
@@ -260,21 +261,22 @@ package final class CatalogWriter {
     }
 
     private func insert(
-        version event: CatalogInstance, _ instance: Int64, _ organisation: Int64, _ flags: CatalogFlags,
-        _ known: KnownLevels
+        version event: CatalogInstance, _ instance: Int64, _ patient: Int64, _ organisation: Int64,
+        _ flags: CatalogFlags, _ known: KnownLevels
     ) throws(CatalogError) -> Int64 {
         try database.statement(
             """
-            INSERT INTO version(instance, blob, sequence, writer, segment, offset, length, data_set_length,
+            INSERT INTO version(instance, patient, blob, sequence, writer, segment, offset, length, data_set_length,
                 sop_class_uid, transfer_syntax, organisation, calling_ae_title, flags, known)
-                VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """
         ).run(
-            [.integer(instance), .blob(event.blobID), .integer(Int64(event.sequence))] + location(event.location) + [
-                .integer(Int64(event.dataSetLength)), .text(event[.sopClassUID]), .text(event.transferSyntaxUID),
-                .integer(organisation),
-                .text(event.source.callingAETitle), .integer(flags.rawValue), .integer(known.rawValue),
-            ])
+            [.integer(instance), .integer(patient), .blob(event.blobID), .integer(Int64(event.sequence))]
+                + location(event.location) + [
+                    .integer(Int64(event.dataSetLength)), .text(event[.sopClassUID]), .text(event.transferSyntaxUID),
+                    .integer(organisation),
+                    .text(event.source.callingAETitle), .integer(flags.rawValue), .integer(known.rawValue),
+                ])
         return database.lastInsertedID
     }
 
@@ -323,9 +325,9 @@ package final class CatalogWriter {
     // MARK: Patient, study, series
 
     private func series(
-        _ event: CatalogInstance, _ organisation: Int64, _ known: inout KnownLevels
+        _ event: CatalogInstance, of patient: Int64, _ organisation: Int64, _ known: inout KnownLevels
     ) throws(CatalogError) -> CatalogCache.Series {
-        let study = try study(event, organisation, &known)
+        let study = try study(event, of: patient, organisation, &known)
         let uid = event[.seriesInstanceUID]
         if cache.series.count > CatalogCache.maximum { cache.series.removeAll() }
         var series = cache.series[.init(uid: uid, study: study.id)]
@@ -356,7 +358,7 @@ package final class CatalogWriter {
     }
 
     private func study(
-        _ event: CatalogInstance, _ organisation: Int64, _ known: inout KnownLevels
+        _ event: CatalogInstance, of patient: Int64, _ organisation: Int64, _ known: inout KnownLevels
     ) throws(CatalogError) -> CatalogCache.Study {
         let uid = event[.studyInstanceUID]
         if cache.studies.count > CatalogCache.maximum { cache.studies.removeAll() }
@@ -370,7 +372,6 @@ package final class CatalogWriter {
                     values: Self.values(.study, $0, from: 3))
             }
         }
-        let patient = try patient(event, organisation, &known)
         let values = event.values(of: .study)
         if let study {
             cache.studies[uid] = study
@@ -574,27 +575,20 @@ package final class CatalogWriter {
 
     /// Who sends content that is known says with it what its first sender said: whose the study is, and under which name.
     /// - Returns: what the content knows.
-    private func adopt(_ version: Int64, of instance: Int64, _ organisation: Int64) throws(CatalogError) -> KnownLevels
-    {
-        let (known, sender) = try database.statement("SELECT known, organisation FROM version WHERE id = ?")
-            .first([.integer(version)]) { (KnownLevels(rawValue: $0.integer(0)), $0.integer(1)) }!
-        guard sender != organisation else { return known }
-        var links: [(link: CatalogCache.Link, known: KnownLevels, name: String?)] = []
-        try database.statement(
+    private func adopt(_ version: Int64, by organisation: Int64) throws(CatalogError) -> KnownLevels {
+        let (known, link, name) = try database.statement(
             """
-            SELECT q.study, q.patient, q.known, p.patient_name_folded FROM instance i JOIN series e ON e.id = i.series
-                JOIN patient_source q ON q.study = e.study AND q.organisation = ?2 JOIN patient p ON p.id = q.patient
-                WHERE i.id = ?1
+            SELECT v.known, e.study, v.patient, p.patient_name_folded FROM version v JOIN instance i ON i.id = v.instance
+                JOIN series e ON e.id = i.series JOIN patient p ON p.id = v.patient WHERE v.id = ?
             """
-        ).forEach([.integer(instance), .integer(sender)]) { row throws(CatalogError) in
-            let link = CatalogCache.Link(study: row.integer(0), patient: row.integer(1), organisation: organisation)
-            links.append((link, KnownLevels(rawValue: row.integer(2)).intersection(known), row.text(3)))
-            return true
-        }
-        for (link, known, name) in links {
-            try add(link, known)
-            if known.contains(.patient) { try addNames(name, link.patient, organisation) }
-        }
+        ).first([.integer(version)]) {
+            (
+                KnownLevels(rawValue: $0.integer(0)),
+                CatalogCache.Link(study: $0.integer(1), patient: $0.integer(2), organisation: organisation), $0.text(3)
+            )
+        }!
+        try add(link, known)
+        if known.contains(.patient) { try addNames(name, link.patient, organisation) }
         return known
     }
 

@@ -76,7 +76,7 @@ struct QueryBuilder {
             all.append(scope.seesStudy(usesStudy || usesPatient ? "s.id" : "e.study"))
             if query.level == .instance { all.append(scope.sees(.series, known: false)) }
         }
-        // Whoever says whose a study is has something in it: the link below tells that, too.
+        // The link below tells that whoever says whose it is has something in it.
         if !(query.level == .study && usesPatient && !valued.contains(.study)) {
             all.append(scope.sees(query.level, known: valued.contains(query.level)))
         }
@@ -97,9 +97,7 @@ struct QueryBuilder {
         switch query.level {
         case .patient:
             conditions.add(
-                SQLCondition(
-                    sql: "p.id IN (SELECT y.patient FROM study_patient y WHERE y.study IN (\(studies.sql)))",
-                    values: studies.values))
+                "p.id IN (SELECT y.patient FROM study_patient y WHERE y.study IN (\(studies.sql)))", studies.values)
         case .study, .series, .instance:
             touch(.study)
             conditions.add("s.id IN (\(studies.sql))", studies.values)
@@ -282,7 +280,10 @@ struct QueryBuilder {
     }
 
     private static func conjunction(_ trigrams: [String]) -> String {
-        trigrams.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"" }.joined(separator: " AND ")
+        // By scalars: a quotation mark that an accent follows is one all the same.
+        trigrams.map { trigram in
+            "\"" + trigram.unicodeScalars.map { $0 == "\"" ? "\"\"" : String($0) }.joined() + "\""
+        }.joined(separator: " AND ")
     }
 
     /// The patterns of a query for which `study_trigram` has candidates.

@@ -3,7 +3,7 @@ import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 5
+    static let version: Int64 = 6
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -107,7 +107,8 @@ enum Schema {
         -- The same UID under another series is another row, so that each is found where its sender put it.
         CREATE UNIQUE INDEX instance_uid ON instance(uid, series);
         CREATE INDEX instance_series ON instance(series);
-        CREATE TABLE version(id INTEGER PRIMARY KEY, instance INTEGER NOT NULL, blob BLOB NOT NULL,
+        -- patient: whose it says that it is.
+        CREATE TABLE version(id INTEGER PRIMARY KEY, instance INTEGER NOT NULL, patient INTEGER NOT NULL, blob BLOB NOT NULL,
             sequence INTEGER NOT NULL, writer INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
             length INTEGER NOT NULL, data_set_length INTEGER NOT NULL, sop_class_uid TEXT NOT NULL, transfer_syntax TEXT NOT NULL,
             organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL, flags INTEGER NOT NULL,

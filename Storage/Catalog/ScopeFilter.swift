@@ -148,18 +148,21 @@ struct ScopeFilter {
     func link(study: String, patient: String, known: Bool) -> SQLCondition {
         let seen = sees("q.organisation", in: "q.study")
         let bit = known ? " AND q.known & \(KnownLevels.patient.rawValue) <> 0" : ""
-        let hasContent =
-            shownReasons.isEmpty
-            ? "EXISTS (SELECT 1 FROM study_count k WHERE k.study = q.study AND k.organisation = q.organisation)"
-            : """
-            EXISTS (SELECT 1 FROM series x JOIN instance y ON y.series = x.id JOIN version_source z ON z.instance = y.id
-                WHERE x.study = q.study AND z.organisation = q.organisation AND \(isShown("y.id")))
-            """
         return SQLCondition(
             sql: """
                 EXISTS (SELECT 1 FROM patient_source q WHERE q.study = \(study) AND q.patient = \(patient)\(bit)
                     AND \(seen.sql) AND \(hasContent))
                 """, values: seen.values)
+    }
+
+    /// Whether who says whose a study is (`patient_source` q) has something in it that is seen.
+    var hasContent: String {
+        shownReasons.isEmpty
+            ? "EXISTS (SELECT 1 FROM study_count k WHERE k.study = q.study AND k.organisation = q.organisation)"
+            : """
+            EXISTS (SELECT 1 FROM series x JOIN instance y ON y.series = x.id JOIN version_source z ON z.instance = y.id
+                WHERE x.study = q.study AND z.organisation = q.organisation AND \(isShown("y.id")))
+            """
     }
 
     /// Whether a form of a patient's name (`patient_name` n) is one that somebody who is seen has sent. Of who only shares a

@@ -132,20 +132,23 @@ struct ScopeOracle {
         }
     }
 
-    /// Who has nothing in a study any more says no longer whose it is.
+    /// Who has nothing in a study any more that says whose it is says it no longer.
     private mutating func forgetLinks(in touched: Set<String>) {
-        for link in links.keys where touched.contains(link.study) {
-            let isHeld = instances.contains { instance in
-                instance.study == link.study
-                    && (senders(instance).contains(link.organisation)
-                        || withdrawn.values.joined().contains {
-                            $0.instance == instance.id && $0.organisation == link.organisation
-                        })
+        let before = links.keys.filter { touched.contains($0.study) }
+        for link in before { links[link] = nil }
+        for instance in instances where touched.contains(instance.study) {
+            for version in instance.versions {
+                let taken = withdrawn.values.joined().filter {
+                    $0.instance == instance.id && $0.blob == version.content.blobID
+                }
+                for organisation in Set(version.sources.keys).union(taken.map(\.organisation)) {
+                    let link = Link(study: instance.study, patient: version.patient, organisation: organisation)
+                    links[link] = links[link] == true || version.known.contains(.patient)
+                }
             }
-            guard !isHeld else { continue }
-            links[link] = nil
-            guard !links.keys.contains(where: { $0.patient == link.patient && $0.organisation == link.organisation })
-            else { continue }
+        }
+        for link in before
+        where !links.keys.contains(where: { $0.patient == link.patient && $0.organisation == link.organisation }) {
             for id in patients.keys where patients[id]!.id == link.patient {
                 patients[id]!.names = patients[id]!.names.filter { $0[1] != link.organisation }
             }
@@ -208,18 +211,12 @@ struct ScopeOracle {
                 let number = instances[index].versions.firstIndex(where: { $0.content.blobID == sighting.blobID })
             else { continue }
             let version = instances[index].versions[number]
-            if organisation != version.sender {
-                for (link, isKnown) in links
-                where link.study == instances[index].study && link.organisation == version.sender {
-                    let own = Link(study: link.study, patient: link.patient, organisation: organisation)
-                    let known = isKnown && version.known.contains(.patient)
-                    links[own] = links[own] == true || known
-                    guard known, let (id, patient) = patients.first(where: { $0.value.id == link.patient }) else {
-                        continue
-                    }
-                    let name = patient.row.folded[CatalogColumn.patientName.rawValue]!
-                    patients[id]!.names.insert([name, organisation])
-                }
+            let own = Link(study: instances[index].study, patient: version.patient, organisation: organisation)
+            let known = version.known.contains(.patient)
+            links[own] = links[own] == true || known
+            if known, let (id, patient) = patients.first(where: { $0.value.id == version.patient }) {
+                let name = patient.row.folded[CatalogColumn.patientName.rawValue]!
+                patients[id]!.names.insert([name, organisation])
             }
             if instances[index].versions[number].sources[organisation] == nil {
                 instances[index].versions[number].sources[organisation] = sighting.sequence
@@ -272,7 +269,7 @@ struct ScopeOracle {
     }
 
     /// The patients that a study is found under; those with something seen behind it.
-    func linked(_ study: String, _ scope: CatalogScope, needsContent: Bool = true) -> [(patient: Int, known: Bool)] {
+    func linked(_ study: String, _ scope: CatalogScope) -> [(patient: Int, known: Bool)] {
         var found: [Int: Bool] = [:]
         if scope.visible == nil {
             return named.filter { $0[0] == study }.map { (Int($0[1])!, true) }.sorted { $0.0 < $1.0 }
@@ -281,7 +278,7 @@ struct ScopeOracle {
             let hasContent = instances.contains {
                 $0.study == study && $0.deletedBy == nil && senders($0).contains(link.organisation)
             }
-            guard !needsContent || hasContent else { continue }
+            guard hasContent else { continue }
             found[link.patient] = (found[link.patient] ?? false) || known
         }
         return found.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
@@ -290,7 +287,7 @@ struct ScopeOracle {
     func owner(_ study: String, _ scope: CatalogScope) -> Int? {
         let own = studies[study]!.patient
         if scope.visible == nil { return own }
-        let all = linked(study, scope, needsContent: false).map(\.patient)
+        let all = linked(study, scope).map(\.patient)
         return all.contains(own) ? own : all.first
     }
 

@@ -17,9 +17,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FILTER, BUILDER, READER, SCOPE, WRITER, VISIBILITY = (
+FILTER, BUILDER, READER, SCOPE, WRITER, VISIBILITY, DELETION = (
     f"Storage/Catalog/{name}.swift"
-    for name in ("ScopeFilter", "QueryBuilder", "CatalogReader", "CatalogReader+Scope", "CatalogWriter", "CatalogVisibility"))
+    for name in ("ScopeFilter", "QueryBuilder", "CatalogReader", "CatalogReader+Scope", "CatalogWriter", "CatalogVisibility",
+                 "CatalogReader+Deletion"))
 
 # Name; file; text that stands in it once; what stands there instead.
 MUTANTS = [
@@ -89,10 +90,18 @@ MUTANTS = [
     ("which version is given", SCOPE, "(SELECT z.version FROM version_source z WHERE z.instance = ? AND \\(seen.sql)",
      "(SELECT z.version FROM version_source z WHERE z.instance = ? AND (\\(seen.sql) OR 1)"),
     ("the asker's own version first", SCOPE, "ORDER BY z.organisation = ? DESC,", "ORDER BY z.organisation = ? + 1000 DESC,"),
-    ("which patient a study is told with", SCOPE, "return known != nil ? own : try patient(ofStudy: study, own, filter) ?? own",
-     "return own"),
-    ("which patient a study is said to be of", SCOPE, "AND \\(filter.sees(\"q.organisation\", in: \"q.study\").sql) AND EXISTS",
-     "AND (\\(filter.sees(\"q.organisation\", in: \"q.study\").sql) OR 1) AND EXISTS"),
+    ("which patient a study is told with", SCOPE, "return matched == nil ? try patient(ofStudy: study, own, filter) : nil",
+     "return matched == nil ? own : nil"),
+    ("which patient a study is said to be of", SCOPE,
+     "AND q.patient = ?\n                AND \\(filter.sees(\"q.organisation\", in: \"q.study\").sql) AND",
+     "AND q.patient = ?\n                AND (\\(filter.sees(\"q.organisation\", in: \"q.study\").sql) OR 1) AND"),
+    ("a patient whom only deleted instances name", SCOPE, ".sql) AND \\(filter.hasContent)\n            \"\"\"\n        }.first([.integer(study), .integer(patient)]",
+     ".sql)\n            \"\"\"\n        }.first([.integer(study), .integer(patient)]"),
+    ("whose patient known content is", WRITER, "SELECT v.known, e.study, v.patient,",
+     "SELECT v.known, e.study, (SELECT patient FROM study WHERE id = e.study),"),
+    ("a number that another row has by now", READER, "try !isSeen(match.id, query.level, filter) { continue }",
+     "try !isSeen(match.id, query.level, filter) {}"),
+    ("the date by which others' study is kept", DELETION, "CASE WHEN max(\\(isDateKnown)) THEN", "CASE WHEN 1 THEN"),
     # Deletion of one's own.
     ("only one's own is hidden", VISIBILITY,
      'source += " AND EXISTS (SELECT 1 FROM version_source c WHERE c.instance = i.id AND c.organisation = ?)"',
