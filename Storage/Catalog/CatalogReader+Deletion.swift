@@ -82,7 +82,7 @@ extension CatalogReader {
     /// - Parameters:
     ///   - uids: by level, from the study's down; nil: whatever it is.
     ///   - organisation: of what this one sent only; nil: of everything.
-    package func deletionScope(
+    func deletionScope(
         under uids: [String?], sentBy organisation: String? = nil
     ) throws(CatalogError) -> CatalogDeletionScope {
         var scope = CatalogDeletionScope()

@@ -130,9 +130,7 @@ package struct QueryKeys {
     package mutating func matchFuzzily() {
         for condition in query.conditions where condition.column == .patientName {
             switch condition.match {
-            case .equals(let name), .wildcard(let name):
-                query.fuzzyPatientWords = NameKeys.words(
-                    ofFolded: name.replacing("*", with: " ").replacing("?", with: " "))
+            case .equals(let name), .wildcard(let name): query.fuzzyPatientWords = NameKeys.words(ofFolded: name)
             case .anyOf, .range: continue
             }
         }
