@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects beyond what fits in memory, stored, found and fetched back."""
-import re
 import subprocess
 import time
 
 from bench import say, size, spread
+from servers import STUDY_UID
 
 
 def large(bench):
@@ -63,10 +63,7 @@ def large_run(bench, server, folder, options):
 
 
 def find_study(server):
-    done = subprocess.run(
-        ["/usr/bin/findscu", "-S", "-aec", server.ae_title, "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID",
-         "-k", "PatientName", "127.0.0.1", str(server.dicom_port)], capture_output=True, text=True, check=True)
-    studies = re.findall(r"\(0020,000d\) UI \[([0-9.]+)", done.stdout + done.stderr)
+    studies = server.found(STUDY_UID)
     if len(studies) != 1:
         raise SystemExit(f"C-FIND named {len(studies)} studies, not one")
     return studies[0]

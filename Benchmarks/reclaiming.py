@@ -4,7 +4,7 @@ import subprocess
 import time
 
 from bench import SLICE_BYTES, median, say, spread
-from safety import told
+from servers import STUDY_UID
 
 STUDIES, INSTANCES = 16, 200
 LOAD = ["--associations", 8, "--studies", 8, "--instances", INSTANCES]
@@ -12,12 +12,12 @@ LOAD = ["--associations", 8, "--studies", 8, "--instances", INSTANCES]
 
 def reclaim(bench):
     """8 associations store CT slices while every second study of 16 was deleted, first alone, then beside the compaction."""
-    rates, latencies, seconds, freed = {"alone": [], "beside": []}, {"alone": [], "beside": []}, [], 0
+    rates, latencies, seconds = {"alone": [], "beside": []}, {"alone": [], "beside": []}, []
     for repetition in range(bench.repetitions):
         with bench.snimok(storage={"deletionGraceDays": 0}) as server:
             bench.load(server, "--associations", 8, "--studies", STUDIES, "--instances", INSTANCES)
             # Half of what stands in each segment: each association stored one study after the other.
-            for uid in told(server, "StudyInstanceUID", r"0020,000d\) UI")[::2]:
+            for uid in server.found(STUDY_UID)[::2]:
                 run(server, "delete", "--study", uid).wait()
 
             def load(kind, seed):

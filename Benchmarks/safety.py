@@ -2,24 +2,24 @@
 """What access, audit and encryption cost: the archive beside itself as it was before it had them."""
 import contextlib
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from bench import SLICE_BYTES, median, say
 from dicomweb import Client
-from servers import Snimok
+from servers import PATIENT_ID, STUDY_UID, Snimok
 
 ROOT = Path(__file__).resolve().parents[1]
 # The last commit without access rules, organisations and an audit trail; with everything that measures like it otherwise.
 BEFORE = "4ed8c1b"
 STUDIES, BURSTS, QUERIES = 2_000, 5, 1_000
 STUDY = ["--instances", 1, "--pixel-bytes", 100, "--modality", "MIX"]
-# Who stores and asks is of an organisation that sees its own.
+# Who stores and asks, of an organisation that sees its own.
+STATION = "SNIMOKLOAD"
 RULES = {
     "organisation": "North", "organisations": [{"name": "North"}, {"name": "South", "sees": ["North"]}],
-    "peers": [{"aeTitle": "SNIMOKLOAD", "addresses": ["127.0.0.0/8"], "organisation": "North"}],
+    "peers": [{"aeTitle": STATION, "addresses": ["127.0.0.0/8"], "organisation": "North"}],
     "dicom": {"acceptUnknownCallingAETitles": False}}
 FIGURES = ["ingest", "id", "name", "date", "search"]
 
@@ -36,7 +36,7 @@ def safety(bench):
                    for kind, (binary, configuration) in made.items()}
         for server in servers.values():
             bench.load(server, "--associations", 4, "--studies", STUDIES, *STUDY)
-        patients = {kind: told(server, "PatientID", r"0010,0020\) LO") for kind, server in servers.items()}
+        patients = {kind: server.found(PATIENT_ID, STATION) for kind, server in servers.items()}
         for burst in range(bench.repetitions * BURSTS):
             for question in FIGURES[1:]:
                 for kind in bench.rotated(list(servers), burst):
@@ -114,9 +114,9 @@ def absence(bench):
     settings = {**RULES, "organisation": "South", "organisations": [{"name": "North"}, {"name": "South"}]}
     with bench.snimok(**settings) as server:
         bench.load(server, "--associations", 1, "--studies", 1, "--instances", 3000, "--pixel-bytes", 100, "--seed", 77)
-        many = told(server, "StudyInstanceUID", r"0020,000d\) UI")
+        many = server.found(STUDY_UID, STATION)
         bench.load(server, "--associations", 1, "--studies", 1, *STUDY)
-        one = [uid for uid in told(server, "StudyInstanceUID", r"0020,000d\) UI") if uid not in many]
+        one = [uid for uid in server.found(STUDY_UID, STATION) if uid not in many]
         # What North has sent; South asks.
         client = Client(server)
         for _ in range(1000):
@@ -131,14 +131,6 @@ def absence(bench):
         cells = [f"{median(times[question, kind]):.3f}" for kind in ("nowhere", "one", "many")]
         lines.append(f"| `{question.format('UID')}` | " + " | ".join(cells) + " |")
     return lines
-
-
-def told(server, key, tag):
-    """The values of a key of all studies, as the station is told that sent them."""
-    found = subprocess.run(
-        ["/usr/bin/findscu", "-S", "-aet", "SNIMOKLOAD", "-aec", server.ae_title, "-k", "QueryRetrieveLevel=STUDY",
-         "-k", key, "127.0.0.1", str(server.dicom_port)], capture_output=True, text=True)
-    return sorted(set(re.findall(rf"\({tag} \[([\w.]+)", found.stdout + found.stderr)))
 
 
 def encryption(bench):

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+PATIENT_ID, STUDY_UID, STUDY_INSTANCES = "0010,0020", "0020,000d", "0020,1208"
 
 
 class Server:
@@ -67,13 +68,18 @@ class Server:
         """Whether each instance waits for delayed acknowledgements when it is fetched."""
         return False
 
+    def found(self, tag, calling="FINDSCU"):
+        """An attribute of each study that a station finds. `tag` in lower case, as DCMTK writes it."""
+        done = subprocess.run(
+            ["/usr/bin/findscu", "-S", "-aet", calling, "-aec", self.ae_title, "-k", "QueryRetrieveLevel=STUDY",
+             "-k", "StudyInstanceUID", "-k", tag, "127.0.0.1", str(self.dicom_port)],
+            capture_output=True, text=True, check=True)
+        return re.findall(rf"\({tag}\) .. \[(.*?) *\]", done.stdout + done.stderr)
+
     def some_study(self):
         """The UID of a study that is there."""
         if not hasattr(self, "_study"):
-            found = subprocess.run(
-                ["/usr/bin/findscu", "-S", "-aec", self.ae_title, "-k", "QueryRetrieveLevel=STUDY",
-                 "-k", "StudyInstanceUID", "127.0.0.1", str(self.dicom_port)], capture_output=True, text=True)
-            self._study = re.search(r"\(0020,000d\) UI \[([0-9.]+)", found.stdout + found.stderr)[1]
+            self._study = self.found(STUDY_UID)[0]
         return self._study
 
     def cpu_seconds(self):
@@ -121,11 +127,7 @@ class Snimok(Server):
 
     def instances(self):
         """Instances stored, as C-FIND counts them."""
-        found = subprocess.run(
-            ["/usr/bin/findscu", "-S", "-aec", self.ae_title, "-k", "QueryRetrieveLevel=STUDY",
-             "-k", "StudyInstanceUID", "-k", "NumberOfStudyRelatedInstances", "127.0.0.1", str(self.dicom_port)],
-            capture_output=True, text=True, check=True)
-        return sum(int(n) for n in re.findall(r"\(0020,1208\) IS \[(\d+) *\]", found.stdout + found.stderr))
+        return sum(map(int, self.found(STUDY_INSTANCES)))
 
 
 class Orthanc(Server):

@@ -83,11 +83,6 @@ extension CatalogReader {
         }.first([.integer(study)] + filter.seenValues + [.integer(own)]) { $0.integer(0) }
     }
 
-    /// Whether a row that was found before is still one that the asker sees: its number may be another one's by now.
-    func isSeen(_ id: Int64, _ level: CatalogLevel, _ filter: ScopeFilter) throws(CatalogError) -> Bool {
-        try has(id, level, filter, known: false)
-    }
-
     /// Makes counts, contents, marks and values those of what the asker sees.
     /// - Returns: the first instance that the asker sees in the row.
     func restrict(
@@ -310,10 +305,12 @@ extension CatalogReader {
     ) throws(CatalogError) -> Bool {
         if let known = place.known[level.rawValue] { return known }
         guard let id = place.ids[level.rawValue] else { return true }
-        return try has(id, level, filter, known: true)
+        return try isSeen(id, level, filter, known: true)
     }
 
-    private func has(
+    /// Whether the asker sees a row.
+    /// - Parameter known: whether its values at this level, too.
+    func isSeen(
         _ id: Int64, _ level: CatalogLevel, _ filter: ScopeFilter, known: Bool
     ) throws(CatalogError) -> Bool {
         try database.statement("seen", form: (filter.form << 2 | level.rawValue) << 1 | (known ? 1 : 0)) {

@@ -106,7 +106,8 @@ package final class CatalogReader {
     ) throws(CatalogError) -> [CatalogRow] {
         var rows: [CatalogRow] = []
         for match in found {
-            if isOld, let filter = asker.filter, try !isSeen(match.id, query.level, filter) { continue }
+            // Its number may be another row's by now.
+            if isOld, let filter = asker.filter, try !isSeen(match.id, query.level, filter, known: false) { continue }
             if let row = try row(query, match.id, patient: match.patient, asker) { rows.append(row) }
         }
         return rows

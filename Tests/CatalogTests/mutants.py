@@ -99,8 +99,8 @@ MUTANTS = [
      ".sql)\n            \"\"\"\n        }.first([.integer(study), .integer(patient)]"),
     ("whose patient known content is", WRITER, "SELECT v.known, e.study, v.patient,",
      "SELECT v.known, e.study, (SELECT patient FROM study WHERE id = e.study),"),
-    ("a number that another row has by now", READER, "try !isSeen(match.id, query.level, filter) { continue }",
-     "try !isSeen(match.id, query.level, filter) {}"),
+    ("a number that another row has by now", READER, "try !isSeen(match.id, query.level, filter, known: false) { continue }",
+     "try !isSeen(match.id, query.level, filter, known: false) {}"),
     ("the date by which others' study is kept", DELETION, "CASE WHEN max(\\(isDateKnown)) THEN", "CASE WHEN 1 THEN"),
     # Deletion of one's own.
     ("only one's own is hidden", VISIBILITY,
