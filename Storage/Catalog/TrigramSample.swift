@@ -85,7 +85,8 @@ final class TrigramSample: Sendable {
 
     private static func trigrams(_ pattern: String) -> Set<String> {
         var found: Set<String> = []
-        for run in pattern.unicodeScalars.split(whereSeparator: { $0 == "*" || $0 == "?" }) {
+        // The index is asked in words that a NUL would end.
+        for run in pattern.unicodeScalars.split(whereSeparator: { $0 == "*" || $0 == "?" || $0 == "\0" }) {
             found.formUnion(trigrams(of: Substring(run)))
         }
         return found

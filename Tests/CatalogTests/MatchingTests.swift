@@ -112,7 +112,8 @@ struct MatchingTests {
             (.wildcard("a_b"), [2]), (.wildcard("a__"), []), (.wildcard("?_?"), [2]),
             (.wildcard("c\\d"), [3, 4, 5, 6]),
             (.wildcard("c\\*"), [3, 4, 5, 6]), (.wildcard("[a-z]*"), []), (.equals("'"), []), (.wildcard("*'*"), []),
-            (.wildcard("*\"*"), []), (.equals("\0"), []), (.anyOf(["'); DROP TABLE study; --", "a_b"]), [2]),
+            (.wildcard("*\"*"), []), (.equals("\0"), []), (.wildcard("*a\0bcd*"), []),
+            (.anyOf(["'); DROP TABLE study; --", "a_b"]), [2]),
         ] as [(CatalogMatch, [Int])])
     func specialCharacters(match: CatalogMatch, expected: [Int]) throws {
         #expect(try find(.studyDescription, match) == expected)
