@@ -36,6 +36,8 @@ package final class HTTPExchange: @unchecked Sendable {
         var inputBytes: UInt64 = 0
         var inputEnded = false
         var discarded = 0
+        /// What had come of the body when the peer was first seen to have hung up.
+        var bytesAtHangUp: UInt64?
         var answer = Answer.none
         let output = ByteRing(capacity: HTTPExchange.outputCapacity)
         /// Whether the output is complete; nil: more may come.
@@ -57,6 +59,8 @@ package final class HTTPExchange: @unchecked Sendable {
     private let state = Monitor(State())
     private let startedAt = Clock.monotonicNanoseconds()
     private var hasBegun = false
+    /// Looks after the peer while its request is still to come.
+    private var watch: HangUpWatch?
     /// Set before the handler begins.
     package private(set) var request: HTTPRequest!
     /// Runs once before the first byte of the answer is handed over, with its status; what it throws is answered instead.
@@ -81,6 +85,7 @@ package final class HTTPExchange: @unchecked Sendable {
             hasBegun = true
             return begin(connection, method, server)
         }
+        if bytes.count == 0 { stopWatching() }
         return state.update { state in
             if bytes.count > 0 { return Self.receive(body: bytes, left: &left, &state) }
             state.inputEnded = true
@@ -96,6 +101,10 @@ package final class HTTPExchange: @unchecked Sendable {
         state.update { $0.connection = connection }
         do {
             request = try server.request(connection, method, target)
+            if request.headers["Content-Length"] ?? "0" != "0" || request.headers["Transfer-Encoding"] != nil {
+                watch = server.hangUps
+                server.hangUps.add(self)
+            }
             try server.start(self)
             return true
         } catch {
@@ -182,11 +191,32 @@ package final class HTTPExchange: @unchecked Sendable {
         }
     }
 
+    private func stopWatching() {
+        watch?.remove(self)
+        watch = nil
+    }
+
     /// libmicrohttpd is done with the request.
     func end() {
+        stopWatching()
         state.update {
             $0.isOver = true
             $0.isSuspended = false
+        }
+    }
+
+    /// Closes the connection of a peer that hung up in the middle of its request; called once a second. What came just before
+    /// it did may be on its way to us still, and be the rest: so it must have been like this at the last look, too.
+    func closeIfPeerIsGone() {
+        state.withLock { state in
+            // Until `end` was called the descriptor is this connection's.
+            guard !state.isOver, !state.isSuspended, let connection = state.connection else { return }
+            let descriptor = snimok_http_descriptor(connection)
+            var byte: UInt8 = 0
+            guard recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) == 0 else { return }
+            let bytes = state.inputBytes + UInt64(state.discarded)
+            if state.bytesAtHangUp == bytes { shutdown(descriptor, Int32(SHUT_RDWR)) }
+            state.bytesAtHangUp = bytes
         }
     }
 
@@ -213,10 +243,7 @@ package final class HTTPExchange: @unchecked Sendable {
                 if state.inputEnded { return 0 }
                 return state.isOver || state.outputEnded != nil || isTooSlow(state) ? .some(nil) : nil
             }
-            guard let given else {
-                closeIfPeerIsGone()
-                continue
-            }
+            guard let given else { continue }
             guard let given else { throw HTTPPeerGone() }
             return given
         }
@@ -231,19 +258,6 @@ package final class HTTPExchange: @unchecked Sendable {
             guard count > 0 else { return bytes }
             bytes += piece[..<count]
             guard bytes.count <= maximumBytes else { return nil }
-        }
-    }
-
-    /// libmicrohttpd's epoll can miss that a peer hung up in the middle of its request, so whoever waits for more looks too.
-    private func closeIfPeerIsGone() {
-        state.withLock { state in
-            // Until `end` was called the descriptor is this connection's.
-            guard !state.isOver, !state.isSuspended, let connection = state.connection else { return }
-            let descriptor = snimok_http_descriptor(connection)
-            var byte: UInt8 = 0
-            if recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) == 0 {
-                shutdown(descriptor, Int32(SHUT_RDWR))
-            }
         }
     }
 

@@ -27,6 +27,7 @@ package final class HTTPServer: @unchecked Sendable {
     private let settings: Settings
     private let handler: Handler
     private let threads: HandlerThreads
+    let hangUps: HangUpWatch
     private let running = Monitor<[ObjectIdentifier: HTTPExchange]>([:])
     private let lastWords = Monitor("")
     private var daemon: OpaquePointer?
@@ -37,6 +38,7 @@ package final class HTTPServer: @unchecked Sendable {
         self.settings = settings
         self.handler = handler
         threads = HandlerThreads(maximum: settings.requestsMaximum)
+        hangUps = try HangUpWatch()
         callbacks.initialize(
             to: snimok_http_callbacks(
                 context: nil,
@@ -58,7 +60,10 @@ package final class HTTPServer: @unchecked Sendable {
                     server.note(String(cString: text!))
                 }))
         callbacks.pointee.context = Unmanaged.passUnretained(self).toOpaque()
-        try listen(host, port)
+        do { try listen(host, port) } catch {
+            hangUps.stop()
+            throw error
+        }
     }
 
     deinit {
@@ -112,6 +117,7 @@ package final class HTTPServer: @unchecked Sendable {
         for exchange in running.withLock({ Array($0.values) }) { exchange.cancel() }
         threads.stop()
         MHD_stop_daemon(daemon)
+        hangUps.stop()
         if listener >= 0 { close(listener) }
     }
 

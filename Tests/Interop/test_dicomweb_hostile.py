@@ -3,8 +3,10 @@
 import gzip
 import io
 import json
+import os
 import random
 import re
+import signal
 import socket
 import struct
 import time
@@ -135,6 +137,39 @@ def test_a_client_that_hangs_up_is_noticed(target):
         time.sleep(0.1)
     nothing_stored(target, before)
     assert time.monotonic() - started < 8, f"noticed after {time.monotonic() - started:.0f} s only"
+
+
+@pytest.mark.parametrize("when", ["before it is accepted", "behind its head"])
+def test_a_client_that_hangs_up_right_behind_its_bytes_is_noticed(when, archive):
+    """The bytes and the end are there together when the server looks, and libmicrohttpd reads the bytes only. Long before its
+    timeout (30 s, unlike above)."""
+    # Refused by its head alone; the refusal goes out behind the body, which never comes whole.
+    head = head_of(archive, "POST", f"{web.ROOT}/studies", [("Content-Type", "text/plain")], 1 << 20)
+    connections = [web.connect(archive) for _ in range(40)] if when == "behind its head" else []
+    for connection in connections:
+        connection.sendall(head)
+    time.sleep(0.5)
+    server = archive.server_pid()
+    os.kill(server, signal.SIGSTOP)
+    try:
+        for connection in connections or [web.connect(archive) for _ in range(40)]:
+            connection.sendall(b"x" * 100 if connections else head + b"x" * 100)
+            connection.close()
+    finally:
+        os.kill(server, signal.SIGCONT)
+    time.sleep(1)  # It accepts and reads them.
+    # A test's end waits 15 s for the sockets.
+
+
+@pytest.mark.parametrize("body", [b"x" * 100, b"x" * 99], ids=["whole", "a byte short"])
+def test_a_client_that_ends_its_half_only_is_answered(body, archive):
+    """Behind a whole request the end of the peer's bytes is no hang-up, though libmicrohttpd may still hold some of them."""
+    head = head_of(archive, "POST", f"{web.ROOT}/studies", [("Content-Type", "text/plain"), ("Connection", "close")], 100)
+    with web.connect(archive) as connection:
+        connection.sendall(head + body)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert statuses(answer) == ([415] if len(body) == 100 else []), answer
 
 
 @pytest.mark.parametrize("length", [1 << 32, (1 << 63) - 1])
