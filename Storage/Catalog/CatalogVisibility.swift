@@ -208,8 +208,15 @@ extension CatalogWriter {
         ] {
             try database.statement(statement).run([.integer(cause)])
         }
-        for id in studies.sorted() { try forgetSources(study: id) }
+        var strangers: Set<Int64> = []
+        for id in studies.sorted() {
+            try forgetSources(study: id)
+            strangers.formUnion(try forgetPatients(study: id))
+        }
+        // Before they may be removed, for what is removed counts no more.
+        for id in strangers.sorted() { try refresh(patient: id) }
         try removeEmpty(series)
+        for id in strangers.sorted() { try removeIfEmpty(patient: id) }
         try refresh(series)
         // What was damaged may have gone.
         for id in series.sorted() { try refreshDamage(series: id) }
@@ -245,6 +252,40 @@ extension CatalogWriter {
             ).first([.integer(patient), .integer(organisation)]) { _ in true }
             if left == nil { try removeNames(patient, organisation) }
         }
+    }
+
+    /// A study is no longer found under a patient whom only what is gone named. If it was that patient's, it is now the one's
+    /// of the oldest version that is left. After `forgetSources`.
+    /// - Returns: the patients that it was found under.
+    private func forgetPatients(study id: Int64) throws(CatalogError) -> Set<Int64> {
+        let left = Set(try ids("SELECT patient FROM patient_source WHERE study = ?", id))
+        // Without anything left it goes as a whole.
+        guard !left.isEmpty else { return [] }
+        let gone = Set(try ids("SELECT patient FROM study_patient WHERE study = ?", id)).subtracting(left)
+        for patient in gone.sorted() {
+            try database.statement("DELETE FROM study_patient WHERE patient = ? AND study = ?").run([
+                .integer(patient), .integer(id),
+            ])
+        }
+        guard !gone.isEmpty else { return [] }
+        if let owner = try ids("SELECT patient FROM study WHERE id = ?", id).first, gone.contains(owner) {
+            try forgetText(ofStudy: id)
+            try database.statement(
+                """
+                UPDATE study SET patient = (SELECT v.patient FROM
+                    (SELECT c.version FROM series e JOIN instance i ON i.series = e.id
+                        JOIN version_source c ON c.instance = i.id WHERE e.study = ?1
+                    UNION SELECT w.version FROM series e JOIN instance i ON i.series = e.id
+                        JOIN withdrawn w ON w.instance = i.id WHERE e.study = ?1) z
+                    JOIN version v ON v.id = z.version ORDER BY v.sequence LIMIT 1) WHERE id = ?1
+                """
+            ).run([.integer(id)])
+            try database.statement("INSERT INTO study_trigram(rowid, text) \(Self.studyText)").run([.integer(id)])
+        }
+        if left.count == 1 {
+            try database.statement("UPDATE study SET flags = flags & ~2 WHERE id = ?").run([.integer(id)])
+        }
+        return gone
     }
 
     private func removeNames(_ patient: Int64, _ organisation: Int64) throws(CatalogError) {
@@ -568,27 +609,35 @@ extension CatalogWriter {
 
     private func removeStudy(_ id: Int64) throws(CatalogError) {
         let patients = try ids("SELECT patient FROM study_patient WHERE study = ?", id)
-        // An index without the texts is told what they were.
-        try database.statement(
-            """
-            INSERT INTO study_trigram(study_trigram, rowid, text) SELECT 'delete', s.id, coalesce(p.patient_id, '')
-                || char(10) || coalesce(s.accession_number, '') || char(10) || coalesce(s.study_description, '')
-                FROM study s JOIN patient p ON p.id = s.patient WHERE s.id = ?
-            """
-        ).run([.integer(id)])
+        try forgetText(ofStudy: id)
         for table in ["study_content", "study_count", "study_patient", "patient_source"] {
             try database.statement("DELETE FROM \(table) WHERE study = ?").run([.integer(id)])
         }
         try remove(.study, id)
-        for patient in patients {
-            let left = try database.statement("SELECT 1 FROM study_patient WHERE patient = ?").first([
-                .integer(patient)
-            ]) { _ in true }
-            if left == nil { try removePatient(patient) }
-        }
+        for patient in patients { try removeIfEmpty(patient: patient) }
     }
 
-    private func removePatient(_ id: Int64) throws(CatalogError) {
+    /// What `study_trigram` holds of a study.
+    private static let studyText = """
+        SELECT s.id, coalesce(p.patient_id, '') || char(10) || coalesce(s.accession_number, '') || char(10)
+            || coalesce(s.study_description, '') FROM study s JOIN patient p ON p.id = s.patient WHERE s.id = ?
+        """
+
+    /// An index without the texts is told what they were.
+    private func forgetText(ofStudy id: Int64) throws(CatalogError) {
+        try database.statement(
+            """
+            INSERT INTO study_trigram(study_trigram, rowid, text)
+                SELECT 'delete', * FROM (\(Self.studyText))
+            """
+        ).run([.integer(id)])
+    }
+
+    private func removeIfEmpty(patient id: Int64) throws(CatalogError) {
+        let left = try database.statement("SELECT 1 FROM study_patient WHERE patient = ?").first([.integer(id)]) { _ in
+            true
+        }
+        guard left == nil else { return }
         try database.statement(
             """
             INSERT INTO patient_name_trigram(patient_name_trigram, rowid, folded)

@@ -41,7 +41,7 @@ struct ScopeOracle {
     struct ParentRow {
         let id: Int
         let row: CatalogInstance
-        let patient: Int
+        var patient: Int
     }
 
     var instances: [Instance] = []
@@ -51,7 +51,7 @@ struct ScopeOracle {
     /// Whether the patient's values are known by it.
     var links: [Link: Bool] = [:]
     var requests: Set<[String]> = []
-    /// Studies and patients that were ever named together: that lasts as long as the study does.
+    /// Studies and patients that are named together by something that is there, seen or not.
     private var named: Set<[String]> = []
     private var closed: Set<UInt64> = []
     /// What organisations deleted of their own of instances that others have, too, by tombstone.
@@ -127,6 +127,7 @@ struct ScopeOracle {
                 withdrawn[number]!.removeAll { source in !instances.contains { $0.id == source.instance } }
             }
             forgetLinks(in: touched)
+            forgetPatients(in: touched)
             removeEmpty()
         default: break
         }
@@ -152,6 +153,17 @@ struct ScopeOracle {
             for id in patients.keys where patients[id]!.id == link.patient {
                 patients[id]!.names = patients[id]!.names.filter { $0[1] != link.organisation }
             }
+        }
+    }
+
+    private mutating func forgetPatients(in touched: Set<String>) {
+        for study in touched {
+            let left = instances.filter { $0.study == study }.flatMap(\.versions).sorted {
+                $0.content.sequence < $1.content.sequence
+            }.map(\.patient)
+            guard let oldest = left.first else { continue }
+            named = named.filter { $0[0] != study || left.contains(Int($0[1])!) }
+            if !left.contains(studies[study]!.patient) { studies[study]!.patient = oldest }
         }
     }
 

@@ -326,6 +326,38 @@ struct VisibilityTests {
         #expect(try catalog.miscounted() == [])
     }
 
+    @Test("A study is not found any more under a patient whom only what was purged named", arguments: [1, 2])
+    func strangers(wrong: Int) throws {
+        func instance(_ number: Int) -> CatalogInstance {
+            Samples.instance(1, 1, number, number == wrong ? [.patientID: "WRONG", .patientName: "Wrong^One"] : [:])
+        }
+        try catalog.add(instance(1), instance(2), Samples.instance(3, 1, 1))
+        #expect(try catalog.find(.patient).sorted() == ["P1", "P3", "WRONG"])
+        try catalog.apply([Samples.tombstone(.instance, "1.1.1.\(wrong)"), Samples.purge(4)])
+        #expect(try catalog.miscounted() == [])
+        #expect(try catalog.find(.patient) == ["P1", "P3"])
+        #expect(try catalog.find(.study, (.patientID, .equals("WRONG"))) == [])
+        #expect(try catalog.find(.study, (.patientID, .wildcard("*RON*"))) == [])
+        #expect(try catalog.find(.study, (.patientName, .wildcard("WRO*"))) == [])
+        #expect(try catalog.find(.study, (.patientID, .equals("P1"))) == ["1.1"])
+        #expect(try catalog.find(.study, (.patientID, .wildcard("*P1"))) == ["1.1"])
+        #expect(try catalog.reader().statistics().patients == 2)
+        #expect(try flags(.study, "1.1") == [])
+        try catalog.apply([Samples.tombstone(.study, "1.1"), Samples.purge(catalog.sequence + 1)])
+        #expect(try catalog.find(.study, (.patientID, .wildcard("*P1"))) == [] && catalog.find(.patient) == ["P3"])
+    }
+
+    @Test("A patient whom one study does not name any more keeps the others")
+    func strangerElsewhere() throws {
+        try catalog.add(
+            Samples.instance(1, 1, 1), Samples.instance(1, 1, 2, [.patientID: "P2", .patientName: "Name2^Given"]),
+            Samples.instance(2, 1, 1))
+        try catalog.apply([Samples.tombstone(.instance, "1.1.1.2"), Samples.purge(4)])
+        #expect(try catalog.find(.study, (.patientID, .equals("P2"))) == ["1.2"])
+        #expect(try catalog.find(.study, (.patientName, .wildcard("NAME2*"))) == ["1.2"])
+        #expect(try catalog.miscounted() == [])
+    }
+
     @Test("What was purged is found by no index of texts")
     func indexesOfTexts() throws {
         try catalog.apply((1...3).map { .instance(Samples.instance($0, 1, 1, [.studyDescription: "Schädel"])) })
