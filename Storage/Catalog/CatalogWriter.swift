@@ -14,6 +14,12 @@ package final class CatalogWriter {
     var pending = PendingCounts()
     package private(set) var position: CatalogPosition?
     private var nextRestart: UInt64 = 0
+    private var isReplaying = false
+    /// The transaction that is open, and how far it has come; of a replay it may stay open from batch to batch.
+    private var transaction: (events: Int, position: CatalogPosition?)?
+    private static let replayedPerTransaction = 20_000
+    private static let cacheKiB = 32_768
+    private static let replayCacheKiB = 262_144
     /// 128 MiB.
     private static let writeAheadPagesMaximum = 32_768
 
@@ -35,7 +41,7 @@ package final class CatalogWriter {
     }
 
     private static func open(_ path: String) throws(CatalogError) -> Database {
-        let database = try Database(path: path, isReadOnly: false, cacheKiB: 32_768)
+        let database = try Database(path: path, isReadOnly: false, cacheKiB: cacheKiB)
         // Commits of one instance write each page that they touch, so pages are small.
         try database.execute("PRAGMA page_size=4096")
         try database.execute("PRAGMA journal_mode=WAL")
@@ -80,26 +86,63 @@ package final class CatalogWriter {
 
     /// Applies all events or none. Those that were applied before (by their sequence number) are passed over.
     package func apply(_ events: [CatalogEvent], position: CatalogPosition) throws(CatalogError) {
-        try database.execute("BEGIN IMMEDIATE")
         do {
-            var reached = self.position?.sequence ?? 0
+            if transaction == nil { try database.execute("BEGIN IMMEDIATE") }
+            var open = transaction ?? (0, self.position)
+            var reached = open.position?.sequence ?? 0
             for event in events where event.sequence > reached {
                 try apply(event)
                 reached = event.sequence
             }
             // A position never goes back, or what lies between would be applied twice.
-            let isAhead = position.sequence > self.position?.sequence ?? 0
-            if isAhead { pending.position = position }
-            try pending.write(to: database)
-            try database.execute("COMMIT")
-            if isAhead { self.position = position }
+            if position.sequence > open.position?.sequence ?? 0 { open.position = position }
+            open.events += events.count
+            transaction = open
+            if !isReplaying || open.events >= Self.replayedPerTransaction { try commit() }
         } catch {
-            try? database.execute("ROLLBACK")
-            cache = CatalogCache()
-            pending = PendingCounts()
+            rollBack()
             throw error
         }
+    }
+
+    private func commit() throws(CatalogError) {
+        let reached = transaction?.position
+        pending.position = reached
+        try pending.write(to: database)
+        try database.execute("COMMIT")
+        transaction = nil
+        position = reached
         boundWriteAheadLog()
+    }
+
+    private func rollBack() {
+        try? database.execute("ROLLBACK")
+        transaction = nil
+        cache = CatalogCache()
+        pending = PendingCounts()
+    }
+
+    /// Many batches follow. Blob ids have no order, so nearly each one that is added changes another page of their index: what
+    /// is replayed is committed in larger pieces, from a larger cache, and each page is written less often (500,000 instances
+    /// in 21 s instead of 26 s).
+    package func beginReplay() {
+        // With the cache that it has, it works, too.
+        try? database.execute("PRAGMA cache_size=-\(Self.replayCacheKiB)")
+        isReplaying = true
+    }
+
+    /// Commits what is left and gives the memory back.
+    package func endReplay() throws(CatalogError) {
+        guard isReplaying else { return }
+        isReplaying = false
+        do {
+            if transaction != nil { try commit() }
+        } catch {
+            rollBack()
+            throw error
+        }
+        try? database.execute("PRAGMA cache_size=-\(Self.cacheKiB)")
+        try? database.execute("PRAGMA shrink_memory")
     }
 
     /// Lets the write-ahead log begin anew when it has grown long: between two of the writer's own transactions is the

@@ -16,7 +16,11 @@ extension CatalogLevel {
     var known: KnownLevels { KnownLevels(rawValue: 1 << Int64(rawValue)) }
 
     /// The columns whose values are told only to who knows them: all but those that rows are told apart by.
-    var valueColumns: [CatalogColumn] { CatalogColumn.columns(of: self).filter { !$0.isKey } }
+    var valueColumns: [CatalogColumn] { Self.valueColumnsByLevel[rawValue] }
+
+    private static let valueColumnsByLevel = (0..<4).map { level in
+        CatalogColumn.columns(of: CatalogLevel(rawValue: level)!).filter { !$0.isKey }
+    }
 }
 
 extension CatalogColumn {

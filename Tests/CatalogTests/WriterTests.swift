@@ -46,6 +46,24 @@ struct WriterTests {
             try catalog.reader().position() == CatalogPosition(sequence: 5, writer: 1, segment: 1, endOffset: 6 * 4096))
     }
 
+    @Test("A replay shares transactions: what is committed is a whole number of batches, and the rest comes at its end")
+    func replay() throws {
+        let writer = catalog.writer
+        writer.beginReplay()
+        let events = (1...30_000).map { CatalogEvent.other(sequence: UInt64($0)) }
+        for start in stride(from: 0, to: 30_000, by: 4000) {
+            let end = min(start + 4000, 30_000)
+            let position = CatalogPosition(sequence: UInt64(end), writer: 1, segment: 1, endOffset: UInt64(end))
+            try writer.apply(Array(events[start..<end]), position: position)
+        }
+        #expect(try catalog.reader().position()?.sequence == 20_000 && writer.position?.sequence == 20_000)
+        try writer.endReplay()
+        #expect(try catalog.reader().position()?.sequence == 30_000 && writer.position?.sequence == 30_000)
+        let last = CatalogPosition(sequence: 30_001, writer: 1, segment: 1, endOffset: 30_001)
+        try writer.apply([.other(sequence: 30_001)], position: last)
+        #expect(try catalog.reader().position() == last)
+    }
+
     @Test("A row brings its own values and those above it")
     func values() throws {
         try catalog.add(Samples.instance(1, 1, 1, [.studyDescription: "Schädel", .rows: "512"]))

@@ -14,11 +14,13 @@ struct DataSetScanTests {
         var isComplete: Bool
     }
 
+    private static let wanted: [Tag] = [.patientID, .sopInstanceUID, .patientName]
+
     private func scan(
         _ bytes: [UInt8], _ syntax: TransferSyntax, cuts: [Int] = [], frames: Int = 1
     ) throws -> Found {
         var scan = DataSetScan(
-            transferSyntax: syntax, position: 0, wanted: [.patientID, .sopInstanceUID, .patientName],
+            transferSyntax: syntax, position: 0, wanted: WantedTags(Self.wanted),
             wantedSequence: Tag(0x0040_0275), wantedInItems: [.scheduledProcedureStepID])
         var start = 0
         for end in cuts + [bytes.count] {
@@ -30,7 +32,10 @@ struct DataSetScanTests {
             start = end
         }
         return Found(
-            largeValues: scan.largeValues.map { "\($0.tag) \($0.range)" }, values: scan.values, items: scan.items,
+            largeValues: scan.largeValues.map { "\($0.tag) \($0.range)" },
+            values: Dictionary(
+                uniqueKeysWithValues: Self.wanted.compactMap { tag in scan.values[tag].map { (tag, $0) } }),
+            items: scan.items,
             frames: scan.frames(numberOfFrames: frames), isComplete: scan.isComplete)
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Catalog
 import DICOM
+import Platform
 
 /// Which attribute stands in which column of the catalog.
 package enum CatalogMapping {
@@ -25,7 +26,14 @@ package enum CatalogMapping {
 
     package static let columnOfTag = Dictionary(uniqueKeysWithValues: columns.map { ($0.tag, $0.column) })
 
-    static let wantedTags = Set(columns.map(\.tag) + [.specificCharacterSet])
+    static let wantedTags = WantedTags(columns.map(\.tag) + [.specificCharacterSet])
+
+    /// Each column with the place of its attribute in what a scan keeps, and the attribute's VR: looked up once, not for each
+    /// instance.
+    private static let places = columns.map { tag, column in
+        (place: wantedTags.place(of: tag)!, column: column, vr: DataDictionary.vr(of: tag)!)
+    }
+    private static let characterSetPlace = wantedTags.place(of: .specificCharacterSet)!
 
     static let wantedRequestTags: Set<Tag> = [
         .requestedProcedureID, .scheduledProcedureStepID, .accessionNumber, .requestedProcedureDescription,
@@ -45,23 +53,23 @@ package enum CatalogMapping {
         var folded = [String?](repeating: nil, count: CatalogColumn.allCases.count)
         var requests: [CatalogRequest] = []
 
-        init(_ scan: [Tag: [UInt8]], items: [[Tag: [UInt8]]], isBigEndian: Bool, characterSetOverride: String) {
+        init(_ scan: KeptValues, items: [[Tag: [UInt8]]], isBigEndian: Bool, characterSetOverride: String) {
             let characterSet =
                 SpecificCharacterSet(override: characterSetOverride)
                 ?? SpecificCharacterSet(
-                    definedTerms: scan[.specificCharacterSet].map {
-                        DataSet.Element(tag: .specificCharacterSet, vr: .cs, value: $0).plainValues
+                    definedTerms: scan.withValue(place: CatalogMapping.characterSetPlace) {
+                        DataSet.Element(tag: .specificCharacterSet, vr: .cs, value: Array($0)).plainValues
                     } ?? [])
-            for (tag, column) in CatalogMapping.columns {
-                guard let bytes = scan[tag], !bytes.isEmpty else { continue }
-                let text = Self.text(bytes, tag, characterSet, isBigEndian)
+            for (place, column, vr) in CatalogMapping.places {
+                let text = scan.withValue(place: place) { Self.text($0, vr, characterSet, isBigEndian) } ?? ""
                 guard !text.isEmpty else { continue }
                 texts[column.rawValue] = text
                 if column.kind == .personName { folded[column.rawValue] = SearchFolding.fold(text) }
             }
             requests = items.prefix(64).map { item in
                 func value(_ tag: Tag) -> String {
-                    item[tag].map { Self.text($0, tag, characterSet, isBigEndian) } ?? ""
+                    let vr = DataDictionary.vr(of: tag)!
+                    return item[tag]?.withUnsafeBytes { Self.text($0, vr, characterSet, isBigEndian) } ?? ""
                 }
                 return CatalogRequest(
                     requestedProcedureID: value(.requestedProcedureID),
@@ -75,21 +83,19 @@ package enum CatalogMapping {
         subscript(column: CatalogColumn) -> String { texts[column.rawValue] ?? "" }
 
         private static func text(
-            _ bytes: [UInt8], _ tag: Tag, _ characterSet: SpecificCharacterSet, _ isBigEndian: Bool
+            _ bytes: UnsafeRawBufferPointer, _ vr: VR, _ characterSet: SpecificCharacterSet, _ isBigEndian: Bool
         ) -> String {
-            let vr = DataDictionary.vr(of: tag) ?? .lo
             if vr == .us {
                 guard bytes.count >= 2 else { return "" }
-                return String(isBigEndian ? Int(bytes[0]) << 8 | Int(bytes[1]) : Int(bytes[1]) << 8 | Int(bytes[0]))
+                return String(isBigEndian ? bytes.bigEndian(at: 0, as: UInt16.self) : bytes.littleEndian(at: 0))
             }
+            if vr.isAffectedByCharacterSet { return characterSet.decodeFirstValue(bytes, vr: vr) ?? "" }
             // Two UIDs where one belongs are none.
-            if vr == .ui {
-                return DataSet.Element(tag: tag, vr: vr, value: bytes).plainValues.joined(separator: "\\")
+            if vr == .ui, bytes.contains(UInt8(ascii: "\\")) {
+                return DataSet.Element(tag: .sopInstanceUID, vr: vr, value: Array(bytes)).plainValues
+                    .joined(separator: "\\")
             }
-            guard vr.isAffectedByCharacterSet else {
-                return DataSet.Element(tag: tag, vr: vr, value: bytes).plainValue
-            }
-            return bytes.withUnsafeBytes { characterSet.decodeValues($0, vr: vr) }.first ?? ""
+            return PlainText.first(bytes)
         }
     }
 }

@@ -65,6 +65,7 @@ final class Replay: @unchecked Sendable {
             if let failure = state.withLock({ $0.failure }) { throw failure }
             // The rest, and a short replay altogether, needs no other thread.
             try apply(Batch(found))
+            try catalog.endReplay()
             for gap in result.report.gaps {
                 Log.error("damage in the log", ["segment": "\(gap.segment)", "bytes": "\(gap.range)"])
             }
@@ -90,6 +91,7 @@ final class Replay: @unchecked Sendable {
     private func startApplying() {
         do {
             try SystemThread(name: "replay", stackBytes: 1 << 20) { [self] in
+                catalog.beginReplay()
                 while let batch = next() {
                     do throws(ArchiveError) { try apply(batch) } catch { state.update { $0.failure = error } }
                 }

@@ -56,14 +56,12 @@ extension DataSet.Element {
     package var plainValues: [String] {
         guard !value.isEmpty else { return [] }
         return value.split(separator: UInt8(ascii: "\\"), omittingEmptySubsequences: false).map { bytes in
-            var part = bytes[...]
-            while let last = part.last, last == 0x20 || last == 0 { part.removeLast() }
-            while part.first == 0x20 { part.removeFirst() }
-            return String(decoding: part.map { $0 < 0x80 ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
+            bytes.withUnsafeBytes { PlainText.trimmed($0) }
         }
     }
 
-    package var plainValue: String { plainValues.first ?? "" }
+    /// The first of them; empty: there is none.
+    package var plainValue: String { value.withUnsafeBytes { PlainText.first($0) } }
 }
 
 /// Builds a `DataSet` from a cursor's steps, without recursion.

@@ -14,13 +14,12 @@ package struct DataSetScan {
 
     package private(set) var largeValues: [(tag: Tag, range: Range<Int>)] = []
     /// Wanted top-level values, as they stand; the first of duplicates.
-    package private(set) var values: [Tag: [UInt8]] = [:]
+    package private(set) var values: KeptValues
     /// Wanted values of each item of the wanted sequence.
     package private(set) var items: [[Tag: [UInt8]]] = []
     package private(set) var isComplete = false
 
     private var cursor: ElementCursor
-    private let wanted: Set<Tag>
     private let wantedSequence: Tag
     private let wantedInItems: Set<Tag>
     /// The top-level sequence that the cursor is in.
@@ -31,23 +30,24 @@ package struct DataSetScan {
     private var fragmentStarts: [Int] = []
     private var fragmentCount = 0
     private var basicOffsetTable: [UInt8] = []
+    private var extendedOffsetTable: [UInt8]?
     /// Where encapsulated pixel data's value begins, while its end is unknown.
     private var openPixelData: (tag: Tag, start: Int)?
     private var fragmentsEnd = 0
 
     /// A value that is being collected from the windows that pass.
     private struct Capture {
-        enum Target { case value(Tag), item(Tag), basicOffsetTable }
+        enum Target { case value(place: Int), item(Tag), extendedOffsetTable, basicOffsetTable }
         let target: Target
         let range: Range<Int>
         var bytes: [UInt8] = []
     }
 
     package init(
-        transferSyntax: TransferSyntax, position: Int, wanted: Set<Tag>, wantedSequence: Tag, wantedInItems: Set<Tag>
+        transferSyntax: TransferSyntax, position: Int, wanted: WantedTags, wantedSequence: Tag, wantedInItems: Set<Tag>
     ) {
         cursor = ElementCursor(transferSyntax: transferSyntax, position: position)
-        self.wanted = wanted
+        values = KeptValues(wanted)
         self.wantedSequence = wantedSequence
         self.wantedInItems = wantedInItems
     }
@@ -95,11 +95,16 @@ package struct DataSetScan {
         let range = header.valueRange
         if range.count > Self.largeValueBytes { largeValues.append((header.tag, range)) }
         if header.depth == 0 {
-            let isOffsetTable = header.tag == .extendedOffsetTable || header.tag == .extendedOffsetTableLengths
-            let maximum = isOffsetTable ? Self.offsetTableMaximum : Self.keptValueMaximum
-            guard isOffsetTable || wanted.contains(header.tag), range.count <= maximum, values[header.tag] == nil
+            if header.tag == .extendedOffsetTable {
+                guard range.count <= Self.offsetTableMaximum, extendedOffsetTable == nil else { return }
+                return begin(Capture(target: .extendedOffsetTable, range: range), window)
+            }
+            guard range.count <= Self.keptValueMaximum, let place = values.wanted.place(of: header.tag),
+                !values.has(place: place)
             else { return }
-            begin(Capture(target: .value(header.tag), range: range), window)
+            // Nearly all stand in one window, and go where they are kept without a detour.
+            if let value = window.part(range) { return values.keep(value, place: place) }
+            begin(Capture(target: .value(place: place), range: range), window)
         } else if header.depth == 1, topSequence == wantedSequence, wantedInItems.contains(header.tag),
             range.count <= Self.keptValueMaximum, !items.isEmpty
         {
@@ -143,8 +148,9 @@ package struct DataSetScan {
             return
         }
         switch capture.target {
-        case .value(let tag): values[tag] = capture.bytes
+        case .value(let place): capture.bytes.withUnsafeBytes { values.keep($0, place: place) }
         case .item(let tag): items[items.count - 1][tag] = capture.bytes
+        case .extendedOffsetTable: extendedOffsetTable = capture.bytes
         case .basicOffsetTable: basicOffsetTable = capture.bytes
         }
         self.capture = nil
@@ -163,7 +169,7 @@ package struct DataSetScan {
         if numberOfFrames == 1 { return [first..<fragmentsEnd] }
         var starts = fragmentStarts
         if fragments != numberOfFrames {
-            let table = values[.extendedOffsetTable].map { Self.numbers($0, width: 8) } ?? []
+            let table = Self.numbers(extendedOffsetTable ?? [], width: 8)
             let offsets = table.isEmpty ? Self.numbers(basicOffsetTable, width: 4) : table
             guard offsets.count == numberOfFrames, offsets.allSatisfy({ $0 <= fragmentsEnd - first }) else { return [] }
             starts = offsets.map { first + $0 }

@@ -127,6 +127,18 @@ extension SpecificCharacterSet {
         return values == [""] ? [] : values
     }
 
+    /// The first of the values; nil: there is none.
+    package func decodeFirstValue(_ bytes: UnsafeRawBufferPointer, vr: VR) -> String? {
+        // Most text is ASCII, whose delimiters are found without decoding.
+        guard Self.features(of: bytes).isEmpty, !vr.isSingleText, !vr.hasLeadingSpaces else {
+            return decodeValues(bytes, vr: vr).first
+        }
+        let text = PlainText.first(bytes)
+        // Of text, leading NULs are padding, too.
+        if text.utf8.first == 0 { return decodeValues(bytes, vr: vr).first }
+        return text.isEmpty && !bytes.contains(UInt8(ascii: "\\")) ? nil : text
+    }
+
     private struct Features: OptionSet {
         let rawValue: UInt8
         static let highBytes = Features(rawValue: 1), escapes = Features(rawValue: 2)
