@@ -164,7 +164,7 @@ package final class LogReader: Sendable {
     }
 
     /// Head of the record and header of its payload, for all but unusual instances.
-    private static let prefetchedBytes: UInt64 = 3 * 4096
+    static let prefetchedBytes: UInt64 = 3 * 4096
 
     /// - Parameters:
     ///   - headBytes: read first; most records have header, provenance and index within them.

@@ -39,6 +39,8 @@ struct LogScanner {
     let reader: LogReader
     /// Whose offsets positions count in: what was compacted since has others.
     let writer: UInt32
+    /// Of the payloads only headers will be read.
+    var forHeaders = false
 
     /// Calls `body` for each record from `position` on; gaps are told as they are passed.
     func scan(
@@ -85,11 +87,13 @@ struct LogScanner {
         let size = try wrappingSystemErrors { () throws(SystemError) in try segment.file.size() }
         var offset = start
         var missing = LogScan.Gap(segment: segment.number, range: start..<start)
+        var ahead = HeadsAhead(segment: segment, size: size)
         func endGap() throws(LogError) {
             if !missing.range.isEmpty { try gap(missing) }
         }
         while offset < size {
-            guard let record = try goodRecord(segment, offset, &missing.isUnreadable) else {
+            let isScattered = forHeaders && ahead.areFarApart
+            guard let record = try goodRecord(segment, offset, isScattered: isScattered, &missing.isUnreadable) else {
                 offset += RecordHeader.alignment
                 missing.range = missing.range.lowerBound..<offset
                 continue
@@ -97,6 +101,7 @@ struct LogScanner {
             try endGap()
             try body(record)
             offset += record.header.recordLength
+            if forHeaders { ahead.passed(record.header.recordLength, to: offset) }
             missing = LogScan.Gap(segment: segment.number, range: offset..<offset)
         }
         try endGap()
@@ -104,16 +109,59 @@ struct LogScanner {
 
     /// Nil: no record that can be read stands there.
     private func goodRecord(
-        _ segment: Segment, _ offset: UInt64, _ isUnreadable: inout Bool
+        _ segment: Segment, _ offset: UInt64, isScattered: Bool, _ isUnreadable: inout Bool
     ) throws(LogError) -> StoredRecord? {
         do throws(LogError) {
-            let record = try reader.record(in: segment, at: offset)
+            // The device gives the pages behind, where the header is, for nearly nothing.
+            let record =
+                isScattered
+                ? try reader.record(
+                    in: segment, at: offset, headBytes: Int(LogReader.prefetchedBytes), file: segment.scattered)
+                : try reader.record(in: segment, at: offset)
             return record.header.recordLength > 0 ? record : nil
         } catch {
             // Only damage is a gap: recovery cuts what stands behind the last good record.
             guard error.isDamage else { throw error }
             if error.isUnreadable { isUnreadable = true }
             return nil
+        }
+    }
+}
+
+/// Has the device bring the heads of large records before the scan comes to them. Where the next one begins only the last one
+/// says; but slices of a series are mostly of one length. The more of them there were, the farther ahead is asked: a wrong guess
+/// costs the reading of a few pages.
+private struct HeadsAhead {
+    /// From here on, reading on from one head to the next would bring more of the image between than is asked for.
+    private static let farApartBytes: UInt64 = 128 << 10
+    private static let aheadMaximum: UInt64 = 16
+    private let segment: Segment
+    private let size: UInt64
+    private var length: UInt64 = 0
+    /// How often this length has come again.
+    private var repeats: UInt64 = 0
+    private var askedTo: UInt64 = 0
+
+    init(segment: Segment, size: UInt64) {
+        self.segment = segment
+        self.size = size
+    }
+
+    var areFarApart: Bool { length >= Self.farApartBytes }
+
+    /// A record of this length was passed; the next one begins at `offset`.
+    mutating func passed(_ length: UInt64, to offset: UInt64) {
+        repeats = length == self.length ? repeats + 1 : 0
+        self.length = length
+        guard areFarApart else { return }
+        // The very next one is read at once.
+        for step in 1..<max(1, min(repeats, Self.aheadMaximum)) {
+            let (start, overflow) = offset.addingReportingOverflow(step * length)
+            guard !overflow, start < size else { return }
+            guard start >= askedTo else { continue }
+            segment.scattered.advise(
+                POSIX_FADV_WILLNEED, start..<start + min(LogReader.prefetchedBytes, size - start))
+            askedTo = start + 1
         }
     }
 }

@@ -42,7 +42,7 @@ struct Recovery {
             end.segment = record.location.segment
             end.endOffset = record.location.offset + record.location.length
         }
-        let scanner = LogScanner(directory: directory, reader: reader, writer: writer)
+        let scanner = LogScanner(directory: directory, reader: reader, writer: writer, forHeaders: true)
         try scanner.scan(from: position) { record throws(LogError) in
             if let first = batch.first, first.header.durableSequence != record.header.durableSequence {
                 // A later batch exists, so this one was synced: damage in it is damage, not an unfinished write.

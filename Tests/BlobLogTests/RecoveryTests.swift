@@ -49,6 +49,27 @@ struct RecoveryTests {
         #expect(session.writer.position.sequence == 5)
     }
 
+    @Test("Large records are found whatever lengths follow each other, across segments and damage")
+    func large() throws {
+        // As slices of series come: many of one length, two series by turns, a small one between.
+        let lengths =
+            [Int](repeating: 200_000, count: 20) + (0..<12).map { $0 % 2 == 0 ? 150_000 : 210_000 } + [50]
+            + [Int](repeating: 131_072, count: 6) + [700_000, 700_000, 9]
+        let payloads = lengths.enumerated().map { Samples.bytes($1, seed: UInt64($0)) }
+        let locations = try write(payloads.map { [$0] }, segmentBytes: 3 << 20)
+        #expect(Set(locations.map(\.segment)).count > 2)
+        do {
+            let session = try Session(folder)
+            #expect(session.sequences == (1...UInt64(lengths.count)).map { $0 })
+            for (location, payload) in zip(locations, payloads) { #expect(try session.payload(at: location) == payload) }
+        }
+        // The head of one within a run, of which the next ones are asked for before they are reached.
+        try Disk.flip(segment, at: locations[7].offset + 4)
+        let session = try Session(folder)
+        #expect(session.sequences == (1...UInt64(lengths.count)).filter { $0 != 8 })
+        #expect(session.report.gaps.count == 1)
+    }
+
     @Test("A batch that is taken back has never been, and its numbers go to the next", arguments: [1 << 30, 4096])
     func retracted(segmentBytes: UInt64) throws {
         do {

@@ -1,13 +1,16 @@
 """The same again, the same UID with other content, damage and its healing, and the rebuilt catalog."""
+import contextlib
 import dataclasses
 import json
 import random
+import sqlite3
+import subprocess
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.archive import DAMAGED
+from harness.archive import BINARY, DAMAGED
 from harness.clients import (
     PATIENT_FIND, STUDY_FIND, Destination, extended, find, get, identifier, move, store_all)
 from harness.samples import ROOT_UID, ct, ct_data_set, ct_study, instance
@@ -321,3 +324,24 @@ def test_long_values_and_long_deflated_headers_are_rebuilt_as_they_were(archive)
     archive.command("rebuild", check=0)
     archive.start()
     assert answer() == before
+
+
+def test_a_rebuild_of_many_gives_the_same_tables(new_archive):
+    """More than are found, read and applied at once, and more than one transaction takes."""
+    archive = new_archive(start=False)
+    subprocess.run([BINARY.with_name("snimok-load"), "--fill", archive.data, "--studies", "450", "--instances", "100",
+                    "--pixel-bytes", "10", "--modality", "MIX"], check=True, capture_output=True)
+
+    def tables():
+        with contextlib.closing(sqlite3.connect(archive.data / "catalog.db")) as database:
+            names = [name for name, in database.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name")]
+            return {name: list(database.execute(f"SELECT * FROM {name} ORDER BY 1, 2")) for name in names}
+
+    before = tables()
+    assert len(before["instance"]) == 45_000
+    archive.delete_catalog()
+    archive.command("rebuild", check=0)
+    after = tables()
+    different = [name for name in before if before[name] != after.get(name) and "_trigram" not in name]
+    assert not different

@@ -6,17 +6,17 @@ import Platform
 
 /// Brings the catalog up to the log: after a stop from where it had come, after its loss from the first record.
 ///
-/// While the next batch of records is found and made into entries, on all processors, the last one is applied: of the
-/// processor time of a rebuild two thirds go into reading headers.
+/// Records are found one behind the other, which waits for the device; their headers are read on all processors; events are
+/// applied by one thread. All three go on at the same time, each with another batch.
 final class Replay: @unchecked Sendable {
-    private static let batchMaximum = 5000
+    private static let batchMaximum = 2000
 
     private struct Found {
         var records: [StoredRecord] = []
         var position = LogPosition.start
     }
 
-    private struct Batch {
+    private struct Batch: Sendable {
         let events: [CatalogEvent]
         let position: CatalogPosition
 
@@ -28,16 +28,8 @@ final class Replay: @unchecked Sendable {
         }
     }
 
-    private struct State {
-        var waiting: Batch?
-        var isEnding = false
-        var hasEnded = true
-        var failure: ArchiveError?
-    }
-
     private let log: BlobLog
     private let catalog: CatalogWriter
-    private let state = Monitor(State())
 
     init(_ log: BlobLog, _ catalog: CatalogWriter) {
         self.log = log
@@ -49,20 +41,28 @@ final class Replay: @unchecked Sendable {
             catalog.position.map {
                 LogPosition(sequence: $0.sequence, segment: $0.segment, endOffset: $0.endOffset)
             } ?? .start
+        let applying = Conveyor<Batch>("replay") { [self] batch throws(ArchiveError) in try apply(batch) }
+        let reading = Conveyor<Found>("replay-headers") { found in applying.hand(Batch(found)) }
         var found = Found()
         do {
-            defer { end() }
+            defer {
+                try? reading.end()
+                try? applying.end()
+            }
+            var isLong = false
             let result = try log.recover(from: start) { record throws(LogError) in
                 found.records.append(record)
                 found.position = LogPosition(
                     sequence: record.header.sequence, segment: record.location.segment,
                     endOffset: record.location.offset + record.location.length)
                 guard found.records.count >= Self.batchMaximum else { return }
-                handOver(Batch(found))
+                if !isLong { catalog.beginReplay() }
+                isLong = true
+                reading.hand(found)
                 found = Found()
             }
-            end()
-            if let failure = state.withLock({ $0.failure }) { throw failure }
+            try reading.end()
+            try applying.end()
             // The rest, and a short replay altogether, needs no other thread.
             try apply(Batch(found))
             try catalog.endReplay()
@@ -74,53 +74,6 @@ final class Replay: @unchecked Sendable {
             throw Archive.wrap(error)
         }
     }
-
-    // MARK: The other thread
-
-    /// Waits until the batch before is being applied. After a failure nothing more is.
-    private func handOver(_ batch: Batch) {
-        let isFirst = state.withLock { state in
-            defer { state.hasEnded = false }
-            return state.hasEnded
-        }
-        if isFirst { startApplying() }
-        state.wait { $0.waiting == nil || $0.failure != nil ? true : nil }
-        state.update { $0.waiting = $0.failure == nil ? batch : nil }
-    }
-
-    private func startApplying() {
-        do {
-            try SystemThread(name: "replay", stackBytes: 1 << 20) { [self] in
-                catalog.beginReplay()
-                while let batch = next() {
-                    do throws(ArchiveError) { try apply(batch) } catch { state.update { $0.failure = error } }
-                }
-                state.update { $0.hasEnded = true }
-            }.detach()
-        } catch {
-            state.update { state in
-                state.failure = .failed("\(error)")
-                state.hasEnded = true
-            }
-        }
-    }
-
-    private func next() -> Batch? {
-        let next: Batch?? = state.wait { state in
-            if let batch = state.waiting { return .some(batch) }
-            return state.isEnding || state.failure != nil ? .some(nil) : nil
-        }
-        state.update { $0.waiting = nil }
-        return next ?? nil
-    }
-
-    /// Waits until all that was handed over is applied.
-    private func end() {
-        state.update { $0.isEnding = true }
-        state.wait { $0.hasEnded ? true : nil }
-    }
-
-    // MARK: A batch
 
     private func apply(_ batch: Batch) throws(ArchiveError) {
         guard !batch.events.isEmpty else { return }
