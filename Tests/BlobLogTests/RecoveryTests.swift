@@ -61,7 +61,9 @@ struct RecoveryTests {
         do {
             let session = try Session(folder)
             #expect(session.sequences == (1...UInt64(lengths.count)).map { $0 })
-            for (location, payload) in zip(locations, payloads) { #expect(try session.payload(at: location) == payload) }
+            for (location, payload) in zip(locations, payloads) {
+                #expect(try session.payload(at: location) == payload)
+            }
         }
         // The head of one within a run, of which the next ones are asked for before they are reached.
         try Disk.flip(segment, at: locations[7].offset + 4)
