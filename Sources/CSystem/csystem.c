@@ -73,3 +73,10 @@ int csystem_limit_cpu(pid_t process, unsigned long seconds) {
     struct rlimit limit = {.rlim_cur = (rlim_t)used.tv_sec + seconds + 1, .rlim_max = RLIM_INFINITY};
     return prlimit(process, RLIMIT_CPU, &limit, NULL) == 0 ? 0 : errno;
 }
+
+int csystem_raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return errno;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? 0 : errno;
+}

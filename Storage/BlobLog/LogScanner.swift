@@ -92,7 +92,7 @@ struct LogScanner {
             if !missing.range.isEmpty { try gap(missing) }
         }
         while offset < size {
-            let isScattered = forHeaders && ahead.areFarApart
+            let isScattered = forHeaders && ahead.areFarApart && missing.range.isEmpty
             guard let record = try goodRecord(segment, offset, isScattered: isScattered, &missing.isUnreadable) else {
                 offset += RecordHeader.alignment
                 missing.range = missing.range.lowerBound..<offset
@@ -112,12 +112,11 @@ struct LogScanner {
         _ segment: Segment, _ offset: UInt64, isScattered: Bool, _ isUnreadable: inout Bool
     ) throws(LogError) -> StoredRecord? {
         do throws(LogError) {
-            // The device gives the pages behind, where the header is, for nearly nothing.
-            let record =
-                isScattered
-                ? try reader.record(
-                    in: segment, at: offset, headBytes: Int(LogReader.prefetchedBytes), file: segment.scattered)
-                : try reader.record(in: segment, at: offset)
+            // The device gives the pages behind, where the header is, for nearly nothing; what it cannot give may be another's.
+            if isScattered {
+                segment.scattered.advise(POSIX_FADV_WILLNEED, offset..<offset + LogReader.prefetchedBytes)
+            }
+            let record = try reader.record(in: segment, at: offset, file: isScattered ? segment.scattered : nil)
             return record.header.recordLength > 0 ? record : nil
         } catch {
             // Only damage is a gap: recovery cuts what stands behind the last good record.

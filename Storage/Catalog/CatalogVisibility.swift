@@ -208,20 +208,28 @@ extension CatalogWriter {
         ] {
             try database.statement(statement).run([.integer(cause)])
         }
-        var strangers: Set<Int64> = []
+        var patients: Set<Int64> = []
         for id in studies.sorted() {
             try forgetSources(study: id)
-            strangers.formUnion(try forgetPatients(study: id))
+            patients.formUnion(try forgetPatients(study: id))
         }
         // Before they may be removed, for what is removed counts no more.
-        for id in strangers.sorted() { try refresh(patient: id) }
+        for id in patients.sorted() { try refresh(patient: id) }
         try removeEmpty(series)
-        for id in strangers.sorted() { try removeIfEmpty(patient: id) }
+        for id in patients.sorted() { try removeIfEmpty(patient: id) }
         try refresh(series)
         // What was damaged may have gone.
         for id in series.sorted() { try refreshDamage(series: id) }
         for id in studies.sorted() { try refreshDamage(study: id) }
     }
+
+    /// Which version of something in a study is whose; what was withdrawn may be given back.
+    private static let studySources = """
+        SELECT c.version, c.organisation FROM series e JOIN instance i ON i.series = e.id
+            JOIN version_source c ON c.instance = i.id WHERE e.study = ?1
+        UNION SELECT w.version, w.organisation FROM series e JOIN instance i ON i.series = e.id
+            JOIN withdrawn w ON w.instance = i.id WHERE e.study = ?1
+        """
 
     /// Whose the study is, and under which name, is no longer said by who has nothing in it any more that says so.
     private func forgetSources(study id: Int64) throws(CatalogError) {
@@ -231,15 +239,11 @@ extension CatalogWriter {
                 gone.append((row.integer(0), row.integer(1)))
                 return true
             }
-        // What was withdrawn may be given back.
         try database.statement(
             """
             INSERT INTO patient_source(study, patient, organisation, known)
                 SELECT ?1, v.patient, z.organisation, max(v.known & \(KnownLevels.patient.rawValue)) FROM
-                    (SELECT c.version, c.organisation FROM series e JOIN instance i ON i.series = e.id
-                        JOIN version_source c ON c.instance = i.id WHERE e.study = ?1
-                    UNION SELECT w.version, w.organisation FROM series e JOIN instance i ON i.series = e.id
-                        JOIN withdrawn w ON w.instance = i.id WHERE e.study = ?1) z
+                    (\(Self.studySources)) z
                     JOIN version v ON v.id = z.version GROUP BY v.patient, z.organisation
             """
         ).run([.integer(id)])
@@ -256,7 +260,7 @@ extension CatalogWriter {
 
     /// A study is no longer found under a patient whom only what is gone named. If it was that patient's, it is now the one's
     /// of the oldest version that is left. After `forgetSources`.
-    /// - Returns: the patients that it was found under.
+    /// - Returns: the patients that it was or is found under, if that has changed.
     private func forgetPatients(study id: Int64) throws(CatalogError) -> Set<Int64> {
         let left = Set(try ids("SELECT patient FROM patient_source WHERE study = ?", id))
         // Without anything left it goes as a whole.
@@ -273,11 +277,7 @@ extension CatalogWriter {
             try database.statement(
                 """
                 UPDATE study SET patient = (SELECT v.patient FROM
-                    (SELECT c.version FROM series e JOIN instance i ON i.series = e.id
-                        JOIN version_source c ON c.instance = i.id WHERE e.study = ?1
-                    UNION SELECT w.version FROM series e JOIN instance i ON i.series = e.id
-                        JOIN withdrawn w ON w.instance = i.id WHERE e.study = ?1) z
-                    JOIN version v ON v.id = z.version ORDER BY v.sequence LIMIT 1) WHERE id = ?1
+                    (\(Self.studySources)) z JOIN version v ON v.id = z.version ORDER BY v.sequence LIMIT 1) WHERE id = ?1
                 """
             ).run([.integer(id)])
             try database.statement("INSERT INTO study_trigram(rowid, text) \(Self.studyText)").run([.integer(id)])
@@ -285,7 +285,7 @@ extension CatalogWriter {
         if left.count == 1 {
             try database.statement("UPDATE study SET flags = flags & ~2 WHERE id = ?").run([.integer(id)])
         }
-        return gone
+        return gone.union(left)
     }
 
     private func removeNames(_ patient: Int64, _ organisation: Int64) throws(CatalogError) {

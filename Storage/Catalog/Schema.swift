@@ -3,7 +3,7 @@ import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 6
+    static let version: Int64 = 7
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)

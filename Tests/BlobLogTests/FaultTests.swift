@@ -73,6 +73,19 @@ struct FaultTests {
         #expect(session.report.gaps == [.init(segment: 1, range: range, isUnreadable: true)])
     }
 
+    @Test("A small record between large ones is there though the device does not read what stands behind it")
+    func unreadableBehindSmall() throws {
+        let locations: [RecordLocation]
+        do {
+            let session = try session()
+            locations = try [200_000, 200_000, 50, 200_000, 200_000, 9].flatMap {
+                try session.append(Samples.bytes($0))
+            }
+        }
+        volume.change { $0.unreadable = (segment, locations[3].offset..<locations[3].offset + 1) }
+        #expect(try session().sequences == [1, 2, 3, 5, 6])
+    }
+
     @Test("A large object's file is not given up while a record that may refer to it cannot be read")
     func largeFileOfUnreadableRecord() throws {
         let payload = Samples.bytes(5000)

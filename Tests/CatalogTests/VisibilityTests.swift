@@ -347,6 +347,18 @@ struct VisibilityTests {
         #expect(try catalog.find(.study, (.patientID, .wildcard("*P1"))) == [] && catalog.find(.patient) == ["P3"])
     }
 
+    @Test(
+        "A study's counts go to the patient whose it becomes, when the wrong series was the first",
+        arguments: [true, false])
+    func strangersSeries(isFirst: Bool) throws {
+        let wrong = Samples.instance(1, 1, 1, [.patientID: "WRONG", .patientName: "Wrong^One"])
+        let right = Samples.instance(1, 2, 1)
+        try catalog.apply((isFirst ? [wrong, right] : [right, wrong]).map { .instance($0) })
+        try catalog.apply([Samples.tombstone(.series, "1.1.1"), Samples.purge(3)])
+        #expect(try catalog.miscounted() == [])
+        #expect(try catalog.find(.patient) == ["P1"])
+    }
+
     @Test("A patient whom one study does not name any more keeps the others")
     func strangerElsewhere() throws {
         try catalog.add(

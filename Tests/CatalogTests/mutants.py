@@ -110,10 +110,11 @@ MUTANTS = [
      "let withdrawn: Set<Int64> = []"),
     ("what was withdrawn comes back", VISIBILITY, "series.formUnion(try giveBack(cause))", "series.formUnion([])"),
     ("names that nobody says any more", VISIBILITY, "try forgetSources(study: id)\n", "\n"),
-    ("patients that nothing names any more", VISIBILITY, "strangers.formUnion(try forgetPatients(study: id))", ""),
+    ("patients that nothing names any more", VISIBILITY, "patients.formUnion(try forgetPatients(study: id))", ""),
+    ("counts of whose study it is then", VISIBILITY, "return gone.union(left)", "return gone"),
     ("whose study it is, when that patient goes", VISIBILITY, "gone.contains(owner) {", "owner < 0 {"),
-    ("patients without a study are counted no more", VISIBILITY, "for id in strangers.sorted() { try refresh(patient: id) }", ""),
-    ("patients without a study go", VISIBILITY, "for id in strangers.sorted() { try removeIfEmpty(patient: id) }", ""),
+    ("patients without a study are counted no more", VISIBILITY, "for id in patients.sorted() { try refresh(patient: id) }", ""),
+    ("patients without a study go", VISIBILITY, "for id in patients.sorted() { try removeIfEmpty(patient: id) }", ""),
 ]
 
 PACKAGE = """// swift-tools-version: 6.1

@@ -3,10 +3,12 @@ import contextlib
 import dataclasses
 import json
 import random
+import re
 import sqlite3
 import subprocess
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -345,3 +347,21 @@ def test_a_rebuild_of_many_gives_the_same_tables(new_archive):
     after = tables()
     different = [name for name in before if before[name] != after.get(name) and "_trigram" not in name]
     assert not different
+
+
+def test_few_descriptors_are_enough_to_rebuild_many_large_objects(new_archive):
+    """Each of them is a file of its own."""
+    archive = new_archive(start=False)
+    subprocess.run([BINARY.with_name("snimok-load"), "--fill", archive.data, "--studies", "3", "--instances", "90",
+                    "--pixel-bytes", str(4_400_000)], check=True, capture_output=True)
+    assert len(list((archive.data / "large").iterdir())) == 270
+    archive.delete_catalog()
+    done = subprocess.run(["prlimit", "--nofile=256:256", BINARY, "rebuild", "--data", archive.data],
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and "rebuilt from 270 records" in done.stdout, done.stderr
+
+
+def test_the_archive_opens_as_many_descriptors_as_it_may(new_archive):
+    archive = new_archive(wrapper=("prlimit", "--nofile=1024:5000"))
+    limits = Path(f"/proc/{archive.process.pid}/limits").read_text()
+    assert re.search(r"Max open files\s+5000\s+5000", limits), limits

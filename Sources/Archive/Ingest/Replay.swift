@@ -10,9 +10,12 @@ import Platform
 /// applied by one thread. All three go on at the same time, each with another batch.
 final class Replay: @unchecked Sendable {
     private static let batchMaximum = 2000
+    /// Each holds its file open until its header was read.
+    private static let largeMaximum = 50
 
     private struct Found {
         var records: [StoredRecord] = []
+        var largeCount = 0
         var position = LogPosition.start
     }
 
@@ -52,10 +55,11 @@ final class Replay: @unchecked Sendable {
             var isLong = false
             let result = try log.recover(from: start) { record throws(LogError) in
                 found.records.append(record)
+                if record.header.kind == .largeInstance { found.largeCount += 1 }
                 found.position = LogPosition(
                     sequence: record.header.sequence, segment: record.location.segment,
                     endOffset: record.location.offset + record.location.length)
-                guard found.records.count >= Self.batchMaximum else { return }
+                guard found.records.count >= Self.batchMaximum || found.largeCount >= Self.largeMaximum else { return }
                 if !isLong { catalog.beginReplay() }
                 isLong = true
                 reading.hand(found)

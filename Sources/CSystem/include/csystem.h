@@ -46,6 +46,10 @@ long csystem_spawn_worker(const char *path, const char *first, const char *secon
 /// Lets a process of ours use so many seconds of the processor more.
 int csystem_limit_cpu(pid_t process, unsigned long seconds);
 
+/// Lets this process open as many descriptors as it may. The usual 1,024 are for programs that call select(); a connection is one
+/// each, and so is a segment, a large object, and each reader of the catalog.
+int csystem_raise_descriptor_limit(void);
+
 /// Sets the name that `top -H` and `perf` show for the calling thread (15 bytes).
 void csystem_name_thread(const char *name);
 

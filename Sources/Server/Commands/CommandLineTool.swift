@@ -2,6 +2,7 @@
 import Archive
 import Audit
 import BlobLog
+import CSystem
 import FoundationEssentials
 import Glibc
 import Imaging
@@ -65,6 +66,8 @@ package enum CommandLineTool {
             return ExitCode.usage.rawValue
         }
         do {
+            // With fewer it works, too.
+            _ = csystem_raise_descriptor_limit()
             var arguments = Arguments(Array(arguments.dropFirst()))
             return try command.run(&arguments).rawValue
         } catch {
