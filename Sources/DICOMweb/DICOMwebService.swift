@@ -195,7 +195,8 @@ package final class DICOMwebService: Sendable {
     }
 
     /// Where an instance is fetched.
-    func url(_ version: CatalogVersion, _ request: HTTPRequest) -> String {
-        "\(rootURL(request))/studies/\(version.studyInstanceUID)/series/\(version.seriesInstanceUID)/instances/\(version.sopInstanceUID)"
+    /// - Parameter root: `rootURL` of the request.
+    func url(_ version: CatalogVersion, root: String) -> String {
+        "\(root)/studies/\(version.studyInstanceUID)/series/\(version.seriesInstanceUID)/instances/\(version.sopInstanceUID)"
     }
 }

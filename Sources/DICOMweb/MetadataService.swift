@@ -36,23 +36,23 @@ struct MetadataService {
             return exchange.respond(HTTPResponse(status: 304, headers: headers))
         }
         switch format {
-        case .json: try writeJSON(versions, headers)
-        case .xml: try writeXML(versions, headers)
+        case .json: try writeJSON(versions, root, headers)
+        case .xml: try writeXML(versions, root, headers)
         }
     }
 
-    private func writeJSON(_ versions: [CatalogVersion], _ headers: HTTPHeaders) throws {
+    private func writeJSON(_ versions: [CatalogVersion], _ root: String, _ headers: HTTPHeaders) throws {
         var writer = JSONAttributeWriter()
         service.archive.prefetchHeaders(versions.prefix(2 * Self.readAhead))
         // The first one is read before the answer begins, so that it can still be another.
-        try append(versions[0], to: &writer)
+        try append(versions[0], root, to: &writer)
         try exchange.begin(HTTPResponse(contentType: Media.json, headers: headers), length: nil)
         try exchange.write("[")
         for (index, version) in versions.enumerated().dropFirst() {
             if index % Self.readAhead == 0 {
                 service.archive.prefetchHeaders(versions[index...].dropFirst(Self.readAhead).prefix(Self.readAhead))
             }
-            try append(version, to: &writer)
+            try append(version, root, to: &writer)
             if writer.bytes.count >= Self.writeBytes {
                 try exchange.write(writer.bytes)
                 writer.removeAll()
@@ -64,12 +64,12 @@ struct MetadataService {
     }
 
     /// One part for each instance (PS3.18 section 8.7.3.2).
-    private func writeXML(_ versions: [CatalogVersion], _ headers: HTTPHeaders) throws {
+    private func writeXML(_ versions: [CatalogVersion], _ root: String, _ headers: HTTPHeaders) throws {
         var writer = XMLAttributeWriter()
-        try append(versions[0], to: &writer)
+        try append(versions[0], root, to: &writer)
         let parts = try MultipartWriter(exchange, type: Media.xml, headers: headers)
         for (index, version) in versions.enumerated() {
-            if index > 0 { try append(version, to: &writer) }
+            if index > 0 { try append(version, root, to: &writer) }
             try parts.beginPart(Media.xml, length: UInt64(writer.bytes.count))
             try parts.write(writer.bytes)
             writer.removeAll()
@@ -77,10 +77,10 @@ struct MetadataService {
         try parts.finish()
     }
 
-    private func append(_ version: CatalogVersion, to writer: inout some AttributeWriter) throws {
+    private func append(_ version: CatalogVersion, _ root: String, to writer: inout some AttributeWriter) throws {
         let record = try service.archive.record(of: version, forHeader: true)
         try StoredHeader.write(
-            record, bulkDataPrefix: service.url(version, exchange.request) + "/bulkdata/", to: &writer)
+            record, bulkDataPrefix: service.url(version, root: root) + "/bulkdata/", to: &writer)
     }
 }
 

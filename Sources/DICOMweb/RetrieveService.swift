@@ -97,6 +97,7 @@ struct RetrieveService {
 
     private func sendMultipart(_ versions: [CatalogVersion], _ targets: [TransferSyntax]) throws {
         let buffer = ReadBuffer()
+        let root = service.rootURL(exchange.request)
         var writer: MultipartWriter?
         for (index, version) in versions.enumerated() {
             let record = try service.archive.record(of: version)
@@ -108,7 +109,7 @@ struct RetrieveService {
                 try writer!.beginPart(
                     "\(Media.dicom); transfer-syntax=\(target.uid)",
                     length: isStored ? record.header.payloadLength : nil,
-                    location: service.url(version, exchange.request))
+                    location: service.url(version, root: root))
             }
             if isStored {
                 try begin()

@@ -220,15 +220,17 @@ package final class LogReader: Sendable {
     private func read(_ file: any VolumeFile, _ offset: UInt64, count: Int) throws(LogError) -> [UInt8] {
         try wrappingSystemErrors { () throws(SystemError) in
             // Aligned, for descriptors that read past the page cache.
-            var bytes = [UInt8](repeating: 0, count: count + 4096)
-            let done = try bytes.withMutableRawBytes { buffer throws(SystemError) in
+            var result: Result<Void, SystemError> = .success(())
+            let bytes = [UInt8](unsafeUninitializedCapacity: count + 4096) { buffer, done in
+                let buffer = UnsafeMutableRawBufferPointer(buffer)
                 let padding = (4096 - Int(bitPattern: buffer.baseAddress!) % 4096) % 4096
                 let aligned = UnsafeMutableRawBufferPointer(rebasing: buffer[padding..<padding + count])
-                let done = try file.read(into: aligned, at: offset)
+                do throws(SystemError) { done = try file.read(into: aligned, at: offset) } catch {
+                    result = .failure(error)
+                }
                 memmove(buffer.baseAddress!, aligned.baseAddress!, done)
-                return done
             }
-            bytes.removeSubrange(done...)
+            try result.get()
             return bytes
         }
     }

@@ -28,6 +28,10 @@ struct WebModelTests {
             (.pn, "A^B=C=D", #"{"vr":"PN","Value":[{"Alphabetic":"A^B","Ideographic":"C","Phonetic":"D"}]}"#),
             (.pn, "=C", #"{"vr":"PN","Value":[{"Ideographic":"C"}]}"#),
             (.lo, "<script>\"&", #"{"vr":"LO","Value":["\u003Cscript\u003E\"\u0026"]}"#),
+            (.lo, "Ж\\\\<Ё> \\\"я ", #"{"vr":"LO","Value":["Ж",null,"\u003CЁ\u003E","\"я"]}"#),
+            (.lo, "Ж \0\\\0Ё\0", #"{"vr":"LO","Value":["Ж","Ё"]}"#),
+            (.st, "Ж\\Ё ", #"{"vr":"ST","Value":["Ж\\Ё"]}"#), (.lt, " Ж", #"{"vr":"LT","Value":[" Ж"]}"#),
+            (.pn, "Я^Ё==я", #"{"vr":"PN","Value":[{"Alphabetic":"Я^Ё","Phonetic":"я"}]}"#),
             (.ui, "1.2.3\0", #"{"vr":"UI","Value":["1.2.3"]}"#),
             (.ob, "\u{1}\u{2}", #"{"vr":"OB","InlineBinary":"AQI="}"#),
         ] as [(VR, String, String)])

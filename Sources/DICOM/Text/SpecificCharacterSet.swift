@@ -22,6 +22,12 @@ package struct SpecificCharacterSet: Sendable {
     private let overrideName: String?
     private let scheme: Scheme
 
+    /// Whether what is encoded is UTF-8 by declaration.
+    var isUTF8: Bool {
+        if case .utf8 = scheme { return true }
+        return false
+    }
+
     /// The default repertoire, ISO-IR 6.
     package static let ascii = SpecificCharacterSet(definedTerms: [])
     /// `ISO_IR 192`.

@@ -53,15 +53,17 @@ package struct JSONAttributeWriter {
 
     private mutating func beginAttribute(_ tag: Tag, _ vr: VR) {
         separate()
-        bytes.append(UInt8(ascii: "\""))
-        for shift in stride(from: 28, through: 0, by: -4) {
-            bytes.append(Self.digits[Int(tag.rawValue >> UInt32(shift) & 15)])
+        // In one piece: there are dozens in each instance.
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.attributeStart.count) { text in
+            _ = text.initialize(from: Self.attributeStart)
+            for index in 0..<8 { text[1 + index] = Self.digits[Int(tag.rawValue >> UInt32(28 - 4 * index) & 15)] }
+            text[18] = UInt8(vr.rawValue >> 8)
+            text[19] = UInt8(vr.rawValue & 0xFF)
+            bytes.append(contentsOf: text)
         }
-        raw("\":{\"vr\":\"")
-        bytes.append(UInt8(vr.rawValue >> 8))
-        bytes.append(UInt8(vr.rawValue & 0xFF))
-        bytes.append(UInt8(ascii: "\""))
     }
+
+    private static let attributeStart = Array(#""00000000":{"vr":"XX""#.utf8)
 
     private mutating func endAttribute() {
         bytes.append(UInt8(ascii: "}"))
@@ -110,9 +112,9 @@ package struct JSONAttributeWriter {
     /// A value that is fetched by its own address (PS3.18 section F.2.2).
     package mutating func append(_ tag: Tag, _ vr: VR, bulkDataURI: String) {
         beginAttribute(tag, vr.isPlausible ? vr : .un)
-        raw(",\"BulkDataURI\":\"")
-        for byte in bulkDataURI.utf8 { appendEscaped(byte) }
-        bytes.append(UInt8(ascii: "\""))
+        raw(",\"BulkDataURI\":")
+        var uri = bulkDataURI
+        uri.withUTF8 { appendQuoted(UnsafeRawBufferPointer($0)) }
         endAttribute()
     }
 
@@ -127,6 +129,11 @@ package struct JSONAttributeWriter {
         guard vr.isAffectedByCharacterSet else {
             let text = value.map { $0 < 0x80 ? $0 : UInt8(ascii: "?") }
             return text.withRawBytes { appendText(vr, plain: $0) }
+        }
+        // In UTF-8 a backslash is one. (A NUL is told apart as padding by the decoder.)
+        if characterSet.isUTF8, !value.contains(0) {
+            var text = String(decoding: value, as: UTF8.self)
+            return text.withUTF8 { appendText(vr, plain: UnsafeRawBufferPointer($0)) }
         }
         // Backslashes within a multi-byte character are none of ours, so values are parted by the decoder.
         raw(",\"Value\":[")
@@ -186,24 +193,26 @@ package struct JSONAttributeWriter {
 
     private mutating func appendQuoted(_ value: UnsafeRawBufferPointer) {
         bytes.append(UInt8(ascii: "\""))
-        for byte in value { appendEscaped(byte) }
+        var start = 0
+        for index in 0..<value.count where Self.isEscaped[Int(value[index])] {
+            bytes.append(contentsOf: value.part(start..<index))
+            appendEscaped(value[index])
+            start = index + 1
+        }
+        bytes.append(contentsOf: value.part(start..<value.count))
         bytes.append(UInt8(ascii: "\""))
     }
 
-    @inline(__always)
     private mutating func appendEscaped(_ byte: UInt8) {
-        switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-            bytes.append(UInt8(ascii: "\\"))
-            bytes.append(byte)
-        // Not needed by JSON, but an answer that somebody puts into a page then holds no markup.
-        case 0..<0x20, UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "&"), 0x7F:
-            raw("\\u00")
-            bytes.append(Self.digits[Int(byte >> 4)])
-            bytes.append(Self.digits[Int(byte & 15)])
-        default: bytes.append(byte)
-        }
+        bytes.append(UInt8(ascii: "\\"))
+        if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { return bytes.append(byte) }
+        raw("u00")
+        bytes.append(Self.digits[Int(byte >> 4)])
+        bytes.append(Self.digits[Int(byte & 15)])
     }
+
+    /// More than JSON needs, so that an answer that somebody puts into a page holds no markup.
+    private static let isEscaped = (0...UInt8.max).map { $0 < 0x20 || $0 == 0x7F || #""\<>&"#.utf8.contains($0) }
 
     /// PS3.18 section F.2.2: the component groups of a name by their own keys.
     private mutating func appendName(_ value: UnsafeRawBufferPointer) {
