@@ -113,7 +113,8 @@ MUTANTS = [
     ("patients that nothing names any more", VISIBILITY, "patients.formUnion(try forgetPatients(study: id))", ""),
     ("counts of whose study it is then", VISIBILITY, "return gone.union(left)", "return gone"),
     ("whose study it is, when that patient goes", VISIBILITY, "gone.contains(owner) {", "owner < 0 {"),
-    ("patients without a study are counted no more", VISIBILITY, "for id in patients.sorted() { try refresh(patient: id) }", ""),
+    ("patients without a study are counted no more", VISIBILITY,
+     "counts no more.\n        for id in patients.sorted() { try refresh(patient: id) }", "counts no more."),
     ("patients without a study go", VISIBILITY, "for id in patients.sorted() { try removeIfEmpty(patient: id) }", ""),
 ]
 
