@@ -66,10 +66,18 @@ package enum FileSystem {
 
     /// Names in `directory`, sorted, without `.` and `..`.
     package static func entries(_ directory: String) throws(SystemError) -> [String] {
-        guard let stream = opendir(directory) else { throw SystemError("opendir", directory) }
+        var opened = opendir(directory)
+        while opened == nil, errno == EINTR { opened = opendir(directory) }
+        guard let stream = opened else { throw SystemError("opendir", directory) }
         defer { closedir(stream) }
         var names: [String] = []
-        while let entry = readdir(stream) {
+        while true {
+            // An error ends the list as its end does; half a list would be taken for all there is.
+            errno = 0
+            guard let entry = readdir(stream) else {
+                if errno != 0 { throw SystemError("readdir", directory) }
+                break
+            }
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }

@@ -136,7 +136,13 @@ package final class SegmentCompaction {
         try forEachHeader(source) { header, _ throws(LogError) in
             guard header.kind == .largeInstance, !kept.contains(header.sequence) else { return }
             let path = "\(self.directory.large)/\(self.directory.largeName(header.blobID, number: header.largeNumber))"
-            if (try? self.directory.volume.unlink(path)) != nil { freed += header.payloadLength }
+            do throws(SystemError) {
+                try self.directory.volume.unlink(path)
+                freed += header.payloadLength
+            } catch {
+                // Only the old generation knows of it, so that stays as long as this does.
+                guard error.code == ENOENT else { throw .system(error) }
+            }
         }
         let path = directory.segment(writer: generation, number: number)
         try wrappingSystemErrors { () throws(SystemError) in

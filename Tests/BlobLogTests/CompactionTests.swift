@@ -304,6 +304,24 @@ struct CompactionTests {
         #expect(try session.payload(at: move.to) == kept.payload)
     }
 
+    @Test("A large object that cannot be removed keeps the old segment, by which the next start finds it")
+    func unremovableLargeObject() throws {
+        let volume = FaultyVolume()
+        let session = try Session(folder, volume: volume)
+        let gone = [try storeLarge(session, seed: 1), try storeLarge(session, seed: 2)]
+        session.writer.seal()
+        try session.append(Samples.bytes(9))
+        let compaction = compaction(session)
+        #expect(try everything(compaction, without: Set(gone.map(\.0.offset))))
+        volume.change { $0.unremovable = gone[1].name }
+        #expect(throws: LogError.self) { try compaction.removeOld() }
+        #expect(try Disk.entries("\(folder.path)/large") == [gone[1].name])
+        #expect(try session.log.supersededSegments().map(\.number) == [1])
+        volume.change { $0.unremovable = nil }
+        _ = try compaction.removeOld()
+        #expect(try Disk.entries("\(folder.path)/large") == [] && session.log.supersededSegments().isEmpty)
+    }
+
     @Test("The same content under a later number keeps its own file")
     func largeObjectAgain() throws {
         let session = try Session(folder)

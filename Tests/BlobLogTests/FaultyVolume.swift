@@ -8,6 +8,8 @@ final class FaultyVolume: Volume {
     struct State {
         /// Reads of these bytes of files whose name ends so fail.
         var unreadable: (suffix: String, range: Range<UInt64>)?
+        /// Files whose names end so cannot be removed.
+        var unremovable: String?
         var takesDirectCalls = true
         var failsSyncs = false
         /// The next sync of data finds no room.
@@ -36,7 +38,13 @@ final class FaultyVolume: Volume {
         try system.rename(source, to: target)
     }
 
-    func unlink(_ path: String) throws(SystemError) { try system.unlink(path) }
+    func unlink(_ path: String) throws(SystemError) {
+        if let suffix = state.withLock({ $0.unremovable }), path.hasSuffix(suffix) {
+            throw SystemError("unlink", path, code: EIO)
+        }
+        try system.unlink(path)
+    }
+
     func createDirectory(_ path: String) throws(SystemError) { try system.createDirectory(path) }
     func entries(_ directory: String) throws(SystemError) -> [String] { try system.entries(directory) }
     func exists(_ path: String) -> Bool { system.exists(path) }

@@ -153,19 +153,21 @@ package final class Reclaimer: Sendable {
             }
             guard isWritten else { return 0 }
         } catch { throw .log(error) }
-        let freed = try Self.finish(compaction, archive.log, number, generation) { body throws(ArchiveError) in
+        try Self.tellPlaces(compaction, archive.log, number, generation) { body throws(ArchiveError) in
             try self.archive.committer.exclusively { _, catalog throws(ArchiveError) in try body(catalog) }
         }
+        let freed: UInt64
+        do { freed = try compaction.removeOld() } catch { throw .log(error) }
         Log.info("segment compacted", ["segment": "\(number)", "generation": "\(generation + 1)", "freed": "\(freed)"])
         archive.metrics.freedBytes.add(Int(clamping: freed))
         return freed
     }
 
-    /// Tells the catalog the new places, then removes the old file.
-    private static func finish(
+    /// Tells the catalog the new places, and the manifest what there is.
+    private static func tellPlaces(
         _ compaction: SegmentCompaction, _ log: BlobLog, _ number: UInt32, _ generation: UInt32,
         _ withCatalog: ((CatalogWriter) throws(ArchiveError) -> Void) throws(ArchiveError) -> Void
-    ) throws(ArchiveError) -> UInt64 {
+    ) throws(ArchiveError) {
         let moves: [SegmentCompaction.Move]
         do { moves = try compaction.moves() } catch { throw .log(error) }
         // A part at a time, since nothing is stored meanwhile.
@@ -185,10 +187,7 @@ package final class Reclaimer: Sendable {
                 try catalog.synchronize()
             } catch { throw .catalog(error) }
         }
-        do {
-            try Manifest.update(log.directory)
-            return try compaction.removeOld()
-        } catch { throw .log(error) }
+        do { try Manifest.update(log.directory) } catch { throw .log(error) }
     }
 
     /// Ends compactions that a stop interrupted behind their rename. Before anything else uses log and catalog.
@@ -200,8 +199,14 @@ package final class Reclaimer: Sendable {
         } catch { throw .log(error) }
         for (generation, number) in leftovers {
             let compaction = SegmentCompaction(log, number: number, generation: generation)
-            _ = try finish(compaction, log, number, generation) { body throws(ArchiveError) in try body(catalog) }
-            Log.info("compaction finished that was interrupted", ["segment": "\(number)"])
+            try tellPlaces(compaction, log, number, generation) { body throws(ArchiveError) in try body(catalog) }
+            do throws(LogError) {
+                _ = try compaction.removeOld()
+                Log.info("compaction finished that was interrupted", ["segment": "\(number)"])
+            } catch {
+                // Nobody refers to it, so it takes space and nothing else; the next start tries again.
+                Log.error("old segment not removed", ["segment": "\(number)", "why": "\(error)"])
+            }
         }
     }
 }
