@@ -34,13 +34,16 @@ let package = Package(
                 "png",
             ].map { .linkedLibrary($0) }),
 
+        // Ours, in C for its vectors.
+        .target(name: "CBlake3", path: "Storage/CBlake3"),
+
         .systemLibrary(name: "CFreeType", pkgConfig: "freetype2", providers: [.apt(["libfreetype-dev"])]),
 
         // From the bottom upwards; imports go downwards only.
         module("Platform", ["CSystem"]),
         module("DICOM", ["Platform", "CZlib"]),
         module("DICOMNetwork", []),
-        module("BlobLog", ["Platform", "CSystem", "CSodium", "CXXHash"], path: "Storage/BlobLog"),
+        module("BlobLog", ["Platform", "CBlake3", "CSystem", "CSodium", "CXXHash"], path: "Storage/BlobLog"),
         module("Database", ["Platform", "CSQLite"], path: "Storage/Database"),
         module("Catalog", ["Platform", "Database"], path: "Storage/Catalog"),
         module("Control", ["Platform", "Database"], path: "Storage/Control"),

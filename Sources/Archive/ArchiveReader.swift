@@ -17,6 +17,7 @@ package final class ArchiveReader {
     let directory: DataDirectory
     let log: BlobLog
     package let readers: CatalogReaders
+    package var contentHash: ContentHash { directory.contentHash }
 
     package init(_ path: String) throws(ArchiveError) {
         guard FileSystem.exists("\(path)/format") else { throw .log(.notAnArchive(path)) }

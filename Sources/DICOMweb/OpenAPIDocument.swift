@@ -1623,7 +1623,7 @@ package enum OpenAPIDocument {
            },
            "Digest": {
             "type": "string",
-            "description": "BLAKE2b-256 of the data set, in hexadecimal",
+            "description": "BLAKE3 of the padded transfer syntax UID and the data set, in hexadecimal",
             "pattern": "^[0-9a-f]{64}$"
            },
            "Identity": {

@@ -2,7 +2,16 @@
 import CSodium
 import Platform
 
-/// A content address: BLAKE2b-256 over the padded transfer syntax UID and the data set (FORMAT.md, "Blob id").
+/// The function that content addresses are made with. It is the archive's, from its first instance to its last, so that
+/// equal content has one address there.
+package enum ContentHash: Sendable {
+    /// Of archives of format 1.
+    case blake2b
+    /// Several times as fast, which is most of what storing one more instance costs.
+    case blake3
+}
+
+/// A content address: the hash of the padded transfer syntax UID and the data set (FORMAT.md, "Blob id").
 package struct BlobID: Hashable, Sendable, CustomStringConvertible {
     package static let byteCount = 32
     package let words: SIMD4<UInt64>
@@ -18,37 +27,58 @@ package struct BlobID: Hashable, Sendable, CustomStringConvertible {
 
     package var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
 
-    /// As `b2sum -l 256` prints it.
+    /// As `b3sum` prints it.
     package var description: String { Hexadecimal.text(bytes) }
 }
 
-/// BLAKE2b over bytes that come in pieces.
+/// A hash over bytes that come in pieces.
+protocol StreamedHash: AnyObject {
+    func update(_ bytes: UnsafeRawBufferPointer)
+    /// The digest, 32 bytes; the hash is used up.
+    func finish() -> [UInt8]
+}
+
+/// Makes a content address of bytes that come in pieces.
 package final class BlobHasher {
+    private let state: any StreamedHash
+
+    /// - Parameter transferSyntaxUID: part of the address, so that equal bytes in another syntax are other content.
+    package init(transferSyntaxUID: String, _ hash: ContentHash) {
+        state =
+            switch hash {
+            case .blake2b: BLAKE2b()
+            case .blake3: BLAKE3()
+            }
+        var padded = Array(transferSyntaxUID.utf8.prefix(64))
+        padded += [UInt8](repeating: 0, count: 64 - padded.count)
+        padded.withUnsafeBytes { state.update($0) }
+    }
+
+    package func update(_ bytes: UnsafeRawBufferPointer) { state.update(bytes) }
+
+    /// The address; the hasher is used up.
+    package func finish() -> BlobID { BlobID(state.finish()) }
+}
+
+private final class BLAKE2b: StreamedHash {
     private let memory = UnsafeMutableRawPointer.allocate(
         byteCount: crypto_generichash_blake2b_statebytes(), alignment: 64)
     // The library's state is a packed struct, which Swift sees only as an address.
     private var state: OpaquePointer { OpaquePointer(memory) }
 
-    /// - Parameter transferSyntaxUID: part of the address, so that equal bytes in another syntax are other content.
-    package init(transferSyntaxUID: String) {
-        crypto_generichash_blake2b_init(state, nil, 0, BlobID.byteCount)
-        var padded = Array(transferSyntaxUID.utf8.prefix(64))
-        padded += [UInt8](repeating: 0, count: 64 - padded.count)
-        crypto_generichash_blake2b_update(state, padded, 64)
-    }
+    init() { crypto_generichash_blake2b_init(state, nil, 0, BlobID.byteCount) }
 
     deinit { memory.deallocate() }
 
-    package func update(_ bytes: UnsafeRawBufferPointer) {
+    func update(_ bytes: UnsafeRawBufferPointer) {
         guard let base = bytes.baseAddress else { return }
         crypto_generichash_blake2b_update(state, base.assumingMemoryBound(to: UInt8.self), UInt64(bytes.count))
     }
 
-    /// The address; the hasher is used up.
-    package func finish() -> BlobID {
+    func finish() -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: BlobID.byteCount)
         crypto_generichash_blake2b_final(state, &digest, digest.count)
-        return BlobID(digest)
+        return digest
     }
 }
 

@@ -5,9 +5,11 @@ import Platform
 
 /// The archive's directory: its layout, its identity, and the lock that keeps other processes out.
 package final class DataDirectory: Sendable {
-    package static let format = 1
+    /// That of new archives. Those of format 1 stay what they are.
+    package static let newestFormat = 2
 
     package let path: String
+    let format: Int
     /// Identity of the archive, 16 bytes, made once.
     package let archiveUUID: [UInt8]
     /// The disk that all of it is on.
@@ -29,7 +31,7 @@ package final class DataDirectory: Sendable {
             try volume.createDirectories(path)
         }
         lock = Monitor(locking ? try Self.lock(path, volume) : nil)
-        archiveUUID = try Self.identity(path, volume, mayCreate: locking)
+        (format, archiveUUID) = try Self.identity(path, volume, mayCreate: locking)
         guard !volume.exists(unfinishedMirrorNote) else { throw .unfinishedMirror(path) }
         try Self.makeFolders(path, volume)
         if locking, volume.exists(mirrorNote) { try endMirroring() }
@@ -37,7 +39,7 @@ package final class DataDirectory: Sendable {
 
     /// Opens an archive's second copy and locks it.
     /// - Parameter mayCreate: one that is missing is made; an empty one is taken in any case.
-    init(mirror path: String, of archiveUUID: [UInt8], mayCreate: Bool, volume: any Volume) throws(LogError) {
+    init(mirror path: String, of archive: DataDirectory, mayCreate: Bool, volume: any Volume) throws(LogError) {
         self.path = path
         self.volume = volume
         if mayCreate {
@@ -45,8 +47,9 @@ package final class DataDirectory: Sendable {
         }
         lock = Monitor(try Self.lock(path, volume))
         if !volume.exists("\(path)/format") { try Self.noteUnfinishedMirror(path, volume) }
-        self.archiveUUID = try Self.identity(path, volume, mayCreate: true, wanted: archiveUUID)
-        guard self.archiveUUID == archiveUUID else {
+        (format, archiveUUID) = try Self.identity(
+            path, volume, mayCreate: true, wanted: (archive.format, archive.archiveUUID))
+        guard (format, archiveUUID) == (archive.format, archive.archiveUUID) else {
             throw .unmirrored("\(path) holds another archive; choose another directory for the mirror")
         }
         try Self.makeFolders(path, volume)
@@ -86,6 +89,9 @@ package final class DataDirectory: Sendable {
             try volume.synchronizeDirectory(path)
         }
     }
+
+    /// What content addresses are made with.
+    package var contentHash: ContentHash { format == 1 ? .blake2b : .blake3 }
 
     package var segments: String { "\(path)/segments" }
     package func segment(writer: UInt32, number: UInt32) -> String {
@@ -134,31 +140,33 @@ package final class DataDirectory: Sendable {
     }
 
     private static func identity(
-        _ path: String, _ volume: any Volume, mayCreate: Bool, wanted: [UInt8]? = nil
-    ) throws(LogError) -> [UInt8] {
+        _ path: String, _ volume: any Volume, mayCreate: Bool, wanted: (format: Int, archiveUUID: [UInt8])? = nil
+    ) throws(LogError) -> (format: Int, archiveUUID: [UInt8]) {
         let file = "\(path)/format"
         if volume.exists(file) {
             let bytes = try wrappingSystemErrors { () throws(SystemError) in try volume.contents(file) }
             guard let content = try? JSONDecoder().decode(FormatFile.self, from: Data(bytes)),
                 let uuid = UUID(uuidString: content.archive)
             else { throw .notAnArchive(path) }
-            guard content.format <= format else { throw .newerFormat(content.format, path) }
+            guard 1...newestFormat ~= content.format else { throw .newerFormat(content.format, path) }
             // The file may be from a start that stopped before its name was durable; folders that outlive it would be taken
             // for somebody else's.
             if mayCreate {
                 try wrappingSystemErrors { () throws(SystemError) in try volume.synchronizeDirectory(path) }
             }
-            return withUnsafeBytes(of: uuid.uuid) { Array($0) }
+            return (content.format, withUnsafeBytes(of: uuid.uuid) { Array($0) })
         }
         let others = try wrappingSystemErrors { () throws(SystemError) in try volume.entries(path) }
         guard mayCreate, others.allSatisfy(isHarmless) else {
             throw .notAnArchive(path)
         }
         try wrappingSystemErrors { () throws(SystemError) in try makeNameDurable(path, volume) }
-        let uuid = wanted.map { UUID(uuid: $0.withUnsafeBytes { $0.loadUnaligned(as: uuid_t.self) }) } ?? UUID()
+        let format = wanted?.format ?? newestFormat
+        let uuid =
+            wanted.map { UUID(uuid: $0.archiveUUID.withUnsafeBytes { $0.loadUnaligned(as: uuid_t.self) }) } ?? UUID()
         let text = "{\"format\":\(format),\"archive\":\"\(uuid.uuidString)\"}\n"
         try wrappingSystemErrors { () throws(SystemError) in try volume.replace(file, with: Array(text.utf8)) }
-        return withUnsafeBytes(of: uuid.uuid) { Array($0) }
+        return (format, withUnsafeBytes(of: uuid.uuid) { Array($0) })
     }
 
     /// Makes the names of the directory and those above it durable, before the file that says that there is an archive: a

@@ -53,7 +53,7 @@ private final class PayloadCheck {
         self.record = record
         let length = record.header.payloadLength
         chunks = record.index.chunks(covering: 0..<length, payloadLength: length).map(\.range)
-        hasher = BlobHasher(transferSyntaxUID: record.provenance[.transferSyntaxUID])
+        hasher = BlobHasher(transferSyntaxUID: record.provenance[.transferSyntaxUID], record.contentHash)
     }
 
     func take(_ bytes: UnsafeRawBufferPointer) {

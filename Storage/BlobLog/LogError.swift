@@ -31,7 +31,7 @@ package enum LogError: Error, CustomStringConvertible {
         case .system(let error): error.description
         case .inUse(let path): "the data directory \(path) is in use by another process"
         case .newerFormat(let version, let path):
-            "\(path) was written by a newer version (format \(version), this one reads \(DataDirectory.format)); "
+            "\(path) was written by a newer version (format \(version), this one reads \(DataDirectory.newestFormat)); "
                 + "update snimok or use another directory"
         case .notAnArchive(let path): "\(path) is not empty and holds no archive; choose another directory"
         case .damaged(let what): "stored bytes are damaged: \(what)"

@@ -11,6 +11,8 @@ package struct StoredRecord: Sendable {
     let file: any VolumeFile
     /// Where the payload begins in `file`.
     let payloadStart: UInt64
+    /// What its content address was made with.
+    let contentHash: ContentHash
     /// Is told when a read finds the payload damaged.
     let observer: DamageObserver
 
@@ -104,7 +106,7 @@ package struct StoredRecord: Sendable {
 
     /// Reads all of the payload and recomputes the blob id: the strongest check there is.
     package func verify() throws(LogError) {
-        let hasher = BlobHasher(transferSyntaxUID: provenance[.transferSyntaxUID])
+        let hasher = BlobHasher(transferSyntaxUID: provenance[.transferSyntaxUID], contentHash)
         let dataSet = dataSetOffset..<header.payloadLength
         try forEachPiece(in: 0..<dataSet.lowerBound, { _ throws(LogError) in }, onError: { $0 })
         try forEachPiece(in: dataSet, { bytes throws(LogError) in hasher.update(bytes) }, onError: { $0 })
@@ -202,7 +204,8 @@ package final class LogReader: Sendable {
                 provenance: try Provenance(decoding: metadata.part(0..<split)),
                 index: hasIndex ? try PayloadIndex(decoding: metadata.part(split..<metadata.count)) : PayloadIndex(),
                 file: isLarge ? try openLarge(header) : file,
-                payloadStart: isLarge ? 0 : offset + UInt64(header.payloadOffset), observer: observer)
+                payloadStart: isLarge ? 0 : offset + UInt64(header.payloadOffset), contentHash: directory.contentHash,
+                observer: observer)
         }
     }
 

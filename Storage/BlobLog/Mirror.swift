@@ -72,7 +72,7 @@ package final class Mirror: Sendable {
             throw .unmirrored("\(settings.directory) is the archive's own directory, so there is no second copy")
         }
         return try DataDirectory(
-            mirror: settings.directory, of: archive.archiveUUID, mayCreate: mayCreate, volume: settings.volume)
+            mirror: settings.directory, of: archive, mayCreate: mayCreate, volume: settings.volume)
     }
 
     private var isOwnDirectory: Bool {

@@ -53,7 +53,7 @@ package final class Segment: Sendable {
         guard getentropy(&secret, secret.count) == 0 else { throw .system(SystemError("getentropy")) }
         self.secret = secret
         var block = Self.magic
-        block.appendLittleEndian(UInt32(DataDirectory.format))
+        block.appendLittleEndian(UInt32(directory.format))
         block.appendLittleEndian(writer)
         block.appendLittleEndian(number)
         block.appendLittleEndian(UInt32(0))

@@ -35,7 +35,7 @@ struct DirectoryTests {
         #expect(try DataDirectory(other.path).archiveUUID != uuid)
         let text = String(decoding: try Disk.bytes("\(folder.path)/format"), as: UTF8.self)
         #expect(FileSystem.exists("\(other.path)/format"))
-        #expect(text.hasPrefix("{\"format\":1,\"archive\":\"") && text.hasSuffix("\"}\n"))
+        #expect(text.hasPrefix("{\"format\":2,\"archive\":\"") && text.hasSuffix("\"}\n"))
     }
 
     @Test("A newer format is refused, not guessed at")
@@ -43,12 +43,27 @@ struct DirectoryTests {
         _ = try DataDirectory(folder.path)
         let path = "\(folder.path)/format"
         let text = String(decoding: try Disk.bytes(path), as: UTF8.self)
-        try Disk.write(path, Array(text.replacing("\"format\":1", with: "\"format\":2").utf8))
+        try Disk.write(path, Array(text.replacing("\"format\":2", with: "\"format\":3").utf8))
         let error = #expect(throws: LogError.self) { try DataDirectory(folder.path) }
-        guard case .newerFormat(2, _)? = error else {
+        guard case .newerFormat(3, _)? = error else {
             Issue.record("not .newerFormat but \(String(describing: error))")
             return
         }
+    }
+
+    @Test("An archive of format 1 goes on with its addresses, and so does its mirror")
+    func firstFormat() throws {
+        try Disk.write(
+            "\(folder.path)/format",
+            Array("{\"format\":1,\"archive\":\"8F702065-0B0D-4F11-ABFC-1BCBCFAE6D13\"}\n".utf8))
+        let directory = try DataDirectory(folder.path)
+        #expect(directory.contentHash == .blake2b)
+        let mirror = try Folder()
+        let second = try DataDirectory(mirror: mirror.path, of: directory, mayCreate: true, volume: SystemVolume())
+        #expect(second.contentHash == .blake2b)
+        #expect(try Disk.bytes("\(mirror.path)/format") == Disk.bytes("\(folder.path)/format"))
+        let segment = try Segment(creatingIn: directory, writer: 1, number: 1)
+        #expect(try Disk.bytes(directory.segment(writer: segment.writer, number: 1))[8] == 1)
     }
 
     @Test("A directory with something else in it is left alone")

@@ -6,18 +6,24 @@ import Testing
 
 @Suite("What a record is made of")
 struct EncodingTests {
-    /// python3: hashlib.blake2b(b"1.2.840.10008.1.2.1".ljust(64, b"\0") + bytes(range(256)), digest_size=32)
-    @Test("A blob id is the BLAKE2b-256 that Python computes")
-    func blobID() {
-        let bytes = (0...255).map { UInt8($0) }
-        #expect(
-            Samples.blobID(bytes).description == "7bae0982ce196a369b7143083bf180d351972dc9ef972454ce0906f7413b4a92")
+    /// python3: hashlib.blake2b(content, digest_size=32) and blake3.blake3(content), where content is
+    /// b"1.2.840.10008.1.2.1".ljust(64, b"\0") + bytes(range(256))
+    @Test(
+        "A blob id is the hash that Python computes",
+        arguments: [
+            (.blake2b, "7bae0982ce196a369b7143083bf180d351972dc9ef972454ce0906f7413b4a92"),
+            (.blake3, "844b61e107bf704b8e56a6187acd527d9eb19593eaa7fcaa65d0571bb0a4619c"),
+        ] as [(ContentHash, String)])
+    func blobID(hash: ContentHash, digest: String) {
+        let hasher = BlobHasher(transferSyntaxUID: Samples.transferSyntaxUID, hash)
+        (0...255).map { UInt8($0) }.withUnsafeBytes { hasher.update($0) }
+        #expect(hasher.finish().description == digest)
     }
 
     @Test("A blob id does not depend on the pieces in which the bytes come", arguments: [1, 3, 127, 128, 129, 256])
     func piecesOfBlob(size: Int) {
         let bytes = (0...255).map { UInt8($0) }
-        let hasher = BlobHasher(transferSyntaxUID: Samples.transferSyntaxUID)
+        let hasher = BlobHasher(transferSyntaxUID: Samples.transferSyntaxUID, .blake3)
         for start in stride(from: 0, to: bytes.count, by: size) {
             Array(bytes[start..<min(start + size, bytes.count)]).withUnsafeBytes { hasher.update($0) }
         }
@@ -26,7 +32,7 @@ struct EncodingTests {
 
     @Test("The same bytes in another transfer syntax have another blob id")
     func syntaxCounts() {
-        let hasher = BlobHasher(transferSyntaxUID: "1.2.840.10008.1.2")
+        let hasher = BlobHasher(transferSyntaxUID: "1.2.840.10008.1.2", .blake3)
         [UInt8](repeating: 7, count: 10).withUnsafeBytes { hasher.update($0) }
         #expect(hasher.finish() != Samples.blobID([UInt8](repeating: 7, count: 10)))
     }

@@ -67,7 +67,7 @@ enum Samples {
     }
 
     static func blobID(_ dataSet: [UInt8]) -> BlobID {
-        let hasher = BlobHasher(transferSyntaxUID: transferSyntaxUID)
+        let hasher = BlobHasher(transferSyntaxUID: transferSyntaxUID, .blake3)
         dataSet.withUnsafeBytes { hasher.update($0) }
         return hasher.finish()
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Extracts every instance of a data directory, knowing Storage/FORMAT.md alone: read_log.py DATA OUT.
 
-It uses Python alone, nothing of snimok. Each instance becomes OUT/SEQUENCE.dcm; the exit code is 1 when anything was
+It uses Python and its package blake3, nothing of snimok. Each instance becomes OUT/SEQUENCE.dcm; the exit code is 1 when anything was
 damaged or missing. XXH3 sums, which also cover the head of each file before its data set, are left to the archive.
 """
 import json
@@ -11,6 +11,8 @@ import uuid
 from hashlib import blake2b
 from pathlib import Path
 from struct import pack, unpack_from
+
+from blake3 import blake3
 
 INSTANCE, LARGE_INSTANCE, TRANSFER_SYNTAX = 1, 2, 11
 
@@ -28,8 +30,9 @@ class Segment:
         block = self.data[:96]
         magic, version, self.writer, self.number = unpack_from("<8sIII", block.ljust(96, b"\0"))
         digest = blake2b(block[:80], digest_size=16).digest()
-        if (magic, version, block[32:48], block[80:]) != (b"SNIMOKSG", 1, archive, digest):
+        if (magic, block[32:48], block[80:]) != (b"SNIMOKSG", archive, digest):
             raise ValueError("the segment block is damaged")
+        self.blob_hash = blake3 if version == 2 else lambda content: blake2b(content, digest_size=32)
         self.secret = block[48:80]
 
     def header(self, offset):
@@ -80,14 +83,14 @@ def payload(data, segment, offset, header):
     provenance = segment.data[offset + 256:offset + 256 + number(header, 88, 4)]
     syntax = fields(provenance).get(TRANSFER_SYNTAX, b"")
     data_set = content[length - number(header, 72):]
-    if len(content) != length or blake2b(syntax.ljust(64, b"\0") + data_set, digest_size=32).digest() != blob:
+    if len(content) != length or segment.blob_hash(syntax.ljust(64, b"\0") + data_set).digest() != blob:
         raise ValueError(f"blob {blob.hex()} is damaged or missing")
     return content
 
 
 def extract(data, out):
     about, damaged = json.loads((data / "format").read_text()), 0
-    if about["format"] != 1:
+    if about["format"] not in (1, 2):
         raise SystemExit(f"format {about['format']} is not known here")
     out.mkdir(parents=True, exist_ok=True)
     for segment, offset, header in records(data, uuid.UUID(about["archive"]).bytes):

@@ -3,13 +3,13 @@
 Without SNIMOK_LARGE they have some 200 MB; with SNIMOK_LARGE=1 the full sizes: native pixel data of 4.0 × 10⁹ bytes, and
 an encapsulated object above 4 GiB with an Extended Offset Table.
 """
-import hashlib
 import os
 import random
 import struct
 import time
 
 import pytest
+from blake3 import blake3
 
 from harness import wire
 from harness.clients import find, identifier
@@ -63,7 +63,7 @@ def encapsulated(uid):
 
 def store(archive, syntax, uid, pieces):
     """Sends without holding the object; its size and digest."""
-    digest, size = hashlib.blake2b(digest_size=32), 0
+    digest, size = blake3(), 0
     with wire.Requestor(archive, [(SOP_CLASS, (syntax,))], timeout=300) as requestor:
         requestor.socket.sendall(wire.p_data(1, wire.command_set(wire.store_command(SOP_CLASS, uid)), is_command=True))
         room = min(requestor.maximum or MEBIBYTE, MEBIBYTE) - 6
@@ -83,7 +83,7 @@ def fetch(archive, syntax, uid):
     name = SOP_CLASS.encode()
     role = wire.item(0x54, struct.pack(">H", len(name)) + name + b"\0\1")
     user = wire.user_information(maximum=MEBIBYTE, extra=role)
-    digest, size, command, final = hashlib.blake2b(digest_size=32), 0, bytearray(), None
+    digest, size, command, final = blake3(), 0, bytearray(), None
     query = encode(identifier("IMAGE", StudyInstanceUID=f"{ROOT_UID}.6", SeriesInstanceUID=f"{ROOT_UID}.6.1",
                               SOPInstanceUID=uid), wire.IMPLICIT)
     contexts = [(STUDY_GET, (wire.IMPLICIT,)), (SOP_CLASS, (syntax,))]

@@ -105,8 +105,28 @@ def test_a_flipped_bit_in_a_data_set_costs_that_instance(stored, sent, tmp_path,
     assert extracted(tmp_path / "out") == hashes([one for one in sent if one is not victim])
 
 
+def test_an_archive_of_the_first_format_goes_on_as_it_began(new_archive, tmp_path):
+    archive = new_archive(start=False)
+    archive.data.mkdir(parents=True, exist_ok=True)
+    (archive.data / "format").write_text('{"format":1,"archive":"8F702065-0B0D-4F11-ABFC-1BCBCFAE6D13"}\n')
+    archive.start()
+    one = ct()
+    assert store_all(archive, [one, one]) == [0, 0]
+    assert archive.stats()["versions"] == 1
+    archive.verify("--full")
+    archive.stop()
+    address = hashlib.blake2b(one.transfer_syntax.encode().ljust(64, b"\0") + one.data, digest_size=32).digest()
+    assert address in archive.segments()[0].read_bytes()
+    archive.delete_catalog()
+    archive.start()
+    archive.verify("--full")
+    archive.stop()
+    assert read_log(archive.data, tmp_path / "out").returncode == 0
+    assert extracted(tmp_path / "out") == hashes([one])
+
+
 def test_a_newer_format_is_refused(stored, tmp_path):
     path = stored.data / "format"
-    path.write_text(path.read_text().replace('"format":1', '"format":2'))
+    path.write_text(path.read_text().replace('"format":2', '"format":3'))
     assert read_log(stored.data, tmp_path / "out").returncode != 0
     assert not (tmp_path / "out").exists()

@@ -48,7 +48,7 @@ enum MachineLimits {
         var steps = 0
         var seconds = 0.0
         repeat {
-            let hasher = BlobHasher(transferSyntaxUID: "1.2.840.10008.1.2.1")
+            let hasher = BlobHasher(transferSyntaxUID: "1.2.840.10008.1.2.1", .blake3)
             bytes.withUnsafeBytes { hasher.update($0) }
             _ = hasher.finish()
             steps += 1

@@ -29,7 +29,7 @@ final class Submission {
             payload.withUnsafeBytes { summer.add($0) }
             summer.cut()
             index.checksums = summer.checksums
-            let hasher = BlobHasher(transferSyntaxUID: Self.transferSyntaxUID)
+            let hasher = BlobHasher(transferSyntaxUID: Self.transferSyntaxUID, .blake3)
             payload.withUnsafeBytes { hasher.update($0) }
             blobID = hasher.finish()
         }

@@ -286,7 +286,7 @@ package final class Backup {
         unlink(part)
         let file = try FileDescriptor.open(part, O_RDWR | O_CREAT | O_EXCL)
         // Each piece passes its checksum as it is read; the sum of all is compared with what the device then has.
-        let sent = BlobHasher(transferSyntaxUID: "")
+        let sent = BlobHasher(transferSyntaxUID: "", .blake3)
         var offset: UInt64 = 0
         do throws(LogError) {
             try record.forEachPiece(
@@ -311,7 +311,7 @@ package final class Backup {
     }
 
     private func hash(_ file: FileDescriptor) throws -> BlobID {
-        let hasher = BlobHasher(transferSyntaxUID: "")
+        let hasher = BlobHasher(transferSyntaxUID: "", .blake3)
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: DurableFile.pieceBytes, alignment: 4096)
         defer { memory.deallocate() }
         var offset: UInt64 = 0

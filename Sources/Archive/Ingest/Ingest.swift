@@ -42,7 +42,8 @@ package final class Ingest {
         dataSetOffset = meta.count
         buffer.room.copyBytes(from: meta)
         buffer.count = meta.count
-        analyzer = PayloadAnalyzer(transferSyntax: transferSyntax, dataSetOffset: meta.count)
+        analyzer = PayloadAnalyzer(
+            transferSyntax: transferSyntax, dataSetOffset: meta.count, contentHash: archive.directory.contentHash)
         if !archive.hasRoom { failure = .outOfSpace }
         if let refusal = archive.log.mirror?.refusal { failure = .unavailable(refusal) }
         if let stopped = archive.committer.stopReason { failure = .failed(stopped) }

@@ -19,11 +19,11 @@ struct PayloadAnalyzer {
     private var knownLargeValues = 0
 
     /// - Parameter dataSetOffset: length of preamble and meta group in front of the data set.
-    init(transferSyntax: TransferSyntax, dataSetOffset: Int) {
+    init(transferSyntax: TransferSyntax, dataSetOffset: Int, contentHash: ContentHash) {
         self.dataSetOffset = dataSetOffset
         hashedEnd = dataSetOffset
         deflated = transferSyntax.isDeflated ? DeflatedScan(transferSyntax) : nil
-        hasher = BlobHasher(transferSyntaxUID: transferSyntax.uid)
+        hasher = BlobHasher(transferSyntaxUID: transferSyntax.uid, contentHash)
         scan = CatalogMapping.scan(transferSyntax, position: dataSetOffset)
     }
 

@@ -32,7 +32,10 @@ enum RepairCommand {
             print("nothing is damaged")
             return .success
         }
-        guard let source = try RepairSources.open(from, configuration, wanted: damaged.map(\.version)) else {
+        guard
+            let source = try RepairSources.open(
+                from, configuration, archive.contentHash, wanted: damaged.map(\.version))
+        else {
             CommandLineTool.complain("\(from) is no folder, no address, and no configured peer with host and port")
             return .noInput
         }
@@ -65,7 +68,7 @@ private final class Repair {
             guard let content = try source.content(of: item.version) else {
                 return fail(uid, "\(source.name) has none")
             }
-            guard let blobID = try content.blobID() else {
+            guard let blobID = try content.blobID(archive.contentHash) else {
                 return fail(uid, "the copy of \(source.name) is damaged too")
             }
             guard blobID == BlobID(item.version.blobID) else {

@@ -12,7 +12,7 @@ enum ExportCommand {
         usage: snimok export (--study UID | --series UID | --instance UID | --all) --out DIR [--raw] [--data DIR]
 
         Writes each instance as OUT/<study>/<series>/<instance>.dcm. --raw writes the bytes that the blob id is the hash of
-        instead (.raw; check with b2sum -l 256).
+        instead (.raw; check with b3sum, or b2sum -l 256 where the archive's file format says 1).
         """
 
     static func run(_ arguments: inout Arguments) throws -> ExitCode {

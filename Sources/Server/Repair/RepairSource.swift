@@ -14,7 +14,8 @@ enum RepairContent {
     case file(DICOMFile)
 
     /// What they are the content of, all of them read; nil: they are damaged too.
-    func blobID() throws -> BlobID? {
+    /// - Parameter contentHash: of the archive that is to be repaired.
+    func blobID(_ contentHash: ContentHash) throws -> BlobID? {
         switch self {
         case .record(let record):
             do { try record.verify() } catch {
@@ -23,7 +24,7 @@ enum RepairContent {
             }
             return record.header.blobID
         case .file(let file):
-            let hasher = BlobHasher(transferSyntaxUID: file.meta.transferSyntaxUID)
+            let hasher = BlobHasher(transferSyntaxUID: file.meta.transferSyntaxUID, contentHash)
             try file.forEachPiece(onError: { $0 }) { bytes, _ throws(SystemError) in hasher.update(bytes) }
             return hasher.finish()
         }
@@ -60,13 +61,13 @@ protocol RepairSource: AnyObject {
 enum RepairSources {
     /// - Parameter wanted: what will be asked for.
     static func open(
-        _ name: String, _ configuration: Configuration, wanted: [CatalogVersion]
+        _ name: String, _ configuration: Configuration, _ contentHash: ContentHash, wanted: [CatalogVersion]
     ) throws -> (any RepairSource)? {
         if name.hasPrefix("http://") || name.hasPrefix("https://") {
             return try WebRepairSource(name, folder: configuration.data)
         }
         if FileSystem.exists("\(name)/format") { return try ArchiveRepairSource(name, wanted) }
-        if FileSystem.exists(name) { return FolderRepairSource(name, wanted) }
+        if FileSystem.exists(name) { return FolderRepairSource(name, contentHash, wanted) }
         var settings = configuration.serviceSettings
         settings.tls = try configuration.tlsCredentials()
         guard let peer = settings.directory.peer(name), let host = peer.host, let port = peer.port else { return nil }
@@ -117,10 +118,12 @@ private final class ArchiveRepairSource: RepairSource {
 /// DICOM files in folders.
 private final class FolderRepairSource: RepairSource {
     let name: String
+    private let contentHash: ContentHash
     private var paths: [String: [String]] = [:]
 
-    init(_ path: String, _ wanted: [CatalogVersion]) {
+    init(_ path: String, _ contentHash: ContentHash, _ wanted: [CatalogVersion]) {
         name = path
+        self.contentHash = contentHash
         let uids = Set(wanted.map(\.sopInstanceUID))
         for file in ImportFiles.below(path) {
             guard let uid = (try? DICOMFile(file))?.meta.sopInstanceUID, uids.contains(uid) else { continue }
@@ -133,7 +136,7 @@ private final class FolderRepairSource: RepairSource {
         for path in paths[version.sopInstanceUID] ?? [] {
             guard let file = try? DICOMFile(path) else { continue }
             last = .file(file)
-            if try last?.blobID() == BlobID(version.blobID) { return last }
+            if try last?.blobID(contentHash) == BlobID(version.blobID) { return last }
         }
         return last
     }

@@ -4,9 +4,9 @@ import io
 import json
 import re
 import zipfile
-from hashlib import blake2b
 
 import pydicom
+from blake3 import blake3
 
 from harness import clients, web
 from harness.clients import PATIENT_FIND, find, identifier
@@ -80,7 +80,7 @@ def compact(archive, *arguments):
 
 
 def digest(sent):
-    return blake2b(sent.transfer_syntax.encode().ljust(64, b"\0") + sent.data, digest_size=32).hexdigest()
+    return blake3(sent.transfer_syntax.encode().ljust(64, b"\0") + sent.data).hexdigest()
 
 
 def upload_states(archive, instances):

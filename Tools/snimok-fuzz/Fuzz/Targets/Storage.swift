@@ -124,7 +124,7 @@ private enum SampleLog {
         let buffer = pool.borrow()
         buffer.room.copyBytes(from: payload)
         buffer.count = payload.count
-        let hasher = BlobHasher(transferSyntaxUID: provenance[.transferSyntaxUID])
+        let hasher = BlobHasher(transferSyntaxUID: provenance[.transferSyntaxUID], .blake3)
         payload.withUnsafeBytes { hasher.update($0) }
         let summer = ChunkSummer()
         payload.withUnsafeBytes { summer.add($0) }
