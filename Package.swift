@@ -50,6 +50,7 @@ let package = Package(
         module("Transport", ["Platform", "DICOMNetwork", "CSystem", "COpenSSL"]),
         module("HTTP", ["Platform", "CSystem", "CMicroHTTPD"]),
         module("Archive", ["Platform", "DICOM", "BlobLog", "Catalog", "CSodium"]),
+        module("Mirroring", ["Platform", "Transport", "BlobLog"]),
         module("Audit", ["Platform", "CSodium"]),
         module("Access", ["Audit", "Platform", "Catalog", "Control", "Database", "CSodium", "COpenSSL"]),
         module(
@@ -69,7 +70,7 @@ let package = Package(
         module(
             "Server",
             [
-                "Access", "Audit", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive",
+                "Access", "Audit", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Mirroring",
                 "Imaging", "DIMSE", "DICOMweb", "BlobLog", "Catalog", "Control", "Database",
             ]),
         .executableTarget(name: "snimok", dependencies: ["Server"], swiftSettings: strict),

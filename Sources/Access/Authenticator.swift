@@ -35,7 +35,7 @@ package final class Authenticator: Sendable {
         self.accounts = accounts
         self.settings = settings
         self.scope = scope
-        hasher = try PasswordHasher(settings.cost)
+        hasher = PasswordHasher(settings.cost)
         throttle = SignInThrottle(settings.clock)
         verified = VerificationCache(settings.clock)
     }

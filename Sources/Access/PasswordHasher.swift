@@ -28,9 +28,22 @@ package final class PasswordHasher: Sendable {
     /// Of no user: what a password is held against where there is no user of the name.
     private let decoy: String
 
-    package init(_ cost: Cost = Cost()) throws(AccessError) {
+    package init(_ cost: Cost = Cost()) {
         self.cost = cost
-        decoy = try Self.compute(Secret.text(Secret.random()), cost)
+        decoy = Self.decoy(cost)
+    }
+
+    /// A hash that nobody computed, so that a start does not take the time and memory of one: checking a password against it
+    /// takes what the cost says, and no password has it.
+    private static func decoy(_ cost: Cost) -> String {
+        func text(_ count: Int) -> String {
+            var bytes = [UInt8](repeating: 0, count: count)
+            randombytes_buf(&bytes, count)
+            var text = [CChar](repeating: 0, count: count * 2)
+            sodium_bin2base64(&text, text.count, bytes, count, sodium_base64_VARIANT_ORIGINAL_NO_PADDING)
+            return text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        }
+        return "$argon2id$v=19$m=\(cost.memoryBytes >> 10),t=\(cost.passes),p=1$\(text(16))$\(text(32))"
     }
 
     package func hash(_ password: String) throws(AccessError) -> String {

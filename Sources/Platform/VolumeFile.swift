@@ -26,10 +26,13 @@ package protocol VolumeFile: AnyObject, Sendable {
     func reserve(_ range: Range<UInt64>) -> Bool
     /// Tells how a range will be read (`POSIX_FADV_…`; an empty one at 0: the whole file); a hint, without an answer.
     func advise(_ advice: Int32, _ range: Range<UInt64>)
+    /// BLAKE3 of a range, computed where the file is, for one that is far away; nil: read it.
+    func digest(of range: Range<UInt64>) -> [UInt8]?
 }
 
 extension VolumeFile {
     package func reserve(_ range: Range<UInt64>) -> Bool { false }
+    package func digest(of range: Range<UInt64>) -> [UInt8]? { nil }
 
     package func size() throws(SystemError) -> UInt64 {
         UInt64(try retryingInterrupts("fstat", path) { sizeOnce() })

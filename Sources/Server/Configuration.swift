@@ -135,8 +135,37 @@ package struct Configuration: Codable, Sendable {
         /// "local": one copy; "mirrored": a second one in another directory, which is to be on another volume.
         package var mode = Mode.local
         package var directory = ""
+        /// In place of a directory: another machine, where `snimok receive` keeps it.
+        package var receiver = ReceiverTargetSection()
         /// "continue": storing goes on with one copy; "stop": it does not.
         package var whenMirrorFails = MirrorFailure.continue
+    }
+
+    /// Where the second copy goes.
+    package struct ReceiverTargetSection: Codable, Sendable {
+        /// Name or address; empty: none.
+        package var host = ""
+        package var port = 11113
+        /// PEM files: whom the receiver's certificate must come from, and our own certificate and key.
+        package var authorities = ""
+        package var certificate = ""
+        package var key = ""
+        /// Fingerprint or name that the receiver's certificate must have; empty: the host's.
+        package var receiverCertificate = ""
+        /// Without an answer for so long, the receiver is given up, and the archive goes on as `whenMirrorFails` says.
+        package var timeoutSeconds = 30.0
+    }
+
+    /// What `snimok receive` listens on, to keep another archive's second copy.
+    package struct ReceiverSection: Codable, Sendable {
+        package var bind = "127.0.0.1"
+        package var port = 11113
+        /// PEM files: whom the archive's certificate must come from, and our own certificate and key.
+        package var authorities = ""
+        package var certificate = ""
+        package var key = ""
+        /// Fingerprint or name that the archive's certificate must have; empty: any of those authorities.
+        package var archiveCertificate = ""
     }
 
     package struct QuerySection: Codable, Sendable {
@@ -226,6 +255,7 @@ package struct Configuration: Codable, Sendable {
     package var imaging = ImagingSection()
     package var storage = StorageSection()
     package var durability = DurabilitySection()
+    package var receiver = ReceiverSection()
     /// What must be kept, and for how long.
     package var retention: [RetentionRule] = []
     package var query = QuerySection()
@@ -368,9 +398,7 @@ extension Configuration {
                 "storage.deletionGraceDays must not be below 0, compactionGarbagePercent 0 to 100, years of retention above 0"
             )
         }
-        guard (durability.mode == .mirrored) != durability.directory.isEmpty else {
-            throw ConfigurationError("durability.mode \"mirrored\" and durability.directory belong together")
-        }
+        try checkMirror()
         guard (0..<1e6).contains(storage.scrubIntervalHours), storage.scrubMegabytesPerSecond < 1_000_000 else {
             throw ConfigurationError(
                 "storage.scrubIntervalHours must be 0 to 1000000, storage.scrubMegabytesPerSecond below 1000000")
@@ -475,7 +503,7 @@ extension Configuration {
         host == "localhost" || host == "::1" || AddressRange("127.0.0.0/8")!.contains(host)
     }
 
-    package var archiveSettings: Archive.Settings {
+    package func archiveSettings() throws -> Archive.Settings {
         var settings = Archive.Settings()
         settings.searchSecondsMaximum = query.searchSecondsMaximum
         settings.segmentBytes = storage.segmentMiB << 20
@@ -487,7 +515,7 @@ extension Configuration {
         settings.compactionGarbagePercent = storage.compactionGarbagePercent
         settings.retention = retention
         settings.deletionRegister = storage.deletionRegister
-        settings.mirror = mirrorSettings
+        settings.mirror = try mirrorSettings()
         return settings
     }
 
@@ -507,15 +535,6 @@ extension Configuration {
         var settings = AuditTrail.Settings()
         settings.fileBytes = audit.fileMiB << 20
         settings.reserveBytes = audit.reserveMiB << 20
-        return settings
-    }
-
-    /// nil: one copy only.
-    package var mirrorSettings: Mirror.Settings? {
-        guard durability.mode == .mirrored else { return nil }
-        var settings = Mirror.Settings(directory: durability.directory)
-        settings.stops = durability.whenMirrorFails == .stop
-        settings.freeSpaceFloorBytes = storage.freeSpaceFloorMiB << 20
         return settings
     }
 

@@ -347,7 +347,7 @@ enum ControlClient {
                 return try ask(ControlRequest(command: .account, account: request), configuration)
             }
         }
-        if let mirror = configuration.mirrorSettings { try Mirror.checkPresence(of: configuration.data, mirror) }
+        if let mirror = try configuration.mirrorSettings() { try Mirror.checkPresence(of: configuration.data, mirror) }
         let directory = try DataDirectory(configuration.data)
         let control = try Control(path: directory.control)
         defer { control.close() }

@@ -40,7 +40,7 @@ package final class Service {
         if listens { configuration.warnOfExposure() }
         // Before the data is opened: a file that cannot be used is told at once.
         tls = try configuration.tlsCredentials()
-        if let mirror = configuration.mirrorSettings {
+        if let mirror = try configuration.mirrorSettings() {
             try Mirror.checkPresence(of: configuration.data, mirror)
         }
         directory = try DataDirectory(configuration.data)
@@ -51,7 +51,7 @@ package final class Service {
             try Accounts(controlDatabase), settings: try configuration.authenticatorSettings()
         ) { organisations.scope(of: $0) }
         if listens { try configuration.checkHTTPExposure(hasCredentials: authenticator.hasCredentials) }
-        let archive = try Archive(directory, settings: configuration.archiveSettings, metrics: metrics)
+        let archive = try Archive(directory, settings: try configuration.archiveSettings(), metrics: metrics)
         self.archive = archive
         let report = archive.recovery
         Log.info(

@@ -106,7 +106,7 @@ package final class Socket: Sendable {
     }
 
     /// Whether something is there to be read, or comes before the deadline.
-    func hasInput(until deadline: UInt64) -> Bool {
+    package func hasInput(until deadline: UInt64) -> Bool {
         guard let tls else { return Poll.wait(raw, Int16(POLLIN), deadline: deadline) }
         // The socket may have bytes that are no data, and OpenSSL data that the socket has no more.
         while !tls.hasInput() {

@@ -45,7 +45,7 @@ package enum LogError: Error, CustomStringConvertible {
                 + "older state, and nothing of either is touched; start on the one that has more, and empty the other"
         case .unfinishedMirror(let path): "\(path) is a mirror to which not all of the archive was copied yet"
         case .onlyMirror(let data, let mirror):
-            "\(data) holds no archive, but its mirror \(mirror) does: start with --data \(mirror), or copy it back to \(data)"
+            "\(data) holds no archive, but its mirror \(mirror) does: start with --data \(mirror) (where a receiver keeps it: there, with its directory), or copy it back to \(data)"
         }
     }
 

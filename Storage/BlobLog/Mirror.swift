@@ -43,8 +43,11 @@ package final class Mirror: Sendable {
 
     /// Refuses to make a new archive beside a copy of the lost one.
     package static func checkPresence(of data: String, _ settings: Settings) throws(LogError) {
-        guard !FileSystem.exists("\(data)/format"), settings.volume.exists("\(settings.directory)/format") else {
-            return
+        guard !FileSystem.exists("\(data)/format") else { return }
+        do throws(SystemError) { _ = try settings.volume.open("\(settings.directory)/format", O_RDONLY) } catch {
+            if error.code == ENOENT { return }
+            // Nobody knows whether there is one.
+            throw .system(error)
         }
         throw .onlyMirror(data, settings.directory)
     }

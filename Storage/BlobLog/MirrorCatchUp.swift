@@ -302,6 +302,12 @@ package final class MirrorCatchUp {
         }
     }
 
+    /// Copies what does not follow from the log.
+    /// - Parameter path: a copy of `control.db` that nobody writes to.
+    package func copyControl(_ path: String) throws(LogError) {
+        try MirrorFile.copy(path, of: primary, to: target.control, of: target)
+    }
+
     private func replace(_ path: String, with bytes: [UInt8], isSecret: Bool) throws(LogError) {
         let volume = target.volume
         if let known = try? volume.contents(path), known == bytes { return }

@@ -6,6 +6,7 @@ import Platform
 enum MirrorFile {
     private static let pieceBytes = 4 << 20
     private static let syncedBytes: UInt64 = 64 << 20
+    private static let digestedBytes: UInt64 = 256 << 20
 
     /// Copies a whole file. Under its final name it is complete, synced, and was compared as the device has it.
     static func copy(
@@ -100,7 +101,24 @@ enum MirrorFile {
     /// Whether both have all of the range, and the same bytes.
     static func isSame(_ left: any VolumeFile, _ right: any VolumeFile, _ range: Range<UInt64>) throws(LogError) -> Bool
     {
-        try difference(left, right, range) == nil
+        var start = range.lowerBound
+        // Where one of them is on another machine, their digests travel and not their bytes.
+        while start < range.upperBound {
+            let part = start..<min(range.upperBound, start + digestedBytes)
+            guard let (near, far) = digests(left, right, part) else { break }
+            guard near == far else { return false }
+            start = part.upperBound
+        }
+        return try difference(left, right, start..<range.upperBound) == nil
+    }
+
+    /// nil: both are here, or one of them cannot be hashed.
+    private static func digests(
+        _ left: any VolumeFile, _ right: any VolumeFile, _ range: Range<UInt64>
+    ) -> ([UInt8], [UInt8])? {
+        if let far = right.digest(of: range), let near = try? RangeDigest.compute(left, range) { return (near, far) }
+        if let far = left.digest(of: range), let near = try? RangeDigest.compute(right, range) { return (near, far) }
+        return nil
     }
 
     /// Where a piece begins that is not the same, or cannot be read.

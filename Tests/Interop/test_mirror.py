@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second copy in a second directory: what goes there, what happens without it, and what it is good for."""
+"""A second copy, in a second directory and with a receiver: what goes there, what happens without it, and what it is good for."""
 import re
 import shutil
 import time
@@ -9,6 +9,7 @@ import pytest
 from harness import web, wire
 from harness.archive import DIRECTORY_UNUSABLE, INPUT_OUTPUT, Archive, command
 from harness.clients import store_all
+from harness.receiver import Receiver
 from harness.samples import ROOT_UID, tiny
 from harness.tools import flip
 
@@ -37,12 +38,26 @@ def sample(first=0):
             + [large(first)])
 
 
+@pytest.fixture(params=["directory", "receiver"])
+def place(request, tmp_path):
+    """Where the second copy goes."""
+    if request.param == "directory":
+        yield {"directory": str(tmp_path / "mirror")}
+        return
+    receiver = Receiver(tmp_path / "receiver", tmp_path / "mirror").start()
+    yield {"receiver": {"host": "127.0.0.1", "port": receiver.port}}
+    receiver.stop()
+
+
 @pytest.fixture
-def mirrored(new_archive, tmp_path):
+def mirrored(new_archive, tmp_path, place):
     def make(policy="continue", **more):
-        archive = new_archive(storage=STORAGE, durability={
-            "mode": "mirrored", "directory": str(tmp_path / "mirror"), "whenMirrorFails": policy}, **more)
+        archive = new_archive(
+            storage=STORAGE, durability={"mode": "mirrored", **place, "whenMirrorFails": policy}, **more)
         archive.mirror = tmp_path / "mirror"
+        if "receiver" in place:
+            # One for each file that is written.
+            archive.idle["sockets"] += 8
         return archive
 
     return make
@@ -171,7 +186,8 @@ def test_a_lost_archive_is_not_begun_anew_beside_its_mirror(mirrored):
     before = files(archive.mirror)
     shutil.rmtree(archive.data)
     done = command(*archive.arguments(), check=DIRECTORY_UNUSABLE)
-    assert f"start with --data {archive.mirror}" in done.stderr
+    where = archive.config["durability"].get("directory") or "127.0.0.1:"
+    assert f"start with --data {where}" in done.stderr
     assert not archive.data.exists()
     assert files(archive.mirror) == before
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import BlobLog
 import Catalog
+import Glibc
 import Platform
 
 /// Looks after the second copy: attaches it, follows compaction, and heals from it what is found damaged.
@@ -190,7 +191,13 @@ package final class MirrorKeeper: Sendable {
             try catchUp.follow()
             followed = live
             if isDue {
-                try copyControl.withLock { $0 }?("\(mirror.settings.directory)/control.db")
+                if let copy = copyControl.withLock({ $0 }) {
+                    // The mirror may be where the database's own functions cannot write.
+                    let path = "\(archive.directory.path)/control.copy"
+                    defer { unlink(path) }
+                    try copy(path)
+                    try catchUp.copyControl(path)
+                }
                 copyDue = Clock.deadline(seconds: Self.copyIntervalSeconds)
             }
         } catch let error as ArchiveError {

@@ -36,6 +36,7 @@ package enum CommandLineTool {
         ("repair", "restore damaged instances from another copy", RepairCommand.run),
         ("rebuild", "make the catalog anew from the log", RebuildCommand.run),
         ("history", "say everything that the log holds about an instance", HistoryCommand.run),
+        ("receive", "keep the second copy of an archive on another machine", ReceiveCommand.run),
         ("backup", "copy the archive into another directory, only what is new", BackupCommand.run),
         ("audit", "check, read out or export the audit trail", AuditCommand.run),
         ("stats", "say what is stored", StatsCommand.run),

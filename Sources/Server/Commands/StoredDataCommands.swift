@@ -94,7 +94,7 @@ enum RebuildCommand {
         let configuration = try arguments.configuration()
         try arguments.end()
         let start = Clock.monotonicNanoseconds()
-        let count = try ArchiveRebuild.run(configuration.data, settings: configuration.archiveSettings)
+        let count = try ArchiveRebuild.run(configuration.data, settings: try configuration.archiveSettings())
         print("rebuilt from \(count) records in \(Double((Clock.monotonicNanoseconds() - start) / 1_000_000) / 1000) s")
         return .success
     }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Platform
+import Transport
+
+/// Keeps the second copy of another archive on this machine's disk: takes connections, and does for each what it asks
+/// (`ReceiverSession`), on a thread of its own.
+package final class MirrorReceiver: Sendable {
+    package struct Settings: Sendable {
+        package var endpoint: Endpoint
+        /// nil: in the clear, within one machine.
+        package var tls: TLSCredentials?
+        /// Fingerprint or name that the archive's certificate must have; nil: any that the authorities vouch for.
+        package var client: String?
+        package var directory: String
+
+        package init(endpoint: Endpoint, directory: String) {
+            self.endpoint = endpoint
+            self.directory = directory
+        }
+    }
+
+    private struct State {
+        var nextID: UInt64 = 0
+        var open: [UInt64: (socket: Socket, session: [UInt8])] = [:]
+        var isStopping = false
+    }
+
+    private static let connectionsMaximum = 256
+    private static let handshakeSeconds = 10.0
+
+    private let settings: Settings
+    private let listener: StreamListener
+    private let wakeUp = WakeUp()
+    private let state = Monitor(State())
+
+    package var port: UInt16? { listener.port }
+
+    package init(_ settings: Settings) throws {
+        self.settings = settings
+        try SystemVolume().createDirectories(settings.directory)
+        listener = try StreamListener(settings.endpoint, tls: settings.tls)
+    }
+
+    /// Takes connections until `stop`.
+    package func run() throws(SystemError) {
+        try SystemThread(name: "mirror-accept") { [self] in
+            while let (socket, peer) = listener.accept(wakeUp) { take(socket, peer) }
+        }.detach()
+    }
+
+    /// Ends all connections. What was not synced by then was not promised to anybody.
+    package func stop() {
+        wakeUp.signal()
+        state.withLock { state in
+            state.isStopping = true
+            for open in state.open.values { open.socket.breakOff() }
+        }
+        state.wait { $0.open.isEmpty ? true : nil }
+    }
+
+    private func take(_ socket: Socket, _ peer: String) {
+        let id = state.withLock { state -> UInt64? in
+            guard !state.isStopping, state.open.count < Self.connectionsMaximum else { return nil }
+            state.nextID += 1
+            state.open[state.nextID] = (socket, [])
+            return state.nextID
+        }
+        guard let id else { return Log.warning("too many connections of archives", ["peer": peer]) }
+        do throws(SystemError) {
+            try SystemThread(name: "mirror-\(id)") { [self] in
+                serve(socket, peer, id)
+                state.update { $0.open[id] = nil }
+            }.detach()
+        } catch {
+            state.update { $0.open[id] = nil }
+            Log.error("no thread for an archive's connection", ["why": "\(error)"])
+        }
+    }
+
+    private func serve(_ socket: Socket, _ peer: String, _ id: UInt64) {
+        do throws(TransportError) {
+            let session = try greet(socket)
+            state.withLock { $0.open[id]?.session = session }
+            socket.watchPeer()
+            let served = ReceiverSession(socket, SystemVolume(), settings.directory)
+            defer {
+                // Who did not give the lock back, but lost it, must not go on writing.
+                if served.hasLock { breakOff(session) }
+            }
+            try served.run()
+        } catch {
+            guard case .closed = error else {
+                return Log.warning("an archive's connection ended", ["peer": peer, "why": "\(error)"])
+            }
+        }
+    }
+
+    private func greet(_ socket: Socket) throws(TransportError) -> [UInt8] {
+        let deadline = Clock.deadline(seconds: Self.handshakeSeconds)
+        let certificate = try socket.finishAccepting(deadline: deadline)
+        if let client = settings.client {
+            guard let certificate, certificate.matches(client) else {
+                throw .tls("certificate refused: \(certificate.map { "\($0)" } ?? "none") is not \(client)")
+            }
+        }
+        var bytes = [UInt8](repeating: 0, count: MirrorProtocol.Greeting.byteCount)
+        try bytes.withMutableRawBytes { bytes throws(TransportError) in
+            try socket.receiveAll(into: bytes, deadline: deadline)
+        }
+        guard let greeting = MirrorProtocol.Greeting(decoding: bytes) else {
+            throw .timedOut("it is no archive that calls")
+        }
+        // Also to another version, which then knows why.
+        try socket.sendAll(MirrorProtocol.Greeting(session: greeting.session).encoded, deadline: deadline)
+        guard greeting.version == MirrorProtocol.version else {
+            throw .timedOut("the archive speaks version \(greeting.version), and this is \(MirrorProtocol.version)")
+        }
+        return greeting.session
+    }
+
+    private func breakOff(_ session: [UInt8]) {
+        state.withLock { state in
+            for open in state.open.values where open.session == session { open.socket.breakOff() }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+import BlobLog
+import Glibc
+import Platform
+import Transport
+
+/// One connection of an archive: does what it asks, one after the other, on files below one directory.
+final class ReceiverSession {
+    private static let openFilesMaximum = 1024
+    /// For the rest of a request that has begun, and for taking an answer.
+    private static let transferSeconds = 60.0
+
+    private let socket: Socket
+    private let volume: any Volume
+    private let root: String
+    private var files: [UInt32: any VolumeFile] = [:]
+    private var nextFile: UInt32 = 0
+    /// What is left of a listing whose first part was sent.
+    private var listing: [String] = []
+    /// The files that are locked.
+    private var locked: Set<UInt32> = []
+    var hasLock: Bool { !locked.isEmpty }
+    private let memory = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: MirrorProtocol.dataMaximum, alignment: 4096)
+
+    init(_ socket: Socket, _ volume: any Volume, _ root: String) {
+        self.socket = socket
+        self.volume = volume
+        self.root = root
+    }
+
+    deinit { memory.deallocate() }
+
+    /// Until the archive hangs up.
+    func run() throws(TransportError) {
+        while true { try answerNext() }
+    }
+
+    private var deadline: UInt64 { Clock.deadline(seconds: Self.transferSeconds) }
+
+    private func answerNext() throws(TransportError) {
+        // A connection may rest for as long as it likes: the system watches whether the other machine is there.
+        let head = try received(MirrorProtocol.Request.byteCount, deadline: .max)
+        guard let request = MirrorProtocol.Request(decoding: head) else { throw Self.nonsense }
+        let text = try received(Int(request.namesBytes), deadline: deadline)
+        let data = UnsafeMutableRawBufferPointer(rebasing: memory[..<Int(request.dataBytes)])
+        try socket.receiveAll(into: data, deadline: deadline)
+        guard
+            let names = String(validating: text, as: UTF8.self)?.split(
+                separator: "\0", omittingEmptySubsequences: false),
+            names.allSatisfy(Self.isAllowed)
+        else { throw Self.nonsense }
+        let paths = names.map { $0.isEmpty ? root : "\(root)/\($0)" }
+        var reply = MirrorProtocol.Reply()
+        var out = UnsafeRawBufferPointer(start: nil, count: 0)
+        do throws(SystemError) {
+            (reply.value, out) = try perform(request, paths, UnsafeRawBufferPointer(data))
+        } catch {
+            reply.code = error.code
+        }
+        reply.dataBytes = UInt32(out.count)
+        try send(reply, out)
+    }
+
+    private static let nonsense = TransportError.timedOut("it asks what nobody asks; the connection is given up")
+
+    private func received(_ count: Int, deadline: UInt64) throws(TransportError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        try bytes.withMutableRawBytes { bytes throws(TransportError) in
+            try socket.receiveAll(into: bytes, deadline: deadline)
+        }
+        return bytes
+    }
+
+    private func send(_ reply: MirrorProtocol.Reply, _ data: UnsafeRawBufferPointer) throws(TransportError) {
+        let head = reply.encoded
+        try head.withRawBytes { head throws(TransportError) in
+            let vectors = [head, data].filter { !$0.isEmpty }.map {
+                iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
+            }
+            try socket.sendAll(gathering: vectors, deadline: deadline)
+        }
+    }
+
+    /// Names of an archive's own files: at most a folder and a name, both of harmless letters, neither hidden nor leading
+    /// out. "": the directory itself.
+    static func isAllowed(_ name: Substring) -> Bool {
+        guard !name.isEmpty else { return true }
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.count <= 2
+            && parts.allSatisfy { part in
+                guard let first = part.utf8.first, first != UInt8(ascii: ".") else { return false }
+                return part.utf8.allSatisfy {
+                    switch $0 {
+                    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
+                        UInt8(ascii: "."), UInt8(ascii: "+"):
+                        true
+                    default: false
+                    }
+                }
+            }
+    }
+
+    // MARK: What is asked
+
+    private typealias Answer = (value: UInt64, data: UnsafeRawBufferPointer)
+    private static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+
+    private func perform(
+        _ request: MirrorProtocol.Request, _ paths: [String], _ data: UnsafeRawBufferPointer
+    ) throws(SystemError) -> Answer {
+        switch request.operation {
+        case .open: (try open(paths[0], request), Self.nothing)
+        case .rename: (try rename(paths), Self.nothing)
+        case .unlink: (try done(volume.unlink(paths[0])), Self.nothing)
+        case .createDirectory: (try done(volume.createDirectory(paths[0])), Self.nothing)
+        case .entries: try entries(paths[0], from: request.offset)
+        case .exists: (volume.exists(paths[0]) ? 1 : 0, Self.nothing)
+        case .synchronizeDirectory: (try done(volume.synchronizeDirectory(paths[0])), Self.nothing)
+        case .freeBytes: (try volume.freeBytes(paths[0]), Self.nothing)
+        default: try perform(request, on: try file(request), data)
+        }
+    }
+
+    private func done(_: Void) -> UInt64 { 0 }
+
+    private func perform(
+        _ request: MirrorProtocol.Request, on file: any VolumeFile, _ data: UnsafeRawBufferPointer
+    ) throws(SystemError) -> Answer {
+        let range = request.offset..<request.offset + request.length
+        switch request.operation {
+        case .close:
+            files[request.file] = nil
+            locked.remove(request.file)
+        case .size: return (try file.size(), Self.nothing)
+        case .read:
+            let part = UnsafeMutableRawBufferPointer(rebasing: memory[..<Int(request.length)])
+            let count = try file.read(into: part, at: request.offset)
+            return (UInt64(count), UnsafeRawBufferPointer(part).part(0..<count))
+        case .write: try file.write(data, at: request.offset)
+        case .synchronize:
+            if request.argument == 1 { try file.synchronizeData() } else { try file.synchronize() }
+        case .truncate: try file.truncate(to: request.length)
+        case .lock:
+            guard file.tryLock() else { throw SystemError("flock", file.path, code: EWOULDBLOCK) }
+            locked.insert(request.file)
+        case .startWriteBack: file.startWriteBack(range)
+        case .advise: file.advise(Int32(truncatingIfNeeded: request.argument), range)
+        case .digest:
+            let digest = try RangeDigest.compute(file, range)
+            digest.withUnsafeBytes { memory.copyMemory(from: $0) }
+            return (0, UnsafeRawBufferPointer(memory).part(0..<digest.count))
+        default: preconditionFailure("\(request.operation) is about no file")
+        }
+        return (0, Self.nothing)
+    }
+
+    private func file(_ request: MirrorProtocol.Request) throws(SystemError) -> any VolumeFile {
+        guard let file = files[request.file] else { throw SystemError("file", code: EBADF) }
+        return file
+    }
+
+    private func open(_ path: String, _ request: MirrorProtocol.Request) throws(SystemError) -> UInt64 {
+        let flags = MirrorProtocol.OpenFlags(rawValue: request.argument)
+        guard flags.isValid else { throw SystemError("open", path, code: EINVAL) }
+        guard files.count < Self.openFilesMaximum else { throw SystemError("open", path, code: EMFILE) }
+        // Nobody else can write here, but for links that the operator has made himself.
+        let file = try volume.open(path, flags.system | O_NOFOLLOW, mode: mode_t(request.mode & 0o660))
+        nextFile &+= 1
+        files[nextFile] = file
+        return UInt64(nextFile)
+    }
+
+    private func rename(_ paths: [String]) throws(SystemError) -> UInt64 {
+        guard paths.count == 2 else { throw SystemError("rename", code: EINVAL) }
+        return try done(volume.rename(paths[0], to: paths[1]))
+    }
+
+    /// As many names as go into a reply, of a listing that was made when the first were asked for; the value counts all.
+    private func entries(_ path: String, from first: UInt64) throws(SystemError) -> Answer {
+        if first == 0 { listing = try volume.entries(path) }
+        var end = 0
+        for name in listing.dropFirst(Int(min(first, UInt64(listing.count)))) {
+            let bytes = Array(name.utf8) + [0]
+            guard end + bytes.count <= memory.count else { break }
+            UnsafeMutableRawBufferPointer(rebasing: memory[end...]).copyBytes(from: bytes)
+            end += bytes.count
+        }
+        return (UInt64(listing.count), UnsafeRawBufferPointer(memory).part(0..<end))
+    }
+}
