@@ -70,7 +70,8 @@ let package = Package(
         module(
             "Server",
             [
-                "Access", "Audit", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive", "Mirroring",
+                "Access", "Audit", "Platform", "CSystem", "DICOM", "DICOMNetwork", "Transport", "HTTP", "Archive",
+                "Mirroring",
                 "Imaging", "DIMSE", "DICOMweb", "BlobLog", "Catalog", "Control", "Database",
             ]),
         .executableTarget(name: "snimok", dependencies: ["Server"], swiftSettings: strict),
