@@ -26,18 +26,11 @@ enum ReceiveCommand {
         try arguments.end()
         try configuration.check()
         let settings = try configuration.receiverSettings()
-        // Before any thread begins, so that all inherit it and only `sigwait` sees them.
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        sigaddset(&signals, SIGTERM)
-        sigaddset(&signals, SIGINT)
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        var signals = ProcessSignals(SIGTERM, SIGINT)
         let receiver = try MirrorReceiver(settings)
         try receiver.run()
-        let line = "ready receiver=\(configuration.receiver.bind):\(receiver.port ?? 0)\n"
-        _ = line.withCString { write(2, $0, strlen($0)) }
-        var received: Int32 = 0
-        sigwait(&signals, &received)
+        ProcessSignals.announce("ready receiver=\(configuration.receiver.bind):\(receiver.port ?? 0)\n")
+        _ = signals.wait()
         receiver.stop()
         return .success
     }

@@ -30,20 +30,13 @@ enum ServeCommand {
         try arguments.end()
         try configuration.check()
         try configuration.checkDICOMExposure()
-        // Blocked before any thread begins, so that all inherit it and only `sigwait` sees them.
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        sigaddset(&signals, SIGTERM)
-        sigaddset(&signals, SIGINT)
-        sigaddset(&signals, SIGHUP)
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        var signals = ProcessSignals(SIGTERM, SIGINT, SIGHUP)
         let service = try Service(configuration)
-        announce(readyLine(configuration, service))
-        var received: Int32 = 0
-        sigwait(&signals, &received)
+        ProcessSignals.announce(readyLine(configuration, service))
+        var received = signals.wait()
         while received == SIGHUP {
             service.reloadCertificates()
-            sigwait(&signals, &received)
+            received = signals.wait()
         }
         Log.info("draining", ["signal": received == SIGTERM ? "SIGTERM" : "SIGINT"])
         service.stop()
@@ -63,8 +56,6 @@ enum ServeCommand {
         guard let port = UInt16(text) else { throw Arguments.Failure.wrong("\(option) wants a number from 0 to 65535") }
         return port
     }
-
-    private static func announce(_ line: String) { _ = line.withCString { write(2, $0, strlen($0)) } }
 }
 
 enum CheckConfigurationCommand {
