@@ -13,6 +13,8 @@ enum MirrorProtocol {
     /// Bytes that one request or reply carries.
     static let dataMaximum = 1 << 20
     static let namesMaximum = 1024
+    /// Bytes that one digest is of: it is to be computed well within a timeout.
+    static let digestMaximum: UInt64 = 64 << 20
 
     enum Operation: UInt8 {
         case open = 1, close, size, read, write, synchronize, truncate, lock, startWriteBack, advise, digest
@@ -116,7 +118,8 @@ enum MirrorProtocol {
             }
             // Places and lengths are added without further tests.
             guard namesBytes <= MirrorProtocol.namesMaximum, dataBytes <= MirrorProtocol.dataMaximum,
-                max(offset, length) <= 1 << 60, operation != .read || length <= MirrorProtocol.dataMaximum
+                max(offset, length) <= 1 << 60, operation != .read || length <= MirrorProtocol.dataMaximum,
+                operation != .digest || length <= MirrorProtocol.digestMaximum
             else { return nil }
         }
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import BlobLog
 import Glibc
 import Platform
 import Transport
@@ -20,25 +21,38 @@ package final class MirrorReceiver: Sendable {
         }
     }
 
+    private struct Connection {
+        let socket: Socket
+        /// nil: it has not said yet who it is.
+        var session: [UInt8]?
+    }
+
     private struct State {
         var nextID: UInt64 = 0
-        var open: [UInt64: (socket: Socket, session: [UInt8])] = [:]
+        var open: [UInt64: Connection] = [:]
         var isStopping = false
     }
 
     private static let connectionsMaximum = 256
+    /// Of those that have not said yet who they are.
+    private static let strangersMaximum = 64
+    private static let stopSeconds = 10.0
     private static let handshakeSeconds = 10.0
 
     private let settings: Settings
     private let listener: StreamListener
     private let wakeUp = WakeUp()
+    private let fence = ReceiverFence()
+    private let refusals = RepeatedWarning("an archive's connection ended")
     private let state = Monitor(State())
 
     package var port: UInt16? { listener.port }
 
     package init(_ settings: Settings) throws {
         self.settings = settings
-        try SystemVolume().createDirectories(settings.directory)
+        let volume = SystemVolume()
+        try volume.createDirectories(settings.directory)
+        try DataDirectory.makeNameDurable(settings.directory, volume)
         listener = try StreamListener(settings.endpoint, tls: settings.tls)
     }
 
@@ -56,17 +70,24 @@ package final class MirrorReceiver: Sendable {
             state.isStopping = true
             for open in state.open.values { open.socket.breakOff() }
         }
-        state.wait { $0.open.isEmpty ? true : nil }
+        state.wait(until: Clock.deadline(seconds: Self.stopSeconds)) { $0.open.isEmpty ? true : nil }
     }
 
     private func take(_ socket: Socket, _ peer: String) {
         let id = state.withLock { state -> UInt64? in
-            guard !state.isStopping, state.open.count < Self.connectionsMaximum else { return nil }
+            guard !state.isStopping else { return nil }
+            // Strangers cannot keep an archive out: the oldest of them goes, as with half-open associations.
+            let strangers = state.open.filter { $0.value.session == nil }
+            if strangers.count >= Self.strangersMaximum, let oldest = strangers.min(by: { $0.key < $1.key }) {
+                oldest.value.socket.breakOff()
+                // Its thread ends by itself.
+                state.open[oldest.key] = nil
+            }
             state.nextID += 1
-            state.open[state.nextID] = (socket, [])
+            state.open[state.nextID] = Connection(socket: socket)
             return state.nextID
         }
-        guard let id else { return Log.warning("too many connections of archives", ["peer": peer]) }
+        guard let id else { return }
         do throws(SystemError) {
             try SystemThread(name: "mirror-\(id)") { [self] in
                 serve(socket, peer, id)
@@ -81,18 +102,22 @@ package final class MirrorReceiver: Sendable {
     private func serve(_ socket: Socket, _ peer: String, _ id: UInt64) {
         do throws(TransportError) {
             let session = try greet(socket)
-            state.withLock { $0.open[id]?.session = session }
+            let isTaken = state.withLock { state in
+                guard state.open[id] != nil, state.open.count <= Self.connectionsMaximum else { return false }
+                state.open[id]?.session = session
+                return true
+            }
+            guard isTaken else { throw .timedOut("there are too many connections") }
             socket.watchPeer()
-            let served = ReceiverSession(socket, SystemVolume(), settings.directory)
+            let served = ReceiverSession(socket, settings.directory, fence, id: id, session: session)
             defer {
-                // Who did not give the lock back, but lost it, must not go on writing.
+                // Who did not give the lock back, but lost it, has nothing more to do here.
                 if served.hasLock { breakOff(session) }
+                served.end()
             }
             try served.run()
         } catch {
-            guard case .closed = error else {
-                return Log.warning("an archive's connection ended", ["peer": peer, "why": "\(error)"])
-            }
+            guard case .closed = error else { return refusals.write(peer: peer, why: "\(error)") }
         }
     }
 

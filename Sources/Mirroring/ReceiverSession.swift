@@ -10,23 +10,37 @@ final class ReceiverSession {
     /// For the rest of a request that has begun, and for taking an answer.
     private static let transferSeconds = 60.0
 
+    private struct OpenFile {
+        let file: any VolumeFile
+        let isLockable: Bool
+        /// In which it may be changed; nil: it may not.
+        let term: UInt64?
+    }
+
     private let socket: Socket
     private let volume: any Volume
     private let root: String
-    private var files: [UInt32: any VolumeFile] = [:]
+    private let fence: ReceiverFence
+    /// The connection's number, and which connections it belongs to.
+    private let id: UInt64
+    private let session: [UInt8]
+    private var files: [UInt32: OpenFile] = [:]
     private var nextFile: UInt32 = 0
     /// What is left of a listing whose first part was sent.
     private var listing: [String] = []
-    /// The files that are locked.
-    private var locked: Set<UInt32> = []
-    var hasLock: Bool { !locked.isEmpty }
+    /// The file that is locked.
+    private var locked: UInt32?
+    var hasLock: Bool { locked != nil }
     private let memory = UnsafeMutableRawBufferPointer.allocate(
         byteCount: MirrorProtocol.dataMaximum, alignment: 4096)
 
-    init(_ socket: Socket, _ volume: any Volume, _ root: String) {
+    init(_ socket: Socket, _ root: String, _ fence: ReceiverFence, id: UInt64, session: [UInt8]) {
         self.socket = socket
-        self.volume = volume
+        volume = SystemVolume()
         self.root = root
+        self.fence = fence
+        self.id = id
+        self.session = session
     }
 
     deinit { memory.deallocate() }
@@ -34,6 +48,12 @@ final class ReceiverSession {
     /// Until the archive hangs up.
     func run() throws(TransportError) {
         while true { try answerNext() }
+    }
+
+    /// Closes all files.
+    func end() {
+        fence.giveBack(id)
+        files = [:]
     }
 
     private var deadline: UInt64 { Clock.deadline(seconds: Self.transferSeconds) }
@@ -45,16 +65,11 @@ final class ReceiverSession {
         let text = try received(Int(request.namesBytes), deadline: deadline)
         let data = UnsafeMutableRawBufferPointer(rebasing: memory[..<Int(request.dataBytes)])
         try socket.receiveAll(into: data, deadline: deadline)
-        guard
-            let names = String(validating: text, as: UTF8.self)?.split(
-                separator: "\0", omittingEmptySubsequences: false),
-            names.allSatisfy(Self.isAllowed)
-        else { throw Self.nonsense }
-        let paths = names.map { $0.isEmpty ? root : "\(root)/\($0)" }
+        guard let names = String(validating: text, as: UTF8.self) else { throw Self.nonsense }
         var reply = MirrorProtocol.Reply()
         var out = UnsafeRawBufferPointer(start: nil, count: 0)
         do throws(SystemError) {
-            (reply.value, out) = try perform(request, paths, UnsafeRawBufferPointer(data))
+            (reply.value, out) = try perform(request, try paths(names), UnsafeRawBufferPointer(data))
         } catch {
             reply.code = error.code
         }
@@ -63,6 +78,13 @@ final class ReceiverSession {
     }
 
     private static let nonsense = TransportError.timedOut("it asks what nobody asks; the connection is given up")
+
+    /// Where the names are that a request is about.
+    private func paths(_ names: String) throws(SystemError) -> [String] {
+        let names = names.split(separator: "\0", omittingEmptySubsequences: false)
+        guard names.allSatisfy(Self.isAllowed) else { throw SystemError("name", code: EINVAL) }
+        return names.map { $0.isEmpty ? root : "\(root)/\($0)" }
+    }
 
     private func received(_ count: Int, deadline: UInt64) throws(TransportError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
@@ -113,8 +135,8 @@ final class ReceiverSession {
         switch request.operation {
         case .open: (try open(paths[0], request), Self.nothing)
         case .rename: (try rename(paths), Self.nothing)
-        case .unlink: (try done(volume.unlink(paths[0])), Self.nothing)
-        case .createDirectory: (try done(volume.createDirectory(paths[0])), Self.nothing)
+        case .unlink: (try change { () throws(SystemError) in try volume.unlink(paths[0]) }, Self.nothing)
+        case .createDirectory: (try createDirectory(paths[0]), Self.nothing)
         case .entries: try entries(paths[0], from: request.offset)
         case .exists: (volume.exists(paths[0]) ? 1 : 0, Self.nothing)
         case .synchronizeDirectory: (try done(volume.synchronizeDirectory(paths[0])), Self.nothing)
@@ -125,26 +147,49 @@ final class ReceiverSession {
 
     private func done(_: Void) -> UInt64 { 0 }
 
+    /// What changes something, made only under the lock.
+    private func change(
+        term: UInt64? = nil, _ body: () throws(SystemError) -> Void
+    ) throws(SystemError) -> UInt64 {
+        try fence.change(by: session, term: term, body)
+        return 0
+    }
+
+    private func createDirectory(_ path: String) throws(SystemError) -> UInt64 {
+        // The one that all is in is there; the lock, which stands in it, may not be.
+        if path == root { return 0 }
+        return try change { () throws(SystemError) in try volume.createDirectory(path) }
+    }
+
     private func perform(
-        _ request: MirrorProtocol.Request, on file: any VolumeFile, _ data: UnsafeRawBufferPointer
+        _ request: MirrorProtocol.Request, on open: OpenFile, _ data: UnsafeRawBufferPointer
     ) throws(SystemError) -> Answer {
+        let file = open.file
         let range = request.offset..<request.offset + request.length
         switch request.operation {
         case .close:
+            if locked == request.file {
+                fence.giveBack(id)
+                locked = nil
+            }
             files[request.file] = nil
-            locked.remove(request.file)
         case .size: return (try file.size(), Self.nothing)
         case .read:
             let part = UnsafeMutableRawBufferPointer(rebasing: memory[..<Int(request.length)])
             let count = try file.read(into: part, at: request.offset)
             return (UInt64(count), UnsafeRawBufferPointer(part).part(0..<count))
-        case .write: try file.write(data, at: request.offset)
+        case .write:
+            _ = try changed(open) { () throws(SystemError) in try file.write(data, at: request.offset) }
         case .synchronize:
             if request.argument == 1 { try file.synchronizeData() } else { try file.synchronize() }
-        case .truncate: try file.truncate(to: request.length)
+        case .truncate:
+            _ = try changed(open) { () throws(SystemError) in try file.truncate(to: request.length) }
         case .lock:
-            guard file.tryLock() else { throw SystemError("flock", file.path, code: EWOULDBLOCK) }
-            locked.insert(request.file)
+            guard open.isLockable, locked == nil else { throw SystemError("flock", file.path, code: EINVAL) }
+            guard fence.take(id, session, lock: { file.tryLock() }) else {
+                throw SystemError("flock", file.path, code: EWOULDBLOCK)
+            }
+            locked = request.file
         case .startWriteBack: file.startWriteBack(range)
         case .advise: file.advise(Int32(truncatingIfNeeded: request.argument), range)
         case .digest:
@@ -156,7 +201,12 @@ final class ReceiverSession {
         return (0, Self.nothing)
     }
 
-    private func file(_ request: MirrorProtocol.Request) throws(SystemError) -> any VolumeFile {
+    private func changed(_ open: OpenFile, _ body: () throws(SystemError) -> Void) throws(SystemError) -> UInt64 {
+        guard let term = open.term else { throw SystemError("write", open.file.path, code: ReceiverFence.refusal) }
+        return try change(term: term, body)
+    }
+
+    private func file(_ request: MirrorProtocol.Request) throws(SystemError) -> OpenFile {
         guard let file = files[request.file] else { throw SystemError("file", code: EBADF) }
         return file
     }
@@ -165,16 +215,27 @@ final class ReceiverSession {
         let flags = MirrorProtocol.OpenFlags(rawValue: request.argument)
         guard flags.isValid else { throw SystemError("open", path, code: EINVAL) }
         guard files.count < Self.openFilesMaximum else { throw SystemError("open", path, code: EMFILE) }
-        // Nobody else can write here, but for links that the operator has made himself.
-        let file = try volume.open(path, flags.system | O_NOFOLLOW, mode: mode_t(request.mode & 0o660))
+        let isLockable = path == "\(root)/lock"
+        let isChange = !flags.isEmpty && !isLockable
+        let term = isChange ? fence.term(of: session) : nil
+        // Nobody else makes links here, and those that the operator makes are not for others to follow.
+        func open() throws(SystemError) -> any VolumeFile {
+            try volume.open(path, flags.system | O_NOFOLLOW, mode: mode_t(request.mode & 0o660))
+        }
+        var file: (any VolumeFile)?
+        if isChange {
+            _ = try change(term: term) { () throws(SystemError) in file = try open() }
+        } else {
+            file = try open()
+        }
         nextFile &+= 1
-        files[nextFile] = file
+        files[nextFile] = OpenFile(file: file!, isLockable: isLockable, term: term)
         return UInt64(nextFile)
     }
 
     private func rename(_ paths: [String]) throws(SystemError) -> UInt64 {
         guard paths.count == 2 else { throw SystemError("rename", code: EINVAL) }
-        return try done(volume.rename(paths[0], to: paths[1]))
+        return try change { () throws(SystemError) in try volume.rename(paths[0], to: paths[1]) }
     }
 
     /// As many names as go into a reply, of a listing that was made when the first were asked for; the value counts all.

@@ -85,11 +85,22 @@ package final class RemoteVolume: Volume {
         guard let name = relative(path), let wire = MirrorProtocol.OpenFlags(system: flags) else {
             throw SystemError("open", path, code: EINVAL)
         }
-        let connection = wire.isDisjoint(with: [.write, .readWrite]) ? try shared(path) : try connect(path)
+        if wire.isEmpty { return RemoteFile(try open(name, path), path) { [self] in try? open(name, path) } }
         let request = MirrorProtocol.Request(.open, argument: wire.rawValue, mode: UInt32(mode))
+        return RemoteFile(try open(name, path, request, try connect(path)), path, reopen: nil)
+    }
+
+    /// For reading, on the connection that all of these share.
+    private func open(_ name: String, _ path: String) throws(SystemError) -> RemoteFile.Place {
+        try open(name, path, MirrorProtocol.Request(.open), try shared(path))
+    }
+
+    private func open(
+        _ name: String, _ path: String, _ request: MirrorProtocol.Request, _ connection: MirrorConnection
+    ) throws(SystemError) -> RemoteFile.Place {
         let answer = connection.ask(request, names: [name])
         guard answer.code == 0 else { throw SystemError("open", path, code: answer.code) }
-        return RemoteFile(connection, UInt32(truncatingIfNeeded: answer.value), path)
+        return RemoteFile.Place(connection: connection, number: UInt32(truncatingIfNeeded: answer.value))
     }
 
     package func rename(_ source: String, to target: String) throws(SystemError) {
@@ -137,25 +148,49 @@ package final class RemoteVolume: Volume {
 
 /// A file on a receiver's disk.
 private final class RemoteFile: VolumeFile {
-    let path: String
-    private let connection: MirrorConnection
-    private let number: UInt32
-
-    init(_ connection: MirrorConnection, _ number: UInt32, _ path: String) {
-        self.connection = connection
-        self.number = number
-        self.path = path
+    struct Place {
+        let connection: MirrorConnection
+        let number: UInt32
     }
 
-    deinit { if !connection.isBroken { _ = ask(.close) } }
+    let path: String
+    private let place: Monitor<Place>
+    /// Of a file that is only read, which may go on over another connection; one that is written must not, for nobody
+    /// knows what became of its writes.
+    private let reopen: (@Sendable () -> Place?)?
+    private let isLocked = Monitor(false)
+
+    init(_ place: Place, _ path: String, reopen: (@Sendable () -> Place?)?) {
+        self.place = Monitor(place)
+        self.path = path
+        self.reopen = reopen
+    }
+
+    deinit {
+        let place = place.withLock { $0 }
+        guard !place.connection.isBroken else { return }
+        let request = MirrorProtocol.Request(.close, file: place.number)
+        // Whoever locks it next is to find it free.
+        if isLocked.withLock({ $0 }) {
+            _ = place.connection.ask(request)
+        } else {
+            _ = place.connection.write(request, [])
+        }
+    }
 
     private func ask(
         _ operation: MirrorProtocol.Operation, offset: UInt64 = 0, length: UInt64 = 0, argument: UInt32 = 0,
         into buffer: UnsafeMutableRawBufferPointer = .init(start: nil, count: 0)
     ) -> (code: Int32, value: UInt64, bytes: Int) {
-        connection.ask(
-            MirrorProtocol.Request(operation, file: number, offset: offset, length: length, argument: argument),
-            into: buffer)
+        func ask(_ place: Place) -> (code: Int32, value: UInt64, bytes: Int) {
+            place.connection.ask(
+                MirrorProtocol.Request(
+                    operation, file: place.number, offset: offset, length: length, argument: argument), into: buffer)
+        }
+        let answer = ask(place.withLock { $0 })
+        guard answer.code == MirrorConnection.broken, let fresh = reopen?() else { return answer }
+        place.withLock { $0 = fresh }
+        return ask(fresh)
     }
 
     /// As a system call answers.
@@ -189,7 +224,8 @@ private final class RemoteFile: VolumeFile {
             part.append(iovec(iov_base: vector.iov_base, iov_len: length))
             count += length
         }
-        let isSent = connection.write(MirrorProtocol.Request(.write, file: number, offset: offset), part)
+        let place = place.withLock { $0 }
+        let isSent = place.connection.write(MirrorProtocol.Request(.write, file: place.number, offset: offset), part)
         return answer(isSent ? 0 : MirrorConnection.broken, count)
     }
 
@@ -197,13 +233,17 @@ private final class RemoteFile: VolumeFile {
     func synchronizeOnce(dataOnly: Bool) -> Int32 {
         // After the answer, all writes before it are answered, too.
         let reply = ask(.synchronize, argument: dataOnly ? 1 : 0)
-        let failure = connection.writeFailure()
+        let failure = place.withLock { $0 }.connection.writeFailure()
         return Int32(answer(failure == 0 ? reply.code : failure, 0))
     }
 
     func truncateOnce(to length: UInt64) -> Int32 { Int32(answer(ask(.truncate, length: length).code, 0)) }
 
-    func tryLock() -> Bool { ask(.lock).code == 0 }
+    func tryLock() -> Bool {
+        let isDone = ask(.lock).code == 0
+        isLocked.withLock { $0 = isDone }
+        return isDone
+    }
 
     func startWriteBack(_ range: Range<UInt64>) { hint(.startWriteBack, range) }
 

@@ -37,10 +37,22 @@ extension Volume {
         }
     }
 
+    /// Whether a file is there, where to take no answer for a no would do harm.
+    package func has(_ path: String) throws(SystemError) -> Bool {
+        do { _ = try open(path, O_RDONLY) } catch {
+            if error.code == ENOENT { return false }
+            throw error
+        }
+        return true
+    }
+
     /// The whole of a small file.
     package func contents(_ path: String) throws(SystemError) -> [UInt8] {
         let file = try open(path, O_RDONLY)
-        var bytes = [UInt8](repeating: 0, count: Int(try file.size()))
+        let size = try file.size()
+        // The disk may be another machine's, which says what it likes.
+        guard size <= 64 << 20 else { throw SystemError("read", path, code: EFBIG) }
+        var bytes = [UInt8](repeating: 0, count: Int(size))
         let count = try bytes.withMutableRawBytes { buffer throws(SystemError) in
             try file.read(into: buffer, at: 0)
         }

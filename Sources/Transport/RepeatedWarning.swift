@@ -3,7 +3,7 @@ import Platform
 
 /// Warnings that strangers can cause as often as they like. The first of an address and reason is written at once; its
 /// repetitions are counted, and told with the first one after a pause.
-final class RepeatedWarning: Sendable {
+package final class RepeatedWarning: Sendable {
     private struct Seen {
         var until: UInt64
         var dropped = 0
@@ -16,9 +16,9 @@ final class RepeatedWarning: Sendable {
     private let event: String
     private let seen = Monitor<[String: Seen]>([:])
 
-    init(_ event: String) { self.event = event }
+    package init(_ event: String) { self.event = event }
 
-    func write(peer: String, why: String) {
+    package func write(peer: String, why: String) {
         let now = Clock.monotonicNanoseconds()
         let dropped: Int? = seen.withLock { seen in
             if seen.count >= Self.keysMaximum { seen = seen.filter { $0.value.until > now } }

@@ -289,6 +289,8 @@ enum Poll {
             let now = Clock.monotonicNanoseconds()
             let milliseconds = deadline <= now ? 0 : min((deadline - now) / 1_000_000 + 1, 1_000_000_000)
             let result = poll(entries, nfds_t(count), Int32(milliseconds))
+            // One call waits eleven days at most.
+            if result == 0, Clock.monotonicNanoseconds() < deadline { continue }
             if result >= 0 || errno != EINTR { return Int(result) }
         }
     }

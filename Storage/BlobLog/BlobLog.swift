@@ -48,16 +48,29 @@ package final class BlobLog {
     private func takeFromMirror(
         _ end: inout LogPosition, _ replay: (StoredRecord) throws(LogError) -> Void
     ) throws(LogError) -> Int {
-        guard let mirror, mirror.settings.volume.exists("\(mirror.settings.directory)/format") else { return 0 }
+        guard let mirror else { return 0 }
         let other: DataDirectory
-        do throws(LogError) { other = try mirror.open(mayCreate: false) } catch {
+        do throws(LogError) {
+            let isThere = try wrappingSystemErrors { () throws(SystemError) in
+                try mirror.settings.volume.has("\(mirror.settings.directory)/format")
+            }
+            guard isThere else { return 0 }
+            other = try mirror.open(mayCreate: false)
+        } catch {
             mirror.note("\(error)")
             return 0
         }
         defer { other.releaseLock() }
-        let count = try MirrorExtension(
-            primary: directory, reader: reader, mirror: other, mirrorReader: LogReader(other)
-        ).run(&end, replay: replay)
+        let before = end.sequence
+        do throws(LogError) {
+            try MirrorExtension(primary: directory, reader: reader, mirror: other, mirrorReader: LogReader(other))
+                .run(&end, replay: replay)
+        } catch {
+            // What came before the other machine went away is here, and synced.
+            guard case .system(let error) = error, error.code == ENOTCONN else { throw error }
+            mirror.note("\(error)")
+        }
+        let count = Int(end.sequence - before)
         if count > 0 {
             Log.warning("records came from the mirror that the archive did not have", ["records": "\(count)"])
         }

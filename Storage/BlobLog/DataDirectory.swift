@@ -79,7 +79,19 @@ package final class DataDirectory: Sendable {
     }
 
     /// Others may open the directory from now on.
-    func releaseLock() { lock.withLock { $0 = nil } }
+    func releaseLock() {
+        // Giving it back may take a while, where the directory is another machine's.
+        let held = lock.withLock { lock in
+            defer { lock = nil }
+            return lock
+        }
+        withExtendedLifetime(held) {}
+    }
+
+    /// Whether the file that is locked is still there for us.
+    func probeLock() throws(SystemError) {
+        if let held = lock.withLock({ $0 }) { _ = try held.size() }
+    }
 
     private static func makeFolders(_ path: String, _ volume: any Volume) throws(LogError) {
         try wrappingSystemErrors { () throws(SystemError) in
@@ -171,7 +183,7 @@ package final class DataDirectory: Sendable {
 
     /// Makes the names of the directory and those above it durable, before the file that says that there is an archive: a
     /// start that stopped earlier may have made them.
-    private static func makeNameDurable(_ path: String, _ volume: any Volume) throws(SystemError) {
+    package static func makeNameDurable(_ path: String, _ volume: any Volume) throws(SystemError) {
         var path = path
         while path != "/", path != "." {
             path = FileSystem.parent(of: path)

@@ -103,15 +103,16 @@ package final class Mirror: Sendable {
 
     /// - Parameter link: the one that failed; nil: whichever there is.
     func detach(_ link: MirrorLink?, _ why: String) {
-        let isNews = state.update { state in
-            guard let attached = state.link, link == nil || attached === link else { return false }
+        let detached = state.update { state -> MirrorLink? in
+            guard let attached = state.link, link == nil || attached === link else { return nil }
             state.link = nil
             state.reason = why
             state.failures += 1
-            attached.directory.releaseLock()
-            return true
+            return attached
         }
-        guard isNews else { return }
+        guard let detached else { return }
+        // Not while others wait to know whether there is a mirror: it may be another machine's, that answers no more.
+        detached.directory.releaseLock()
         Log.error(
             settings.stops
                 ? "THE MIRROR FAILED: nothing is stored until it has caught up"
@@ -133,11 +134,14 @@ package final class Mirror: Sendable {
     /// Ends the thread. Nothing may be appended any more.
     package func close() {
         thread.stop()
-        state.withLock { state in
-            state.link?.directory.releaseLock()
-            state.link = nil
-            state.reason = "the archive is closed"
+        let last = state.withLock { state in
+            defer {
+                state.link = nil
+                state.reason = "the archive is closed"
+            }
+            return state.link
         }
+        last?.directory.releaseLock()
     }
 
     // MARK: Appending; one thread at a time

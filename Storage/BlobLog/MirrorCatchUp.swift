@@ -40,7 +40,12 @@ package final class MirrorCatchUp {
     /// Gives the directory up again.
     package func abandon() { target.releaseLock() }
 
-    private var isMirror: Bool { target.volume.exists(target.mirrorNote) }
+    private func isMirror() throws(LogError) -> Bool { try has(target.mirrorNote) }
+
+    /// Whether the mirror has a file.
+    private func has(_ path: String) throws(LogError) -> Bool {
+        try wrappingSystemErrors { () throws(SystemError) in try target.volume.has(path) }
+    }
 
     // MARK: All of it
 
@@ -52,7 +57,7 @@ package final class MirrorCatchUp {
             missing +=
                 size - min(size, try Segment.bytes(target, generation: name.generation, number: name.number) ?? 0)
         }
-        for (folder, name) in try missingLarge() { missing += bytes(primary, "\(folder)/\(name)") }
+        for (folder, name) in try missingLarge() { missing += try bytes(primary, "\(folder)/\(name)") }
         return missing
     }
 
@@ -71,7 +76,7 @@ package final class MirrorCatchUp {
             let isThere = known.contains(name)
             let isAppended = name.generation == BlobLog.writerID
             let mayDiffer = isAppended && (name.number == highest || isOpen(name, position))
-            if isThere, !mayDiffer, bytes(target, segmentPath(target, name)) == length { continue }
+            if isThere, !mayDiffer, try bytes(target, segmentPath(target, name)) == length { continue }
             if isThere, isAppended { try bring(name, to: length) } else { try copy(name, length: length) }
         }
         try copyLarge()
@@ -91,7 +96,7 @@ package final class MirrorCatchUp {
             }
             let length = try length(name, position)
             if try Segment.all(target).contains(name) {
-                let done = bytes(target, segmentPath(target, name))
+                let done = try bytes(target, segmentPath(target, name))
                 if done < length { try append(name, done..<length) }
             } else {
                 try copy(name, position)
@@ -127,8 +132,12 @@ package final class MirrorCatchUp {
         return try Segment.bytes(primary, generation: name.generation, number: name.number) ?? 0
     }
 
-    private func bytes(_ directory: DataDirectory, _ path: String) -> UInt64 {
-        (try? directory.volume.open(path, O_RDONLY).size()) ?? 0
+    /// 0: it is not there.
+    private func bytes(_ directory: DataDirectory, _ path: String) throws(LogError) -> UInt64 {
+        do throws(SystemError) { return try directory.volume.open(path, O_RDONLY).size() } catch {
+            if error.code == ENOENT { return 0 }
+            throw .system(error)
+        }
     }
 
     /// Only the archive compacts: a higher generation says that the mirror was an archive of its own.
@@ -149,7 +158,7 @@ package final class MirrorCatchUp {
     private func removeBegun(_ known: [SegmentName], behind position: LogPosition) throws(LogError) {
         for name in known where name.number > position.segment {
             let path = segmentPath(target, name)
-            if bytes(target, path) > UInt64(Segment.blockBytes) {
+            if try bytes(target, path) > UInt64(Segment.blockBytes) {
                 let segment = try Segment(target, writer: name.generation, number: name.number, forWriting: true)
                 try cut(segment, at: UInt64(Segment.blockBytes))
             }
@@ -188,7 +197,7 @@ package final class MirrorCatchUp {
             return nil
         }
         if try MirrorFile.isSame(archive.file, copy.file, 0..<UInt64(Segment.blockBytes)) { return copy }
-        guard bytes(target, path) <= UInt64(Segment.blockBytes) else { throw .diverged(target.path) }
+        guard try bytes(target, path) <= UInt64(Segment.blockBytes) else { throw .diverged(target.path) }
         return nil
     }
 
@@ -197,7 +206,8 @@ package final class MirrorCatchUp {
     private func cut(_ segment: Segment, at offset: UInt64) throws(LogError) {
         let records = try segment.headers(from: offset)
         if let first = records.first {
-            guard isMirror, records.allSatisfy({ $0.header.durableSequence == first.header.durableSequence }) else {
+            guard try isMirror(), records.allSatisfy({ $0.header.durableSequence == first.header.durableSequence })
+            else {
                 throw .diverged(target.path)
             }
         }
@@ -208,7 +218,8 @@ package final class MirrorCatchUp {
             }
             let quarantine = try Quarantine(target, maximumBytes: 1 << 30)
             bytes.withRawBytes {
-                quarantine.keep($0, reason: "record \(header.sequence), which the archive did not accept")
+                quarantine.keep(
+                    $0, reason: "record \(header.sequence), which the archive did not accept", isSynced: true)
             }
         }
         try wrappingSystemErrors { () throws(SystemError) in
@@ -282,7 +293,7 @@ package final class MirrorCatchUp {
         let live = try Segment.live(primary)
         for name in live where name.generation > BlobLog.writerID {
             if !(try Segment.all(target).contains(name)) {
-                try copy(name, length: bytes(primary, segmentPath(primary, name)))
+                try copy(name, length: try bytes(primary, segmentPath(primary, name)))
             }
         }
         let there = Set(try Segment.all(target))
@@ -319,15 +330,16 @@ package final class MirrorCatchUp {
     }
 
     private func markAsMirror() throws(LogError) {
-        if target.volume.exists(target.unfinishedMirrorNote) {
+        if try has(target.unfinishedMirrorNote) {
             try wrappingSystemErrors { () throws(SystemError) in
                 try target.volume.unlink(target.unfinishedMirrorNote)
                 try target.volume.synchronizeDirectory(target.path)
             }
         }
-        guard !isMirror else { return }
+        guard try !isMirror() else { return }
         // A server was started here: what it derived knows nothing of what comes and goes from now on.
-        for suffix in ["", "-wal", "-shm"] where target.volume.exists(target.catalog + suffix) {
+        for suffix in ["", "-wal", "-shm"] {
+            guard try has(target.catalog + suffix) else { continue }
             try wrappingSystemErrors { () throws(SystemError) in try target.volume.unlink(target.catalog + suffix) }
         }
         try wrappingSystemErrors { () throws(SystemError) in
@@ -360,7 +372,7 @@ package final class MirrorCatchUp {
         for (folder, name) in try missingLarge() {
             // It may have moved since, or been deleted.
             for place in [folder, primary.large] where primary.volume.exists("\(place)/\(name)") {
-                try checkRoom(bytes(primary, "\(place)/\(name)"))
+                try checkRoom(try bytes(primary, "\(place)/\(name)"))
                 try MirrorFile.copy(
                     "\(place)/\(name)", of: primary, to: "\(target.large)/\(name)", of: target, pace: pace)
                 break

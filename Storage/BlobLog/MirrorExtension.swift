@@ -12,17 +12,15 @@ struct MirrorExtension {
     let mirror: DataDirectory
     let mirrorReader: LogReader
 
-    /// - Returns: how many records came.
     func run(
         _ end: inout LogPosition, replay: (StoredRecord) throws(LogError) -> Void
-    ) throws(LogError) -> Int {
-        guard try isSameUpTo(end) else { return 0 }
-        var count = 0
+    ) throws(LogError) {
+        guard try isSameUpTo(end) else { return }
         while true {
             let records = try next(end)
             guard !records.isEmpty else {
                 // The mirror's segment ends here; there may be a next one.
-                guard try goOn(&end) else { return count }
+                guard try goOn(&end) else { return }
                 continue
             }
             for record in records where record.header.kind == .largeInstance { try bringLarge(record) }
@@ -32,8 +30,12 @@ struct MirrorExtension {
                 end.sequence = record.header.sequence
                 end.endOffset = record.location.offset + record.location.length
             }
-            count += records.count
         }
+    }
+
+    /// Whether the mirror has a file.
+    private func has(_ path: String) throws(LogError) -> Bool {
+        try wrappingSystemErrors { () throws(SystemError) in try mirror.volume.has(path) }
     }
 
     private func path(_ directory: DataDirectory, _ number: UInt32) -> String {
@@ -43,17 +45,17 @@ struct MirrorExtension {
     /// Whether the mirror is longer, and the same as far as the archive goes: only then do its records follow these.
     private func isSameUpTo(_ end: LogPosition) throws(LogError) -> Bool {
         let mirrorPath = path(mirror, end.segment)
-        guard mirror.volume.exists(mirrorPath) else { return false }
+        guard try has(mirrorPath) else { return false }
         let file = try open(mirror, mirrorPath)
         let size = try wrappingSystemErrors { () throws(SystemError) in try file.size() }
-        let hasNext = mirror.volume.exists(path(mirror, end.segment + 1))
+        let hasNext = try has(path(mirror, end.segment + 1))
         guard size > end.endOffset || hasNext && size == end.endOffset else { return false }
         if primary.volume.exists(path(primary, end.segment)) {
             return try isSame(end.segment, length: end.endOffset)
         }
         // The archive's segment was not begun; the one before tells whose log it is.
         guard end.segment > 1, primary.volume.exists(path(primary, end.segment - 1)),
-            mirror.volume.exists(path(mirror, end.segment - 1))
+            try has(path(mirror, end.segment - 1))
         else { return true }
         let before = try open(primary, path(primary, end.segment - 1))
         return try isSame(end.segment - 1, length: wrappingSystemErrors { () throws(SystemError) in try before.size() })
@@ -73,7 +75,7 @@ struct MirrorExtension {
 
     /// Good records that follow `end` without a gap in their numbers, each verified as the mirror's device has it.
     private func next(_ end: LogPosition) throws(LogError) -> [StoredRecord] {
-        guard mirror.volume.exists(path(mirror, end.segment)) else { return [] }
+        guard try has(path(mirror, end.segment)) else { return [] }
         let segment: Segment
         do throws(LogError) {
             segment = try Segment(mirror, writer: BlobLog.writerID, number: end.segment, forWriting: true)
@@ -130,7 +132,8 @@ struct MirrorExtension {
         guard ![primary.incoming, primary.large].contains(where: { primary.volume.exists("\($0)/\(name)") }) else {
             return
         }
-        for folder in [mirror.incoming, mirror.large] where mirror.volume.exists("\(folder)/\(name)") {
+        for folder in [mirror.incoming, mirror.large] {
+            guard try has("\(folder)/\(name)") else { continue }
             return try MirrorFile.copy("\(folder)/\(name)", of: mirror, to: "\(primary.large)/\(name)", of: primary)
         }
     }

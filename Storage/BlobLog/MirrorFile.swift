@@ -6,7 +6,7 @@ import Platform
 enum MirrorFile {
     private static let pieceBytes = 4 << 20
     private static let syncedBytes: UInt64 = 64 << 20
-    private static let digestedBytes: UInt64 = 256 << 20
+    private static let digestedBytes: UInt64 = 32 << 20
 
     /// Copies a whole file. Under its final name it is complete, synced, and was compared as the device has it.
     static func copy(

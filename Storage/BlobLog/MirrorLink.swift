@@ -13,7 +13,8 @@ final class MirrorLink: @unchecked Sendable {
         self.directory = directory
         reader = LogReader(directory)
         let writer = BlobLog.writerID
-        if directory.volume.exists(directory.segment(writer: writer, number: position.segment)) {
+        let path = directory.segment(writer: writer, number: position.segment)
+        if try wrappingSystemErrors({ () throws(SystemError) in try directory.volume.has(path) }) {
             segment = try Segment(directory, writer: writer, number: position.segment, forWriting: true)
         }
     }
@@ -37,7 +38,9 @@ final class MirrorLink: @unchecked Sendable {
     func ensureLarge(_ blobID: BlobID, number: UInt64, from primary: DataDirectory) throws(LogError) {
         let name = directory.largeName(blobID, number: number)
         let volume = directory.volume
-        guard ![directory.incoming, directory.large].contains(where: { volume.exists("\($0)/\(name)") }) else { return }
+        for folder in [directory.incoming, directory.large] {
+            if try wrappingSystemErrors({ () throws(SystemError) in try volume.has("\(folder)/\(name)") }) { return }
+        }
         for folder in [primary.incoming, primary.large] where primary.volume.exists("\(folder)/\(name)") {
             return try MirrorFile.copy(
                 "\(folder)/\(name)", of: primary, to: "\(directory.large)/\(name)", of: directory)
@@ -45,8 +48,11 @@ final class MirrorLink: @unchecked Sendable {
         throw .damaged("the file of a large object is missing: \(name)")
     }
 
-    /// Whether the directory is still there and can be opened for writing.
+    /// Whether the directory is still there and can be opened for writing, and what is open is still good: where it is
+    /// another machine's, that may have been started anew, and hold no lock for us.
     func probe() throws(SystemError) {
+        try directory.probeLock()
+        if let segment { _ = try segment.file.size() }
         _ = try directory.volume.open("\(directory.path)/lock", O_RDWR)
         if let path = segment?.file.path { _ = try directory.volume.open(path, O_RDWR) }
     }

@@ -34,10 +34,13 @@ package final class Quarantine: Sendable {
 
     /// Keeps the bytes of a refused object and the reason beside them. A failure here is logged, not passed on: the
     /// sender has its refusal either way.
-    package func keep(_ bytes: UnsafeRawBufferPointer, reason: String) {
+    /// - Parameter isSynced: it is about to be removed elsewhere.
+    package func keep(_ bytes: UnsafeRawBufferPointer, reason: String, isSynced: Bool = false) {
         place(bytes: UInt64(bytes.count), reason: reason) { path throws(LogError) in
             try wrappingSystemErrors { () throws(SystemError) in
-                try directory.volume.open(path, O_WRONLY | O_CREAT | O_EXCL).write(bytes, at: 0)
+                let file = try directory.volume.open(path, O_WRONLY | O_CREAT | O_EXCL)
+                try file.write(bytes, at: 0)
+                if isSynced { try file.synchronize() }
             }
         }
     }

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from harness import wire
-from harness.archive import CONFIGURATION, INPUT_OUTPUT, command
+from harness.archive import CONFIGURATION, INPUT_OUTPUT, Archive, command
 from harness.certificates import Authority
 from harness.clients import store_all
 from harness.receiver import Receiver
@@ -23,7 +23,7 @@ from test_mirror import (
     OUT_OF_RESOURCES, STORAGE, blocks, check_attached, check_same, check_served, eventually, large, metric, sample, small)
 
 GREETING = b"SNIMOKMR" + struct.pack("<I", 1) + bytes(16)
-OPEN, CLOSE, SIZE, READ, WRITE, DIGEST, RENAME, ENTRIES, EXISTS = 1, 2, 3, 4, 5, 11, 12, 15, 16
+OPEN, CLOSE, SIZE, READ, WRITE, TRUNCATE, LOCK, DIGEST, RENAME, UNLINK, MAKE, ENTRIES, EXISTS = 1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 14, 15, 16
 
 
 @pytest.fixture
@@ -230,6 +230,11 @@ class Caller:
         code, count, value = struct.unpack("<IIQ", head)
         return code, value, self.take(count)
 
+    def lock(self):
+        code, self.locked, _ = self.ask(OPEN, b"lock", argument=2 | 4)
+        assert code == 0 and self.ask(LOCK, file=self.locked)[0] == 0
+        return self
+
     def close(self):
         self.socket.close()
 
@@ -247,10 +252,11 @@ def receiver(tmp_path):
     b"a b", "снимок".encode(), b"\xff", b"segments//x", b"/", b"x" * 1000 + b"/.."])
 @pytest.mark.parametrize("operation", [OPEN, ENTRIES, EXISTS, RENAME])
 def test_no_name_leads_out_of_the_directory(receiver, name, operation):
-    caller = Caller(receiver)
-    assert caller.ask(operation, name + (b"\0x" if operation == RENAME else b""), argument=6) is None
+    caller = Caller(receiver).lock()
+    answer = caller.ask(operation, name + (b"\0x" if operation == RENAME else b""), argument=6)
+    assert answer is None if name == b"\xff" else answer == (errno.EINVAL, 0, b"")
     caller.close()
-    assert not list(receiver.data.iterdir())
+    assert [path.name for path in receiver.data.iterdir()] == ["lock"]
     caller = Caller(receiver)
     assert caller.ask(EXISTS, b"format") == (0, 0, b"")
     caller.close()
@@ -258,7 +264,7 @@ def test_no_name_leads_out_of_the_directory(receiver, name, operation):
 
 def test_a_link_is_not_followed(receiver, tmp_path):
     (receiver.data / "link").symlink_to(tmp_path / "secret")
-    caller = Caller(receiver)
+    caller = Caller(receiver).lock()
     assert caller.ask(OPEN, b"link", argument=0)[0] == errno.ELOOP
     assert caller.ask(OPEN, b"link", argument=2)[0] == errno.ELOOP
     caller.close()
@@ -275,7 +281,7 @@ def test_what_no_archive_asks_ends_the_connection(receiver, request_bytes):
 
 
 def test_files_that_are_not_open_and_flags_that_are_none(receiver):
-    caller = Caller(receiver)
+    caller = Caller(receiver).lock()
     assert caller.ask(SIZE, file=7)[0] == errno.EBADF
     assert caller.ask(WRITE, data=b"x", file=7)[0] == errno.EBADF
     assert caller.ask(OPEN, b"file", argument=3)[0] == errno.EINVAL
@@ -292,9 +298,9 @@ def test_files_that_are_not_open_and_flags_that_are_none(receiver):
 
 
 def test_more_open_files_than_any_archive_has_are_refused(receiver):
-    caller = Caller(receiver)
+    caller = Caller(receiver).lock()
     answers = [caller.ask(OPEN, b"file", argument=2 | 4)[0] for _ in range(1030)]
-    assert answers == [0] * 1024 + [errno.EMFILE] * 6
+    assert answers == [0] * 1023 + [errno.EMFILE] * 7
     caller.close()
 
 
@@ -310,13 +316,21 @@ def test_other_callers_are_sent_away(receiver, greeting):
         caller.close()
 
 
-def test_connections_have_a_limit_and_come_free_again(receiver):
-    callers = [Caller(receiver, greeting=None) for _ in range(300)]
-    with pytest.raises((AssertionError, OSError)):
-        Caller(receiver)
-    for caller in callers:
+def test_connections_have_a_limit_and_strangers_keep_nobody_out(receiver):
+    strangers = [Caller(receiver, greeting=None) for _ in range(300)]
+    callers = [Caller(receiver) for _ in range(150)]
+    assert callers[0].ask(EXISTS, b"lock")[:2] == (0, 0)
+    more = [Caller(receiver, greeting=None) for _ in range(150)]
+    for caller in more:
+        caller.socket.sendall(GREETING)
+    time.sleep(0.5)
+    with pytest.raises((AssertionError, OSError, TypeError)):
+        for _ in range(60):
+            callers.append(Caller(receiver))
+            callers[-1].ask(EXISTS, b"lock")[0]
+    for caller in (*strangers, *callers, *more):
         caller.close()
-    eventually(lambda: Caller(receiver).close())
+    eventually(lambda: Caller(receiver).lock().close())
 
 
 def test_memory_follows_what_came(receiver):
@@ -334,12 +348,14 @@ def test_memory_follows_what_came(receiver):
         caller.close()
 
 
+OTHER = GREETING[:12] + bytes(15) + b"x"
+
+
 def test_who_loses_the_lock_loses_all_connections(receiver):
-    holder, other, stranger = Caller(receiver), Caller(receiver), Caller(receiver, GREETING[:12] + bytes(15) + b"x")
-    code, file, _ = holder.ask(OPEN, b"lock", argument=2 | 4)
-    assert code == 0 and holder.ask(8, file=file)[0] == 0
+    holder, other, stranger = Caller(receiver), Caller(receiver), Caller(receiver, OTHER)
+    holder.lock()
     code, file, _ = stranger.ask(OPEN, b"lock", argument=2)
-    assert stranger.ask(8, file=file)[0] == errno.EWOULDBLOCK
+    assert stranger.ask(LOCK, file=file)[0] == errno.EWOULDBLOCK
     assert other.ask(EXISTS, b"lock")[:2] == (0, 1)
     holder.close()
     assert other.take(1) == b""
@@ -349,4 +365,60 @@ def test_who_loses_the_lock_loses_all_connections(receiver):
 
 
 def assert_locked(caller, file):
-    assert caller.ask(8, file=file)[0] == 0
+    assert caller.ask(LOCK, file=file)[0] == 0
+
+
+def test_nothing_is_changed_without_the_lock(receiver):
+    holder, stranger = Caller(receiver).lock(), Caller(receiver, OTHER)
+    code, file, _ = holder.ask(OPEN, b"file", argument=2 | 4)
+    assert code == 0 and holder.ask(WRITE, data=b"abc", file=file)[0] == 0
+    for caller in (stranger, Caller(receiver, OTHER)):
+        assert caller.ask(OPEN, b"file", argument=2)[0] == errno.ENOLCK
+        assert caller.ask(OPEN, b"new", argument=2 | 4)[0] == errno.ENOLCK
+        assert caller.ask(UNLINK, b"file")[0] == errno.ENOLCK
+        assert caller.ask(RENAME, b"file\0other")[0] == errno.ENOLCK
+        assert caller.ask(MAKE, b"folder")[0] == errno.ENOLCK
+        code, number, _ = caller.ask(OPEN, b"file", argument=0)
+        assert code == 0 and caller.ask(WRITE, data=b"x", file=number)[0] == errno.ENOLCK
+        assert caller.ask(TRUNCATE, file=number)[0] == errno.ENOLCK
+        code, number, _ = caller.ask(OPEN, b"file", argument=0)
+        assert caller.ask(LOCK, file=number)[0] == errno.EINVAL
+    # What the former holder has on its way comes too late, also if it has the lock again.
+    assert holder.ask(CLOSE, file=holder.locked)[0] == 0
+    assert holder.ask(WRITE, data=b"late", file=file)[0] == errno.ENOLCK
+    stranger.lock()
+    assert holder.ask(WRITE, data=b"late", file=file)[0] == errno.ENOLCK
+    assert stranger.ask(CLOSE, file=stranger.locked)[0] == 0
+    holder.lock()
+    assert holder.ask(WRITE, data=b"late", file=file)[0] == errno.ENOLCK
+    assert (receiver.data / "file").read_bytes() == b"abc"
+    for caller in (holder, stranger):
+        caller.close()
+
+
+def test_a_receiver_that_was_started_anew_is_noticed_and_a_server_on_the_copy_is_left_alone(kept, tmp_path):
+    archive, receiver = kept()
+    check_attached(archive)
+    store_all(archive, sample())
+    check_same(archive)
+    receiver.kill()
+    receiver.start()
+    # The archive may not have noticed yet: the copy is promoted meanwhile.
+    promoted = Archive(tmp_path / "promoted", {**archive.config, "durability": {}})
+    promoted.data = archive.mirror
+    try:
+        promoted.start()
+    except AssertionError:
+        # It had noticed, and has the lock again.
+        assert "in use" in "\n".join(promoted.log)
+        return
+    store_all(promoted, [large(500), small(501)])
+    before = sorted(path.name for path in (archive.mirror / "large").iterdir())
+    archive.wait_for_log("THE MIRROR FAILED", timeout=30)
+    store_all(archive, [small(600)])
+    time.sleep(12)
+    assert metric(archive, "snimok_mirror_attached") == 0
+    assert sorted(path.name for path in (archive.mirror / "large").iterdir()) == before
+    check_served(promoted, [*sample(), large(500), small(501)])
+    promoted.verify()
+    promoted.kill()
