@@ -7,7 +7,7 @@ import Transport
 /// that is answered, which is that of the sync at the latest. Whatever breaks the protocol or takes too long breaks the
 /// connection, for good.
 final class MirrorConnection: Sendable {
-    /// Of an answer that needs no disk, whatever was asked; `ENOTCONN` and not `EIO`, which would be the disk's word.
+    /// What every call fails with that gets no answer; not `EIO`, which would be the disk's word.
     static let broken = ENOTCONN
 
     private struct State {
@@ -30,10 +30,7 @@ final class MirrorConnection: Sendable {
             to: .tcp(host: target.host, port: target.port), tls: target.tls, deadline: deadline)
         socket.watchPeer()
         try socket.sendAll(MirrorProtocol.Greeting(session: session).encoded, deadline: deadline)
-        var bytes = [UInt8](repeating: 0, count: MirrorProtocol.Greeting.byteCount)
-        try bytes.withMutableRawBytes { bytes throws(TransportError) in
-            try socket.receiveAll(into: bytes, deadline: deadline)
-        }
+        let bytes = try socket.receive(count: MirrorProtocol.Greeting.byteCount, deadline: deadline)
         guard let greeting = MirrorProtocol.Greeting(decoding: bytes), greeting.version == MirrorProtocol.version else {
             throw .timedOut("\(target.host):\(target.port) is no receiver of this version")
         }
@@ -91,13 +88,8 @@ final class MirrorConnection: Sendable {
         }
     }
 
-    /// The first error of all writes so far, once all are answered; 0: they were done.
-    func writeFailure() -> Int32 {
-        state.withLock { state in
-            do throws(TransportError) { try takeOutstanding(&state) } catch { fail(&state) }
-            return state.isBroken ? Self.broken : state.failure
-        }
-    }
+    /// The first error of all writes before the last answer; 0: they were done.
+    var writeFailure: Int32 { state.withLock { $0.isBroken ? Self.broken : $0.failure } }
 
     private func fail(_ state: inout State) {
         state.isBroken = true
@@ -130,10 +122,7 @@ final class MirrorConnection: Sendable {
     }
 
     private func receive(into buffer: UnsafeMutableRawBufferPointer) throws(TransportError) -> MirrorProtocol.Reply {
-        var head = [UInt8](repeating: 0, count: MirrorProtocol.Reply.byteCount)
-        try head.withMutableRawBytes { head throws(TransportError) in
-            try socket.receiveAll(into: head, deadline: deadline)
-        }
+        let head = try socket.receive(count: MirrorProtocol.Reply.byteCount, deadline: deadline)
         guard let reply = MirrorProtocol.Reply(decoding: head), reply.code >= 0, reply.dataBytes <= buffer.count else {
             throw .closed
         }

@@ -44,7 +44,6 @@ enum MirrorProtocol {
 
         var isValid: Bool { isSubset(of: Self.known) && !isSuperset(of: [.write, .readWrite]) }
 
-        /// A name that leads elsewhere is not followed.
         var system: Int32 { Self.pairs.reduce(0) { contains($1.0) ? $0 | $1.1 : $0 } }
     }
 

@@ -129,10 +129,7 @@ package final class MirrorReceiver: Sendable {
                 throw .tls("certificate refused: \(certificate.map { "\($0)" } ?? "none") is not \(client)")
             }
         }
-        var bytes = [UInt8](repeating: 0, count: MirrorProtocol.Greeting.byteCount)
-        try bytes.withMutableRawBytes { bytes throws(TransportError) in
-            try socket.receiveAll(into: bytes, deadline: deadline)
-        }
+        let bytes = try socket.receive(count: MirrorProtocol.Greeting.byteCount, deadline: deadline)
         guard let greeting = MirrorProtocol.Greeting(decoding: bytes) else {
             throw .timedOut("it is no archive that calls")
         }

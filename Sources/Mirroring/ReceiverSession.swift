@@ -20,13 +20,14 @@ final class ReceiverSession {
     private let socket: Socket
     private let volume: any Volume
     private let root: String
+    private let lockPath: String
     private let fence: ReceiverFence
     /// The connection's number, and which connections it belongs to.
     private let id: UInt64
     private let session: [UInt8]
     private var files: [UInt32: OpenFile] = [:]
     private var nextFile: UInt32 = 0
-    /// What is left of a listing whose first part was sent.
+    /// The last listing that was begun: it may take several answers.
     private var listing: [String] = []
     /// The file that is locked.
     private var locked: UInt32?
@@ -38,6 +39,7 @@ final class ReceiverSession {
         self.socket = socket
         volume = SystemVolume()
         self.root = root
+        lockPath = "\(root)/lock"
         self.fence = fence
         self.id = id
         self.session = session
@@ -60,9 +62,9 @@ final class ReceiverSession {
 
     private func answerNext() throws(TransportError) {
         // A connection may rest for as long as it likes: the system watches whether the other machine is there.
-        let head = try received(MirrorProtocol.Request.byteCount, deadline: .max)
+        let head = try socket.receive(count: MirrorProtocol.Request.byteCount, deadline: .max)
         guard let request = MirrorProtocol.Request(decoding: head) else { throw Self.nonsense }
-        let text = try received(Int(request.namesBytes), deadline: deadline)
+        let text = try socket.receive(count: Int(request.namesBytes), deadline: deadline)
         let data = UnsafeMutableRawBufferPointer(rebasing: memory[..<Int(request.dataBytes)])
         try socket.receiveAll(into: data, deadline: deadline)
         guard let names = String(validating: text, as: UTF8.self) else { throw Self.nonsense }
@@ -84,14 +86,6 @@ final class ReceiverSession {
         let names = names.split(separator: "\0", omittingEmptySubsequences: false)
         guard names.allSatisfy(Self.isAllowed) else { throw SystemError("name", code: EINVAL) }
         return names.map { $0.isEmpty ? root : "\(root)/\($0)" }
-    }
-
-    private func received(_ count: Int, deadline: UInt64) throws(TransportError) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: count)
-        try bytes.withMutableRawBytes { bytes throws(TransportError) in
-            try socket.receiveAll(into: bytes, deadline: deadline)
-        }
-        return bytes
     }
 
     private func send(_ reply: MirrorProtocol.Reply, _ data: UnsafeRawBufferPointer) throws(TransportError) {
@@ -133,32 +127,33 @@ final class ReceiverSession {
         _ request: MirrorProtocol.Request, _ paths: [String], _ data: UnsafeRawBufferPointer
     ) throws(SystemError) -> Answer {
         switch request.operation {
-        case .open: (try open(paths[0], request), Self.nothing)
-        case .rename: (try rename(paths), Self.nothing)
-        case .unlink: (try change { () throws(SystemError) in try volume.unlink(paths[0]) }, Self.nothing)
-        case .createDirectory: (try createDirectory(paths[0]), Self.nothing)
-        case .entries: try entries(paths[0], from: request.offset)
-        case .exists: (volume.exists(paths[0]) ? 1 : 0, Self.nothing)
-        case .synchronizeDirectory: (try done(volume.synchronizeDirectory(paths[0])), Self.nothing)
-        case .freeBytes: (try volume.freeBytes(paths[0]), Self.nothing)
-        default: try perform(request, on: try file(request), data)
+        case .open: return (try open(paths[0], request), Self.nothing)
+        case .entries: return try entries(paths[0], from: request.offset)
+        case .exists: return (volume.exists(paths[0]) ? 1 : 0, Self.nothing)
+        case .freeBytes: return (try volume.freeBytes(paths[0]), Self.nothing)
+        case .rename:
+            guard paths.count == 2 else { throw SystemError("rename", code: EINVAL) }
+            try change { () throws(SystemError) in try volume.rename(paths[0], to: paths[1]) }
+        case .unlink: try change { () throws(SystemError) in try volume.unlink(paths[0]) }
+        case .createDirectory:
+            // The one that all is in is there; the lock, which stands in it, may not be.
+            if paths[0] == root { break }
+            try change { () throws(SystemError) in try volume.createDirectory(paths[0]) }
+        case .synchronizeDirectory: try volume.synchronizeDirectory(paths[0])
+        default: return try perform(request, on: try file(request), data)
         }
+        return (0, Self.nothing)
     }
 
-    private func done(_: Void) -> UInt64 { 0 }
+    /// Changes something under names, which needs the lock.
+    private func change(_ body: () throws(SystemError) -> Void) throws(SystemError) {
+        try fence.change(by: session, term: nil, body)
+    }
 
-    /// What changes something, made only under the lock.
-    private func change(
-        term: UInt64? = nil, _ body: () throws(SystemError) -> Void
-    ) throws(SystemError) -> UInt64 {
+    /// Changes an open file.
+    private func change(_ open: OpenFile, _ body: () throws(SystemError) -> Void) throws(SystemError) {
+        guard let term = open.term else { throw SystemError("write", open.file.path, code: ReceiverFence.refusal) }
         try fence.change(by: session, term: term, body)
-        return 0
-    }
-
-    private func createDirectory(_ path: String) throws(SystemError) -> UInt64 {
-        // The one that all is in is there; the lock, which stands in it, may not be.
-        if path == root { return 0 }
-        return try change { () throws(SystemError) in try volume.createDirectory(path) }
     }
 
     private func perform(
@@ -179,11 +174,11 @@ final class ReceiverSession {
             let count = try file.read(into: part, at: request.offset)
             return (UInt64(count), UnsafeRawBufferPointer(part).part(0..<count))
         case .write:
-            _ = try changed(open) { () throws(SystemError) in try file.write(data, at: request.offset) }
+            try change(open) { () throws(SystemError) in try file.write(data, at: request.offset) }
         case .synchronize:
             if request.argument == 1 { try file.synchronizeData() } else { try file.synchronize() }
         case .truncate:
-            _ = try changed(open) { () throws(SystemError) in try file.truncate(to: request.length) }
+            try change(open) { () throws(SystemError) in try file.truncate(to: request.length) }
         case .lock:
             guard open.isLockable, locked == nil else { throw SystemError("flock", file.path, code: EINVAL) }
             guard fence.take(id, session, lock: { file.tryLock() }) else {
@@ -201,11 +196,6 @@ final class ReceiverSession {
         return (0, Self.nothing)
     }
 
-    private func changed(_ open: OpenFile, _ body: () throws(SystemError) -> Void) throws(SystemError) -> UInt64 {
-        guard let term = open.term else { throw SystemError("write", open.file.path, code: ReceiverFence.refusal) }
-        return try change(term: term, body)
-    }
-
     private func file(_ request: MirrorProtocol.Request) throws(SystemError) -> OpenFile {
         guard let file = files[request.file] else { throw SystemError("file", code: EBADF) }
         return file
@@ -215,27 +205,17 @@ final class ReceiverSession {
         let flags = MirrorProtocol.OpenFlags(rawValue: request.argument)
         guard flags.isValid else { throw SystemError("open", path, code: EINVAL) }
         guard files.count < Self.openFilesMaximum else { throw SystemError("open", path, code: EMFILE) }
-        let isLockable = path == "\(root)/lock"
+        let isLockable = path == lockPath
         let isChange = !flags.isEmpty && !isLockable
         let term = isChange ? fence.term(of: session) : nil
         // Nobody else makes links here, and those that the operator makes are not for others to follow.
         func open() throws(SystemError) -> any VolumeFile {
             try volume.open(path, flags.system | O_NOFOLLOW, mode: mode_t(request.mode & 0o660))
         }
-        var file: (any VolumeFile)?
-        if isChange {
-            _ = try change(term: term) { () throws(SystemError) in file = try open() }
-        } else {
-            file = try open()
-        }
+        let file = isChange ? try fence.change(by: session, term: term, open) : try open()
         nextFile &+= 1
-        files[nextFile] = OpenFile(file: file!, isLockable: isLockable, term: term)
+        files[nextFile] = OpenFile(file: file, isLockable: isLockable, term: term)
         return UInt64(nextFile)
-    }
-
-    private func rename(_ paths: [String]) throws(SystemError) -> UInt64 {
-        guard paths.count == 2 else { throw SystemError("rename", code: EINVAL) }
-        return try change { () throws(SystemError) in try volume.rename(paths[0], to: paths[1]) }
     }
 
     /// As many names as go into a reply, of a listing that was made when the first were asked for; the value counts all.

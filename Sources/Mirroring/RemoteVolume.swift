@@ -118,7 +118,7 @@ package final class RemoteVolume: Volume {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: MirrorProtocol.dataMaximum, alignment: 16)
         defer { memory.deallocate() }
         while true {
-            // From the so-manieth on; the receiver answers with as many as go into a reply.
+            // Behind those that are here; the receiver answers with as many as go into a reply.
             let request = MirrorProtocol.Request(.entries, offset: UInt64(names.count))
             let answer = connection.ask(request, names: [name], into: memory)
             guard answer.code == 0 else { throw SystemError("readdir", directory, code: answer.code) }
@@ -233,7 +233,7 @@ private final class RemoteFile: VolumeFile {
     func synchronizeOnce(dataOnly: Bool) -> Int32 {
         // After the answer, all writes before it are answered, too.
         let reply = ask(.synchronize, argument: dataOnly ? 1 : 0)
-        let failure = place.withLock { $0 }.connection.writeFailure()
+        let failure = place.withLock { $0 }.connection.writeFailure
         return Int32(answer(failure == 0 ? reply.code : failure, 0))
     }
 

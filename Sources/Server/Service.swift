@@ -40,9 +40,8 @@ package final class Service {
         if listens { configuration.warnOfExposure() }
         // Before the data is opened: a file that cannot be used is told at once.
         tls = try configuration.tlsCredentials()
-        if let mirror = try configuration.mirrorSettings() {
-            try Mirror.checkPresence(of: configuration.data, mirror)
-        }
+        let archiveSettings = try configuration.archiveSettings()
+        if let mirror = archiveSettings.mirror { try Mirror.checkPresence(of: configuration.data, mirror) }
         directory = try DataDirectory(configuration.data)
         let controlDatabase = try Control(path: directory.control)
         let shares = try ShareDirectory(controlDatabase)
@@ -51,7 +50,7 @@ package final class Service {
             try Accounts(controlDatabase), settings: try configuration.authenticatorSettings()
         ) { organisations.scope(of: $0) }
         if listens { try configuration.checkHTTPExposure(hasCredentials: authenticator.hasCredentials) }
-        let archive = try Archive(directory, settings: try configuration.archiveSettings(), metrics: metrics)
+        let archive = try Archive(directory, settings: archiveSettings, metrics: metrics)
         self.archive = archive
         let report = archive.recovery
         Log.info(

@@ -125,21 +125,10 @@ package final class Socket: Sendable {
 
     /// Writes all of a small message, waiting at most until the deadline.
     package func sendAll(_ bytes: [UInt8], deadline: UInt64) throws(TransportError) {
-        var done = 0
-        while done < bytes.count {
-            let from = done
-            let sent = try bytes.withRawBytes { bytes throws(TransportError) in
-                var vector = iovec(
-                    iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress! + from), iov_len: bytes.count - from)
-                return try withUnsafeMutablePointer(to: &vector) { pointer throws(TransportError) in
-                    try send(UnsafeMutableBufferPointer(start: pointer, count: 1))
-                }
-            }
-            if let sent {
-                done += sent
-            } else if !Poll.wait(raw, Int16(POLLOUT), deadline: deadline) {
-                throw .timedOut("peer takes nothing off the wire")
-            }
+        try bytes.withRawBytes { bytes throws(TransportError) in
+            guard let base = bytes.baseAddress else { return }
+            let vector = iovec(iov_base: UnsafeMutableRawPointer(mutating: base), iov_len: bytes.count)
+            try sendAll(gathering: [vector], deadline: deadline)
         }
     }
 
@@ -156,17 +145,23 @@ package final class Socket: Sendable {
         let stream = try connectStream(to: endpoint, deadline: deadline)
         guard let tls, case .tcp(let host, _) = endpoint else { return Socket(stream) }
         let session = tls.session(stream, host: host)
+        try tls.check(try shakeHands(session, stream, deadline: deadline))
+        return Socket(stream, tls: session)
+    }
+
+    /// Does a TLS handshake, waiting at most until the deadline.
+    static func shakeHands(
+        _ session: TLSSession, _ stream: StreamDescriptor, deadline: UInt64
+    ) throws(TransportError) -> TLSPeer {
         try session.begin()
         while true {
             switch session.handshake() {
-            case .done:
-                try tls.check(session.peer)
-                return Socket(stream, tls: session)
-            case .failed(let why): throw .tls("\(endpoint): \(why)")
+            case .done: return session.peer
+            case .failed(let why): throw .tls("\(stream.file.path): \(why)")
             case .waiting:
                 let events = Int16(session.hasOutput ? POLLIN | POLLOUT : POLLIN)
                 guard Poll.wait(stream.raw, events, deadline: deadline) else {
-                    throw .timedOut("\(endpoint) does not finish the TLS handshake")
+                    throw .timedOut("\(stream.file.path) does not finish the TLS handshake")
                 }
             }
         }

@@ -37,18 +37,17 @@ extension Socket {
     /// - Returns: the peer's certificate; nil: it showed none.
     package func finishAccepting(deadline: UInt64) throws(TransportError) -> PeerCertificate? {
         guard let tls else { return nil }
-        try tls.begin()
-        while true {
-            switch tls.handshake() {
-            case .done: return tls.peer.certificate
-            case .failed(let why): throw .tls(why)
-            case .waiting:
-                let events = Int16(tls.hasOutput ? POLLIN | POLLOUT : POLLIN)
-                guard Poll.wait(raw, events, deadline: deadline) else {
-                    throw .timedOut("the TLS handshake is not finished")
-                }
-            }
+        return try Self.shakeHands(tls, stream, deadline: deadline).certificate
+    }
+
+    /// Reads so many bytes. Memory for all of them is taken first.
+    /// - Throws: as `receiveAll`.
+    package func receive(count: Int, deadline: UInt64) throws(TransportError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        try bytes.withMutableRawBytes { bytes throws(TransportError) in
+            try receiveAll(into: bytes, deadline: deadline)
         }
+        return bytes
     }
 
     /// Fills `buffer`.
@@ -79,7 +78,7 @@ extension Socket {
             if let sent {
                 vectors.stepOver(sent, from: &first)
             } else if !Poll.wait(raw, Int16(POLLOUT), deadline: deadline) {
-                throw .timedOut("the peer takes nothing off the wire")
+                throw .timedOut("peer takes nothing off the wire")
             }
         }
     }

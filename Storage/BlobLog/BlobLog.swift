@@ -51,10 +51,7 @@ package final class BlobLog {
         guard let mirror else { return 0 }
         let other: DataDirectory
         do throws(LogError) {
-            let isThere = try wrappingSystemErrors { () throws(SystemError) in
-                try mirror.settings.volume.has("\(mirror.settings.directory)/format")
-            }
-            guard isThere else { return 0 }
+            guard try mirror.settings.isThere() else { return 0 }
             other = try mirror.open(mayCreate: false)
         } catch {
             mirror.note("\(error)")

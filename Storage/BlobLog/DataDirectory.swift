@@ -102,6 +102,19 @@ package final class DataDirectory: Sendable {
         }
     }
 
+    /// Whether a file of this directory is there.
+    func has(_ path: String) throws(LogError) -> Bool {
+        try wrappingSystemErrors { () throws(SystemError) in try volume.has(path) }
+    }
+
+    /// How long a file of this directory is; nil: there is none of that name.
+    func bytes(_ path: String) throws(LogError) -> UInt64? {
+        do throws(SystemError) { return try volume.open(path, O_RDONLY).size() } catch {
+            if error.code == ENOENT { return nil }
+            throw .system(error)
+        }
+    }
+
     /// What content addresses are made with.
     package var contentHash: ContentHash { format == 1 ? .blake2b : .blake3 }
 
@@ -160,7 +173,7 @@ package final class DataDirectory: Sendable {
             guard let content = try? JSONDecoder().decode(FormatFile.self, from: Data(bytes)),
                 let uuid = UUID(uuidString: content.archive)
             else { throw .notAnArchive(path) }
-            guard 1...newestFormat ~= content.format else { throw .newerFormat(content.format, path) }
+            guard content.format <= newestFormat else { throw .newerFormat(content.format, path) }
             // The file may be from a start that stopped before its name was durable; folders that outlive it would be taken
             // for somebody else's.
             if mayCreate {

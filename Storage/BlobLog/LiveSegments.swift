@@ -58,11 +58,6 @@ extension Segment {
     package static func bytes(
         _ directory: DataDirectory, generation: UInt32, number: UInt32
     ) throws(LogError) -> UInt64? {
-        do {
-            return try directory.volume.open(directory.segment(writer: generation, number: number), O_RDONLY).size()
-        } catch {
-            if error.code == ENOENT { return nil }
-            throw .system(error)
-        }
+        try directory.bytes(directory.segment(writer: generation, number: number))
     }
 }

@@ -17,6 +17,11 @@ package final class Mirror: Sendable {
         package var volume: any Volume = SystemVolume()
 
         package init(directory: String) { self.directory = directory }
+
+        /// Whether it was begun.
+        func isThere() throws(LogError) -> Bool {
+            try wrappingSystemErrors { () throws(SystemError) in try volume.has("\(directory)/format") }
+        }
     }
 
     private struct State {
@@ -44,12 +49,8 @@ package final class Mirror: Sendable {
     /// Refuses to make a new archive beside a copy of the lost one.
     package static func checkPresence(of data: String, _ settings: Settings) throws(LogError) {
         guard !FileSystem.exists("\(data)/format") else { return }
-        do throws(SystemError) { _ = try settings.volume.open("\(settings.directory)/format", O_RDONLY) } catch {
-            if error.code == ENOENT { return }
-            // Nobody knows whether there is one.
-            throw .system(error)
-        }
-        throw .onlyMirror(data, settings.directory)
+        // Where that cannot be told, nobody knows whether there is one.
+        if try settings.isThere() { throw .onlyMirror(data, settings.directory) }
     }
 
     package var isAttached: Bool { state.withLock { $0.link != nil } }

@@ -40,12 +40,7 @@ package final class MirrorCatchUp {
     /// Gives the directory up again.
     package func abandon() { target.releaseLock() }
 
-    private func isMirror() throws(LogError) -> Bool { try has(target.mirrorNote) }
-
-    /// Whether the mirror has a file.
-    private func has(_ path: String) throws(LogError) -> Bool {
-        try wrappingSystemErrors { () throws(SystemError) in try target.volume.has(path) }
-    }
+    private func isMirror() throws(LogError) -> Bool { try target.has(target.mirrorNote) }
 
     // MARK: All of it
 
@@ -57,7 +52,7 @@ package final class MirrorCatchUp {
             missing +=
                 size - min(size, try Segment.bytes(target, generation: name.generation, number: name.number) ?? 0)
         }
-        for (folder, name) in try missingLarge() { missing += try bytes(primary, "\(folder)/\(name)") }
+        for (folder, name) in try missingLarge() { missing += try primary.bytes("\(folder)/\(name)") ?? 0 }
         return missing
     }
 
@@ -76,7 +71,7 @@ package final class MirrorCatchUp {
             let isThere = known.contains(name)
             let isAppended = name.generation == BlobLog.writerID
             let mayDiffer = isAppended && (name.number == highest || isOpen(name, position))
-            if isThere, !mayDiffer, try bytes(target, segmentPath(target, name)) == length { continue }
+            if isThere, !mayDiffer, try target.bytes(segmentPath(target, name)) == length { continue }
             if isThere, isAppended { try bring(name, to: length) } else { try copy(name, length: length) }
         }
         try copyLarge()
@@ -96,7 +91,7 @@ package final class MirrorCatchUp {
             }
             let length = try length(name, position)
             if try Segment.all(target).contains(name) {
-                let done = try bytes(target, segmentPath(target, name))
+                let done = try target.bytes(segmentPath(target, name)) ?? 0
                 if done < length { try append(name, done..<length) }
             } else {
                 try copy(name, position)
@@ -132,14 +127,6 @@ package final class MirrorCatchUp {
         return try Segment.bytes(primary, generation: name.generation, number: name.number) ?? 0
     }
 
-    /// 0: it is not there.
-    private func bytes(_ directory: DataDirectory, _ path: String) throws(LogError) -> UInt64 {
-        do throws(SystemError) { return try directory.volume.open(path, O_RDONLY).size() } catch {
-            if error.code == ENOENT { return 0 }
-            throw .system(error)
-        }
-    }
-
     /// Only the archive compacts: a higher generation says that the mirror was an archive of its own.
     private func checkGenerations(_ known: [SegmentName], _ live: [SegmentName]) throws(LogError) {
         let generations = Dictionary(uniqueKeysWithValues: live.map { ($0.number, $0.generation) })
@@ -158,7 +145,7 @@ package final class MirrorCatchUp {
     private func removeBegun(_ known: [SegmentName], behind position: LogPosition) throws(LogError) {
         for name in known where name.number > position.segment {
             let path = segmentPath(target, name)
-            if try bytes(target, path) > UInt64(Segment.blockBytes) {
+            if try target.bytes(path) ?? 0 > UInt64(Segment.blockBytes) {
                 let segment = try Segment(target, writer: name.generation, number: name.number, forWriting: true)
                 try cut(segment, at: UInt64(Segment.blockBytes))
             }
@@ -197,7 +184,7 @@ package final class MirrorCatchUp {
             return nil
         }
         if try MirrorFile.isSame(archive.file, copy.file, 0..<UInt64(Segment.blockBytes)) { return copy }
-        guard try bytes(target, path) <= UInt64(Segment.blockBytes) else { throw .diverged(target.path) }
+        guard try target.bytes(path) ?? 0 <= UInt64(Segment.blockBytes) else { throw .diverged(target.path) }
         return nil
     }
 
@@ -293,7 +280,7 @@ package final class MirrorCatchUp {
         let live = try Segment.live(primary)
         for name in live where name.generation > BlobLog.writerID {
             if !(try Segment.all(target).contains(name)) {
-                try copy(name, length: try bytes(primary, segmentPath(primary, name)))
+                try copy(name, length: try primary.bytes(segmentPath(primary, name)) ?? 0)
             }
         }
         let there = Set(try Segment.all(target))
@@ -330,7 +317,7 @@ package final class MirrorCatchUp {
     }
 
     private func markAsMirror() throws(LogError) {
-        if try has(target.unfinishedMirrorNote) {
+        if try target.has(target.unfinishedMirrorNote) {
             try wrappingSystemErrors { () throws(SystemError) in
                 try target.volume.unlink(target.unfinishedMirrorNote)
                 try target.volume.synchronizeDirectory(target.path)
@@ -339,7 +326,7 @@ package final class MirrorCatchUp {
         guard try !isMirror() else { return }
         // A server was started here: what it derived knows nothing of what comes and goes from now on.
         for suffix in ["", "-wal", "-shm"] {
-            guard try has(target.catalog + suffix) else { continue }
+            guard try target.has(target.catalog + suffix) else { continue }
             try wrappingSystemErrors { () throws(SystemError) in try target.volume.unlink(target.catalog + suffix) }
         }
         try wrappingSystemErrors { () throws(SystemError) in
@@ -372,7 +359,7 @@ package final class MirrorCatchUp {
         for (folder, name) in try missingLarge() {
             // It may have moved since, or been deleted.
             for place in [folder, primary.large] where primary.volume.exists("\(place)/\(name)") {
-                try checkRoom(try bytes(primary, "\(place)/\(name)"))
+                try checkRoom(try primary.bytes("\(place)/\(name)") ?? 0)
                 try MirrorFile.copy(
                     "\(place)/\(name)", of: primary, to: "\(target.large)/\(name)", of: target, pace: pace)
                 break

@@ -33,11 +33,6 @@ struct MirrorExtension {
         }
     }
 
-    /// Whether the mirror has a file.
-    private func has(_ path: String) throws(LogError) -> Bool {
-        try wrappingSystemErrors { () throws(SystemError) in try mirror.volume.has(path) }
-    }
-
     private func path(_ directory: DataDirectory, _ number: UInt32) -> String {
         directory.segment(writer: BlobLog.writerID, number: number)
     }
@@ -45,17 +40,17 @@ struct MirrorExtension {
     /// Whether the mirror is longer, and the same as far as the archive goes: only then do its records follow these.
     private func isSameUpTo(_ end: LogPosition) throws(LogError) -> Bool {
         let mirrorPath = path(mirror, end.segment)
-        guard try has(mirrorPath) else { return false }
+        guard try mirror.has(mirrorPath) else { return false }
         let file = try open(mirror, mirrorPath)
         let size = try wrappingSystemErrors { () throws(SystemError) in try file.size() }
-        let hasNext = try has(path(mirror, end.segment + 1))
+        let hasNext = try mirror.has(path(mirror, end.segment + 1))
         guard size > end.endOffset || hasNext && size == end.endOffset else { return false }
         if primary.volume.exists(path(primary, end.segment)) {
             return try isSame(end.segment, length: end.endOffset)
         }
         // The archive's segment was not begun; the one before tells whose log it is.
         guard end.segment > 1, primary.volume.exists(path(primary, end.segment - 1)),
-            try has(path(mirror, end.segment - 1))
+            try mirror.has(path(mirror, end.segment - 1))
         else { return true }
         let before = try open(primary, path(primary, end.segment - 1))
         return try isSame(end.segment - 1, length: wrappingSystemErrors { () throws(SystemError) in try before.size() })
@@ -75,7 +70,7 @@ struct MirrorExtension {
 
     /// Good records that follow `end` without a gap in their numbers, each verified as the mirror's device has it.
     private func next(_ end: LogPosition) throws(LogError) -> [StoredRecord] {
-        guard try has(path(mirror, end.segment)) else { return [] }
+        guard try mirror.has(path(mirror, end.segment)) else { return [] }
         let segment: Segment
         do throws(LogError) {
             segment = try Segment(mirror, writer: BlobLog.writerID, number: end.segment, forWriting: true)
@@ -133,7 +128,7 @@ struct MirrorExtension {
             return
         }
         for folder in [mirror.incoming, mirror.large] {
-            guard try has("\(folder)/\(name)") else { continue }
+            guard try mirror.has("\(folder)/\(name)") else { continue }
             return try MirrorFile.copy("\(folder)/\(name)", of: mirror, to: "\(primary.large)/\(name)", of: primary)
         }
     }

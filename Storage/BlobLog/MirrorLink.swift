@@ -13,8 +13,7 @@ final class MirrorLink: @unchecked Sendable {
         self.directory = directory
         reader = LogReader(directory)
         let writer = BlobLog.writerID
-        let path = directory.segment(writer: writer, number: position.segment)
-        if try wrappingSystemErrors({ () throws(SystemError) in try directory.volume.has(path) }) {
+        if try directory.has(directory.segment(writer: writer, number: position.segment)) {
             segment = try Segment(directory, writer: writer, number: position.segment, forWriting: true)
         }
     }
@@ -37,9 +36,8 @@ final class MirrorLink: @unchecked Sendable {
     /// Makes sure that a large object is here before a record refers to it. Most are: they are written to both as they come.
     func ensureLarge(_ blobID: BlobID, number: UInt64, from primary: DataDirectory) throws(LogError) {
         let name = directory.largeName(blobID, number: number)
-        let volume = directory.volume
         for folder in [directory.incoming, directory.large] {
-            if try wrappingSystemErrors({ () throws(SystemError) in try volume.has("\(folder)/\(name)") }) { return }
+            if try directory.has("\(folder)/\(name)") { return }
         }
         for folder in [primary.incoming, primary.large] where primary.volume.exists("\(folder)/\(name)") {
             return try MirrorFile.copy(

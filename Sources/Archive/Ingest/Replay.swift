@@ -44,7 +44,10 @@ final class Replay: @unchecked Sendable {
             catalog.position.map {
                 LogPosition(sequence: $0.sequence, segment: $0.segment, endOffset: $0.endOffset)
             } ?? .start
-        let applying = Conveyor<Batch>("replay") { [self] batch throws(ArchiveError) in try apply(batch) }
+        let applying = Conveyor<Batch>("replay") { [self] batch throws(ArchiveError) in
+            catalog.beginReplay()
+            try apply(batch)
+        }
         let reading = Conveyor<Found>("replay-headers") { found in applying.hand(Batch(found)) }
         var found = Found()
         do {
@@ -52,7 +55,6 @@ final class Replay: @unchecked Sendable {
                 try? reading.end()
                 try? applying.end()
             }
-            var isLong = false
             let result = try log.recover(from: start) { record throws(LogError) in
                 found.records.append(record)
                 if record.header.kind == .largeInstance { found.largeCount += 1 }
@@ -60,8 +62,6 @@ final class Replay: @unchecked Sendable {
                     sequence: record.header.sequence, segment: record.location.segment,
                     endOffset: record.location.offset + record.location.length)
                 guard found.records.count >= Self.batchMaximum || found.largeCount >= Self.largeMaximum else { return }
-                if !isLong { catalog.beginReplay() }
-                isLong = true
                 reading.hand(found)
                 found = Found()
             }
