@@ -38,8 +38,8 @@ final class ReceiverFence: Sendable {
     /// - Parameter lock: locks the file.
     func take(_ connection: UInt64, _ session: [UInt8], lock: () -> Bool) -> Bool {
         state.withLock { state in
-            guard lock() else { return false }
-            precondition(state.running == 0, "the lock was free while something was changed")
+            // Another file may have come to stand in the place of the one that is locked.
+            guard state.holder == nil, state.running == 0, lock() else { return false }
             state.term += 1
             state.holder = (connection, session)
             return true

@@ -133,20 +133,22 @@ final class ReceiverSession {
         case .freeBytes: return (try volume.freeBytes(paths[0]), Self.nothing)
         case .rename:
             guard paths.count == 2 else { throw SystemError("rename", code: EINVAL) }
-            try change { () throws(SystemError) in try volume.rename(paths[0], to: paths[1]) }
-        case .unlink: try change { () throws(SystemError) in try volume.unlink(paths[0]) }
+            try change(paths) { () throws(SystemError) in try volume.rename(paths[0], to: paths[1]) }
+        case .unlink: try change(paths) { () throws(SystemError) in try volume.unlink(paths[0]) }
         case .createDirectory:
             // The one that all is in is there; the lock, which stands in it, may not be.
             if paths[0] == root { break }
-            try change { () throws(SystemError) in try volume.createDirectory(paths[0]) }
+            try change(paths) { () throws(SystemError) in try volume.createDirectory(paths[0]) }
         case .synchronizeDirectory: try volume.synchronizeDirectory(paths[0])
         default: return try perform(request, on: try file(request), data)
         }
         return (0, Self.nothing)
     }
 
-    /// Changes something under names, which needs the lock.
-    private func change(_ body: () throws(SystemError) -> Void) throws(SystemError) {
+    /// Changes something under names, which needs the lock. What is locked keeps its place, or others could lock another
+    /// file there.
+    private func change(_ paths: [String], _ body: () throws(SystemError) -> Void) throws(SystemError) {
+        guard !paths.contains(lockPath) else { throw SystemError("change the lock", lockPath, code: EPERM) }
         try fence.change(by: session, term: nil, body)
     }
 

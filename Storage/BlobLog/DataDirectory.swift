@@ -173,6 +173,7 @@ package final class DataDirectory: Sendable {
             guard let content = try? JSONDecoder().decode(FormatFile.self, from: Data(bytes)),
                 let uuid = UUID(uuidString: content.archive)
             else { throw .notAnArchive(path) }
+            guard content.format >= 1 else { throw .notAnArchive(path) }
             guard content.format <= newestFormat else { throw .newerFormat(content.format, path) }
             // The file may be from a start that stopped before its name was durable; folders that outlive it would be taken
             // for somebody else's.

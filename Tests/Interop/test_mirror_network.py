@@ -396,6 +396,22 @@ def test_nothing_is_changed_without_the_lock(receiver):
         caller.close()
 
 
+def test_the_lock_itself_stays_what_it_is(receiver):
+    """A second file of its name could be locked, too, while the first one still is."""
+    holder, other = Caller(receiver).lock(), Caller(receiver)
+    code, file, _ = holder.ask(OPEN, b"file", argument=2 | 4)
+    assert code == 0
+    for operation, names in ((UNLINK, b"lock"), (RENAME, b"lock\0other"), (RENAME, b"file\0lock"), (MAKE, b"lock")):
+        assert holder.ask(operation, names)[0] == errno.EPERM
+    (receiver.data / "lock").unlink()
+    code, second, _ = other.ask(OPEN, b"lock", argument=2 | 4)
+    assert code == 0 and other.ask(LOCK, file=second)[0] == errno.EWOULDBLOCK
+    assert holder.ask(WRITE, data=b"abc", file=file)[0] == 0
+    for caller in (holder, other):
+        caller.close()
+    eventually(lambda: Caller(receiver).lock().close())
+
+
 def test_a_receiver_that_was_started_anew_is_noticed_and_a_server_on_the_copy_is_left_alone(kept, tmp_path):
     archive, receiver = kept()
     check_attached(archive)
