@@ -154,6 +154,23 @@ def test_both_are_the_same_after_stores_deletions_and_compaction(mirrored):
     check_served(archive, instances[:8] + more)
 
 
+def test_a_manifest_that_comes_after_its_segment_is_copied_soon(mirrored):
+    """It is written when a segment was begun: whoever follows may look in between."""
+    archive = mirrored()
+    check_attached(archive)
+    # From here on it is a minute until everything is copied anyway.
+    eventually(lambda: (archive.mirror / "control.db").stat())
+    check_same(archive)
+    later = archive.data / "manifest.later"
+    later.write_bytes((archive.data / "manifest.json").read_bytes() + b"\n")
+    later.rename(archive.data / "manifest.json")
+
+    def check():
+        assert (archive.mirror / "manifest.json").read_bytes() == (archive.data / "manifest.json").read_bytes()
+
+    eventually(check, timeout=20)
+
+
 def test_a_server_can_be_started_on_the_mirror(mirrored):
     archive = mirrored()
     instances = sample()

@@ -8,6 +8,12 @@ import Platform
 package final class MirrorKeeper: Sendable {
     private enum State { case running, stopping, stopped }
 
+    /// What the mirror follows: segments, and the list of them, which is written a moment later.
+    private struct Followed: Equatable {
+        var segments: Set<SegmentName> = []
+        var manifest: [UInt8]?
+    }
+
     /// What waits to be healed.
     private struct Damage {
         /// Where each was found damaged; nil: where the catalog has it.
@@ -35,7 +41,8 @@ package final class MirrorKeeper: Sendable {
     private let copyControl = Monitor<(@Sendable (String) throws -> Void)?>(nil)
     // Of the thread alone.
     private nonisolated(unsafe) var attached: MirrorCatchUp?
-    private nonisolated(unsafe) var followed: Set<SegmentName> = []
+    /// What there was at the last look.
+    private nonisolated(unsafe) var followed = Followed()
     private nonisolated(unsafe) var copyDue: UInt64 = 0
     private nonisolated(unsafe) var pause = intervalSeconds
     private nonisolated(unsafe) var attemptDue: UInt64 = 0
@@ -149,7 +156,7 @@ package final class MirrorKeeper: Sendable {
         }
         attached = catchUp
         copyDue = 0
-        followed = []
+        followed = Followed()
         // What was found damaged while there was nothing to heal it from.
         for version in try archive.readers.withReader({ try $0.damaged() }) { heal(BlobID(version.blobID)) }
     }
@@ -185,7 +192,9 @@ package final class MirrorKeeper: Sendable {
                 try archive.recordSettings()
                 owesSettings = false
             }
-            let live = Set(try Segment.live(archive.directory))
+            let live = Followed(
+                segments: Set(try Segment.live(archive.directory)),
+                manifest: try? archive.directory.volume.contents(archive.directory.manifest))
             let isDue = Clock.monotonicNanoseconds() >= copyDue || isStopping
             guard live != followed || isDue else { return }
             try catchUp.follow()
