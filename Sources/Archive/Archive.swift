@@ -194,10 +194,10 @@ package final class Archive: @unchecked Sendable {
     }
 
     /// The stored record of a version that a query or a selection gave.
-    /// - Parameter forHeader: only its header will be read.
-    package func record(of version: CatalogVersion, forHeader: Bool = false) throws(ArchiveError) -> StoredRecord {
+    /// - Parameter readsAhead: whether all of it will be read, and perhaps what lies behind it.
+    package func record(of version: CatalogVersion, readsAhead: Bool = true) throws(ArchiveError) -> StoredRecord {
         do throws(LogError) {
-            let record = try currentRecord(version, forHeader: forHeader)
+            let record = try currentRecord(version, readsAhead: readsAhead)
             guard record.header.blobID == BlobID(version.blobID) else {
                 throw LogError.damaged("another record stands where \(version.sopInstanceUID) was")
             }
@@ -213,13 +213,13 @@ package final class Archive: @unchecked Sendable {
     func noteDamage(_ blobID: BlobID, at location: RecordLocation) { mirrorKeeper?.heal(blobID, at: location) }
 
     /// Compaction may have moved the record since the catalog was asked, and taken the old file away.
-    private func currentRecord(_ version: CatalogVersion, forHeader: Bool) throws(LogError) -> StoredRecord {
+    private func currentRecord(_ version: CatalogVersion, readsAhead: Bool) throws(LogError) -> StoredRecord {
         let known = RecordLocation(version.location)
-        do { return try log.reader.record(at: known, forHeader: forHeader) } catch {
+        do { return try log.reader.record(at: known, readsAhead: readsAhead) } catch {
             guard let found = try? readers.withReader({ try $0.location(ofBlob: version.blobID) }),
                 RecordLocation(found.0) != known
             else { throw error }
-            return try log.reader.record(at: RecordLocation(found.0), forHeader: forHeader)
+            return try log.reader.record(at: RecordLocation(found.0), readsAhead: readsAhead)
         }
     }
 }

@@ -94,24 +94,54 @@ package final class StoredImage {
         return try isEncapsulated ? bitStream(number, readsAhead) : native(number, readsAhead)
     }
 
+    /// The same where it was read, without a copy; nil: it has to be put together.
+    /// - Returns: bytes that stand until the next frame is read or the image goes.
+    package func frameInPlace(_ number: Int, readsAhead: Bool = false) throws -> UnsafeRawBufferPointer? {
+        guard number >= 1, number <= description.numberOfFrames, inflated == nil else { return nil }
+        if isEncapsulated {
+            guard number <= record.index.frames.count else { return nil }
+            let bytes = try readInPlace(record.index.frames[number - 1], readsAhead)
+            let isOneItem =
+                bytes.count >= 8 && bytes.littleEndian(at: 0, as: UInt32.self) == 0xE000_FFFE
+                && Int(bytes.littleEndian(at: 4, as: UInt32.self)) == bytes.count - 8
+            return isOneItem ? bytes.part(8..<bytes.count) : nil
+        }
+        let range = try nativeBits(number)
+        guard range.lowerBound % 8 == 0, range.upperBound % 8 == 0, !isToBeTurned else { return nil }
+        let start = UInt64(place.range.lowerBound)
+        return try readInPlace(start + range.lowerBound / 8..<start + range.upperBound / 8, readsAhead)
+    }
+
+    /// Has the device bring what lies behind the frame that was read last.
+    package func prefetchNext() {
+        if inflated == nil { record.prefetch(behind: window.upperBound, count: Self.readAheadBytes) }
+    }
+
     // MARK: Native
 
-    private func native(_ number: Int, _ readsAhead: Bool) throws -> [UInt8] {
+    /// Where a frame lies in the pixel data, in bits.
+    private func nativeBits(_ number: Int) throws -> Range<UInt64> {
         let bits = description.frameBits
         let (first, overflow) = bits.multipliedReportingOverflow(by: UInt64(number - 1))
         let length = UInt64(place.range.count)
         guard !overflow, first <= length * 8, bits <= length * 8 - first else { throw Failure.endsEarly(frame: number) }
-        let range = first / 8..<(first + bits + 7) / 8
+        return first..<first + bits
+    }
+
+    private func native(_ number: Int, _ readsAhead: Bool) throws -> [UInt8] {
+        let bits = try nativeBits(number)
+        let range = bits.lowerBound / 8..<(bits.upperBound + 7) / 8
         let start = UInt64(place.range.lowerBound)
-        let bytes = try swapped(range, from: start, within: length, readsAhead)
-        return first % 8 == 0 && bits % 8 == 0 ? bytes : Self.bits(bytes, from: Int(first % 8), count: Int(bits))
+        let bytes = try swapped(range, from: start, within: UInt64(place.range.count), readsAhead)
+        guard bits.lowerBound % 8 != 0 || bits.count % 8 != 0 else { return bytes }
+        return Self.bits(bytes, from: Int(bits.lowerBound % 8), count: bits.count)
     }
 
     /// A part of the pixels in little endian. Words that it begins or ends within are read whole to be turned.
     private func swapped(
         _ range: Range<UInt64>, from start: UInt64, within length: UInt64, _ readsAhead: Bool
     ) throws -> [UInt8] {
-        guard place.isBigEndian, wordSize > 1 else {
+        guard isToBeTurned else {
             return try read(start + range.lowerBound..<start + range.upperBound, readsAhead)
         }
         let size = UInt64(wordSize)
@@ -120,6 +150,8 @@ package final class StoredImage {
         let turned = bytes.withRawBytes { ByteOrder.swapped($0, wordSize: wordSize) }
         return Array(turned.dropFirst(Int(range.lowerBound - whole.lowerBound)).prefix(range.count))
     }
+
+    private var isToBeTurned: Bool { place.isBigEndian && wordSize > 1 }
 
     /// Bytes of one number in the pixel data: of a cell where it is that long, else by the VR.
     private var wordSize: Int {
@@ -165,6 +197,10 @@ package final class StoredImage {
             guard range.upperBound <= UInt64(inflated.count) else { throw Failure.framesUnknown }
             return Array(inflated[Int(range.lowerBound)..<Int(range.upperBound)])
         }
+        return [UInt8](try readInPlace(range, readsAhead))
+    }
+
+    private func readInPlace(_ range: Range<UInt64>, _ readsAhead: Bool) throws -> UnsafeRawBufferPointer {
         guard range.count <= Self.frameMaximum else { throw Failure.tooLarge }
         if !(range.lowerBound >= window.lowerBound && range.upperBound <= window.upperBound) {
             let end = readsAhead ? max(range.upperBound, range.lowerBound + Self.readAheadBytes) : range.upperBound
@@ -172,7 +208,6 @@ package final class StoredImage {
             windowBytes = try record.read(window, into: buffer)
         }
         let start = Int(range.lowerBound - window.lowerBound)
-        return [UInt8](windowBytes.part(start..<start + range.count))
+        return windowBytes.part(start..<start + range.count)
     }
-
 }

@@ -150,10 +150,13 @@ static inline void snimok_http_for_each_header(struct MHD_Connection *connection
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, &snimok_http_one, &each);
 }
 
-/// An answer whose body stays where it is until `release` is called with `owner`.
-static inline struct MHD_Response *snimok_http_response(const void *bytes, size_t count, void (*release)(void *),
-                                                        void *owner) {
-    return MHD_create_response_from_buffer_with_free_callback_cls(count, (void *)bytes, release, owner);
+/// An answer whose body, in pieces, stays where it is until `release` is called with `owner`; not called for NULL.
+static inline struct MHD_Response *snimok_http_response(const struct MHD_IoVec *pieces, unsigned count,
+                                                        void (*release)(void *), void *owner) {
+    // A single piece goes out with the head, in one call.
+    if (count > 1) return MHD_create_response_from_iovec(pieces, count, release, owner);
+    return MHD_create_response_from_buffer_with_free_callback_cls(
+        count == 0 ? 0 : pieces->iov_len, count == 0 ? "" : (void *)pieces->iov_base, release, owner);
 }
 
 static inline struct MHD_Response *snimok_http_response_streamed(uint64_t length, size_t block,

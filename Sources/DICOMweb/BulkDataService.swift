@@ -73,7 +73,7 @@ struct BulkDataService {
             return try writer.finish()
         }
         let bytes = try StoredValue.littleEndian(record, place)
-        if !isMultipart { return try response.send(bytes) }
+        if !isMultipart { return try response.send(HTTPBody(bytes)) }
         let writer = try MultipartWriter(exchange, type: Media.bytes)
         try writer.beginPart(Media.bytes, length: UInt64(bytes.count))
         try writer.write(bytes)

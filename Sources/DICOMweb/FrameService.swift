@@ -33,7 +33,7 @@ struct FrameService {
     func run(_ resource: ResourcePath, list: String) throws {
         let numbers = try Self.numbers(list)
         let version = try service.versions(resource, exchange, for: asker)[0]
-        let image = try StoredImage(service.archive.record(of: version))
+        let image = try StoredImage(service.archive.record(of: version, readsAhead: numbers.count > 1))
         for number in numbers where number > image.description.numberOfFrames {
             throw StoredImage.Failure.noSuchFrame(number, of: image.description.numberOfFrames)
         }
@@ -49,9 +49,18 @@ struct FrameService {
             ])
         }
         let syntax = form.syntax ?? stored
-        let isSingle = !form.isMultipart && numbers.count == 1
-        if isSingle { return try sendSingle(image, numbers[0], syntax, version) }
-        try sendMultipart(image, numbers, syntax)
+        guard numbers.count == 1 else { return try sendAll(image, numbers, syntax) }
+        let body = try frame(image, numbers[0], syntax, readsAhead: false)
+        if form.isMultipart {
+            exchange.respond(
+                MultipartWriter.response(
+                    type: FrameMedia.type(of: syntax), contentType: FrameMedia.contentType(syntax), body: body))
+        } else {
+            let tag = EntityTag.make([version], "frame \(numbers[0]) \(syntax.uid)")
+            try RangedResponse(exchange, type: FrameMedia.contentType(syntax), tag: tag).send(body)
+        }
+        // Who looks through a series asks for that next. Read in one go with the frame, it would hold the frame up.
+        image.prefetchNext()
     }
 
     /// Frame numbers, from 1, parted by commas.
@@ -71,32 +80,23 @@ struct FrameService {
         return numbers
     }
 
+    /// A frame to be sent; it may stand in the image's memory, until the next one is read.
     private func frame(_ image: StoredImage, _ number: Int, _ syntax: TransferSyntax, readsAhead: Bool) throws
-        -> [UInt8]
+        -> HTTPBody
     {
-        let frame = try image.frame(number, readsAhead: readsAhead)
-        if syntax == image.transferSyntax || (!syntax.isEncapsulated && !image.isEncapsulated) { return frame }
-        return try service.transcoder.transcode(
-            frame, image.description, from: image.transferSyntax, to: syntax
-        ).bytes
-    }
-
-    private func sendSingle(_ image: StoredImage, _ number: Int, _ syntax: TransferSyntax, _ version: CatalogVersion)
-        throws
-    {
-        let bytes = try frame(image, number, syntax, readsAhead: false)
-        let tag = EntityTag.make([version], "frame \(number) \(syntax.uid)")
-        try RangedResponse(exchange, type: FrameMedia.contentType(syntax), tag: tag).send(bytes)
-    }
-
-    private func sendMultipart(_ image: StoredImage, _ numbers: [Int], _ syntax: TransferSyntax) throws {
-        // The first frame is there before the answer begins, so that it can still be an error.
-        var next: [UInt8]? = try frame(image, numbers[0], syntax, readsAhead: numbers.count > 1)
-        let contentType = FrameMedia.contentType(syntax)
-        if numbers.count == 1 {
-            return exchange.respond(
-                MultipartWriter.response(type: FrameMedia.type(of: syntax), contentType: contentType, body: next!))
+        if syntax == image.transferSyntax || (!syntax.isEncapsulated && !image.isEncapsulated) {
+            if let bytes = try image.frameInPlace(number, readsAhead: readsAhead) { return HTTPBody(bytes, of: image) }
+            return HTTPBody(try image.frame(number, readsAhead: readsAhead))
         }
+        let frame = try image.frame(number, readsAhead: readsAhead)
+        return HTTPBody(
+            try service.transcoder.transcode(frame, image.description, from: image.transferSyntax, to: syntax).bytes)
+    }
+
+    private func sendAll(_ image: StoredImage, _ numbers: [Int], _ syntax: TransferSyntax) throws {
+        // The first frame is there before the answer begins, so that it can still be an error.
+        var next: HTTPBody? = try frame(image, numbers[0], syntax, readsAhead: true)
+        let contentType = FrameMedia.contentType(syntax)
         // Native frames are all as long as the first.
         let isKnown = !syntax.isEncapsulated && !image.isEncapsulated
         let lengths = numbers.map { _ in UInt64(next!.count) }
@@ -104,10 +104,10 @@ struct FrameService {
             exchange, type: FrameMedia.type(of: syntax), parts: isKnown ? (contentType, lengths) : nil)
         for (index, number) in numbers.enumerated() {
             let readsAhead = index + 1 < numbers.count && numbers[index + 1] == number + 1
-            let bytes = try next ?? frame(image, number, syntax, readsAhead: readsAhead)
+            let body = try next ?? frame(image, number, syntax, readsAhead: readsAhead)
             next = nil
-            try writer.beginPart(contentType, length: UInt64(bytes.count))
-            try writer.write(bytes)
+            try writer.beginPart(contentType, length: UInt64(body.count))
+            try writer.write(body)
         }
         try writer.finish()
     }

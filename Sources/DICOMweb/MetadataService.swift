@@ -78,7 +78,7 @@ struct MetadataService {
     }
 
     private func append(_ version: CatalogVersion, _ root: String, to writer: inout some AttributeWriter) throws {
-        let record = try service.archive.record(of: version, forHeader: true)
+        let record = try service.archive.record(of: version, readsAhead: false)
         try StoredHeader.write(
             record, bulkDataPrefix: service.url(version, root: root) + "/bulkdata/", to: &writer)
     }

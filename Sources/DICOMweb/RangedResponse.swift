@@ -16,10 +16,11 @@ struct RangedResponse {
         self.tag = tag
     }
 
-    func send(_ bytes: [UInt8]) throws {
-        guard let range = try range(of: UInt64(bytes.count)) else { return }
-        let part = Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
-        exchange.respond(head(range, of: UInt64(bytes.count), body: part))
+    func send(_ body: HTTPBody) throws {
+        guard let range = try range(of: UInt64(body.count)) else { return }
+        var response = head(range, of: UInt64(body.count))
+        response.body = body.part(Int(range.lowerBound)..<Int(range.upperBound))
+        exchange.respond(response)
     }
 
     /// Sends a part of a stored payload.
@@ -31,7 +32,7 @@ struct RangedResponse {
         if !wanted.isEmpty {
             _ = try record.read(wanted.lowerBound..<min(wanted.upperBound, wanted.lowerBound + 65_536), into: buffer)
         }
-        try exchange.begin(head(range, of: UInt64(whole.count), body: []), length: UInt64(range.count))
+        try exchange.begin(head(range, of: UInt64(whole.count)), length: UInt64(range.count))
         try record.sendPieces(in: wanted, buffer: buffer) { try exchange.write($0) }
         exchange.finish()
     }
@@ -40,7 +41,7 @@ struct RangedResponse {
     func send(_ record: StoredRecord, fragments: [Range<UInt64>]) throws {
         let length = fragments.reduce(0) { $0 + UInt64($1.count) }
         guard let wanted = try range(of: length) else { return }
-        try exchange.begin(head(wanted, of: length, body: []), length: UInt64(wanted.count))
+        try exchange.begin(head(wanted, of: length), length: UInt64(wanted.count))
         let buffer = ReadBuffer()
         var start: UInt64 = 0
         for fragment in fragments {
@@ -74,12 +75,12 @@ struct RangedResponse {
         }
     }
 
-    private func head(_ range: Range<UInt64>, of length: UInt64, body: [UInt8]) -> HTTPResponse {
+    private func head(_ range: Range<UInt64>, of length: UInt64) -> HTTPResponse {
         let isPart = UInt64(range.count) != length
         var headers = HTTPHeaders([("ETag", tag), ("Accept-Ranges", "bytes"), ("Cache-Control", "private, no-cache")])
         if isPart {
             headers.append("Content-Range", "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(length)")
         }
-        return HTTPResponse(status: isPart ? 206 : 200, contentType: type, body: body, headers: headers)
+        return HTTPResponse(status: isPart ? 206 : 200, contentType: type, headers: headers)
     }
 }

@@ -154,13 +154,19 @@ package final class HTTPExchange: @unchecked Sendable {
         return snimok_http_queue(connection, UInt32(head.status), response) != 0
     }
 
-    /// libmicrohttpd sends from where the body stands, and keeps it alive as long.
-    private static func response(_ body: [UInt8]) -> OpaquePointer? {
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(1, body.count), alignment: 16)
-        body.withUnsafeBytes {
-            memory.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(memory), byteCount: $0.count)
-        }
-        return snimok_http_response(memory, body.count, { $0?.deallocate() }, memory)
+    /// Keeps the body until libmicrohttpd has sent it.
+    private final class SentBody {
+        let body: HTTPBody
+        init(_ body: HTTPBody) { self.body = body }
+    }
+
+    private static func response(_ body: HTTPBody) -> OpaquePointer? {
+        let pieces = body.pieces.map { MHD_IoVec(iov_base: $0.bytes.baseAddress, iov_len: $0.bytes.count) }
+        let sent = Unmanaged.passRetained(SentBody(body))
+        let response = snimok_http_response(
+            pieces, UInt32(pieces.count), { Unmanaged<SentBody>.fromOpaque($0!).release() }, sent.toOpaque())
+        if response == nil { sent.release() }
+        return response
     }
 
     private var commonHeaders: [(String, String)] {

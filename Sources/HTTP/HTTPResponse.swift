@@ -4,15 +4,22 @@
 package struct HTTPResponse: Sendable {
     package var status: Int
     package var headers: HTTPHeaders
-    package var body: [UInt8]
+    package var body: HTTPBody
 
     package init(
-        status: Int = 200, contentType: String? = nil, body: [UInt8] = [], headers: HTTPHeaders = HTTPHeaders()
+        status: Int = 200, contentType: String? = nil, body: HTTPBody = HTTPBody(),
+        headers: HTTPHeaders = HTTPHeaders()
     ) {
         self.status = status
         self.headers = headers
         if let contentType { self.headers.append("Content-Type", contentType) }
         self.body = body
+    }
+
+    package init(
+        status: Int = 200, contentType: String? = nil, body: [UInt8], headers: HTTPHeaders = HTTPHeaders()
+    ) {
+        self.init(status: status, contentType: contentType, body: HTTPBody(body), headers: headers)
     }
 
     package init(status: Int = 200, contentType: String, text: String) {

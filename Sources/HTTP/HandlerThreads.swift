@@ -20,7 +20,7 @@ final class HandlerThreads: Sendable {
 
     /// - Returns: false: too many wait already.
     func run(_ work: @escaping @Sendable () -> Void) -> Bool {
-        let decision = state.update { state -> (isTaken: Bool, needsThread: Bool) in
+        let decision = state.updateForOne { state -> (isTaken: Bool, needsThread: Bool) in
             guard state.waiting.count < Self.waitingMaximum, !state.isStopping else { return (false, false) }
             state.waiting.append(work)
             guard state.idle < state.waiting.count, state.threads < maximum else { return (true, false) }
@@ -43,7 +43,7 @@ final class HandlerThreads: Sendable {
     }
 
     private func next() -> (@Sendable () -> Void)? {
-        state.update { $0.idle += 1 }
+        state.withLock { $0.idle += 1 }
         return state.wait { state -> (@Sendable () -> Void)?? in
             if !state.waiting.isEmpty {
                 state.idle -= 1

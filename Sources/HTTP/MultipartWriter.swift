@@ -28,15 +28,12 @@ package struct MultipartWriter {
     }
 
     /// A whole answer of one part.
-    package static func response(type: String, contentType: String, body: [UInt8]) -> HTTPResponse {
+    package static func response(type: String, contentType: String, body: HTTPBody) -> HTTPResponse {
         let boundary = newBoundary()
         let head = head(boundary, contentType, length: UInt64(body.count), location: nil)
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(body.count + 256)
-        bytes += head.utf8
-        bytes += body
-        bytes += end(boundary).utf8
-        return HTTPResponse(contentType: "multipart/related; type=\"\(type)\"; boundary=\(boundary)", body: bytes)
+        return HTTPResponse(
+            contentType: "multipart/related; type=\"\(type)\"; boundary=\(boundary)",
+            body: HTTPBody(Array(head.utf8)) + body + HTTPBody(Array(end(boundary).utf8)))
     }
 
     /// Random, so that no content can hold it by intent; always as long, so that HEAD tells the length of GET.
@@ -61,6 +58,9 @@ package struct MultipartWriter {
 
     package func write(_ bytes: UnsafeRawBufferPointer) throws { try exchange.write(bytes) }
     package func write(_ bytes: [UInt8]) throws { try exchange.write(bytes) }
+    package func write(_ body: HTTPBody) throws {
+        for piece in body.pieces { try exchange.write(piece.bytes) }
+    }
 
     package func finish() throws {
         try exchange.write(Self.end(boundary))

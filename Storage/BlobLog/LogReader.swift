@@ -50,6 +50,11 @@ package struct StoredRecord: Sendable {
         return bytes.part(Int(range.lowerBound - start)..<Int(range.upperBound - start))
     }
 
+    /// Has the device bring what lies behind a place in the payload, which may be the next records, while others work.
+    package func prefetch(behind offset: UInt64, count: UInt64) {
+        file.advise(POSIX_FADV_WILLNEED, payloadStart + offset..<payloadStart + offset + count)
+    }
+
     /// Reads `range` of the payload into memory of its own, verified.
     package func bytes(_ range: Range<UInt64>) throws(LogError) -> [UInt8] {
         let buffer = ReadBuffer()
@@ -119,23 +124,6 @@ package struct StoredRecord: Sendable {
     }
 }
 
-/// Memory for reading, reused from piece to piece and from record to record. One thread at a time.
-package final class ReadBuffer {
-    private var all = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-
-    package init() {}
-
-    deinit { all.deallocate() }
-
-    fileprivate func memory(_ count: Int) -> UnsafeMutableRawBufferPointer {
-        if all.count < count {
-            all.deallocate()
-            all = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 4096)
-        }
-        return UnsafeMutableRawBufferPointer(rebasing: all[..<count])
-    }
-}
-
 /// Reads records by their place. Threads share one reader.
 package final class LogReader: Sendable {
     private struct Key: Hashable {
@@ -150,10 +138,10 @@ package final class LogReader: Sendable {
 
     package init(_ directory: DataDirectory) { self.directory = directory }
 
-    /// - Parameter forHeader: only its header will be read, so nothing is to be read ahead.
-    package func record(at location: RecordLocation, forHeader: Bool = false) throws(LogError) -> StoredRecord {
+    /// - Parameter readsAhead: false: a part of it will be read, its header or a frame, and the kernel is to read no more.
+    package func record(at location: RecordLocation, readsAhead: Bool = true) throws(LogError) -> StoredRecord {
         let segment = try segment(writer: location.writer, number: location.segment)
-        return try record(in: segment, at: location.offset, headBytes: 1024, file: forHeader ? segment.scattered : nil)
+        return try record(in: segment, at: location.offset, headBytes: 1024, file: readsAhead ? nil : segment.scattered)
     }
 
     /// Has the device bring the beginnings of records, where their headers are, while others are worked on.

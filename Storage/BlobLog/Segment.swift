@@ -98,8 +98,7 @@ package final class Segment: Sendable {
         }
     }
 
-    /// For reads here and there, a page or two each: the kernel reads nothing ahead, which would be image bytes that nobody
-    /// asked for.
+    /// For reads here and there: the kernel reads nothing ahead, which would be image bytes that nobody asked for.
     var scattered: any VolumeFile {
         scatteredFile.withLock { known in
             if let known { return known }

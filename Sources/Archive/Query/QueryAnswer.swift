@@ -134,7 +134,7 @@ package struct QueryAnswer {
     private func storedValues(_ row: CatalogRow) -> StoredValues? {
         guard let version = row.representative else { return nil }
         do {
-            let record = try archive.record(of: version, forHeader: true)
+            let record = try archive.record(of: version, readsAhead: false)
             let dataSet = try StoredHeader.dataSet(record)
             let override = SpecificCharacterSet(override: record.provenance[.characterSetOverride])
             return StoredValues(dataSet: dataSet, characterSet: dataSet.characterSet(override: override))
