@@ -3,7 +3,9 @@
 import io
 import math
 import re
+import socket
 import struct
+import time
 import warnings
 import zipfile
 from base64 import b64decode
@@ -498,6 +500,30 @@ def test_frames_come_in_the_order_asked_for(list_, scans):
     pixels = pydicom.dcmread(scans.multiframe.path).pixel_array
     parts = get(scans, path_of(scans.multiframe, "frames", list_), related(BYTES)).parts()
     assert [part.body for part in parts] == [pixels[int(number) - 1].tobytes() for number in list_.split(",")]
+
+
+@pytest.mark.parametrize("accept", [related(BYTES), BYTES])
+def test_frames_that_wait_for_slow_readers_keep_their_bytes(accept, archive):
+    """A frame is sent from where it was read: that memory must not serve the next one before it is out."""
+    slices = [ct(1900, 1, number, rows=700) for number in range(1, 25)]
+    store_all(archive, slices)
+    headers = [("Accept", accept), ("Connection", "close")]
+    waiting = []
+    for sent in slices:
+        connection = web.connect(archive)
+        # The answer does not fit into the socket.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(web.head_of(archive, "GET", path_of(sent, "frames", 1), headers))
+        waiting.append(connection)
+    time.sleep(1)
+    # Some hang up, which must free only their own.
+    for connection in waiting[::3]:
+        connection.close()
+    again = [get(archive, path_of(sent, "frames", 1), accept) for sent in slices[::3]]
+    late = [web.read_reply(connection) for number, connection in enumerate(waiting) if number % 3]
+    for sent, reply in zip(slices[::3] + [sent for number, sent in enumerate(slices) if number % 3], again + late):
+        body = reply.expect(200).body if accept == BYTES else reply.part().body
+        assert body == sent.data[-700 * 700 * 2:]
 
 
 def test_an_escaped_comma_is_a_comma(scans):

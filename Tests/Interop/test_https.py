@@ -10,7 +10,8 @@ import pytest
 
 from harness import web
 from harness.archive import Archive, configuration
-from harness.samples import ROOT_UID, tiny
+from harness.clients import store_all
+from harness.samples import ROOT_UID, ct, tiny
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,20 @@ def test_what_is_stored_over_https_comes_back_over_it(server, certificate):
     connection.request("GET", web.path_of(instance, "metadata"), headers={"Accept": web.JSON})
     body = connection.getresponse().read()
     assert b'"https://' in body and b'"http://' not in body, "an address in the answer leads out of TLS"
+
+
+def test_large_frames_come_whole_over_https(server, certificate):
+    slices = [ct(1801, 1, number, rows=1024) for number in (1, 2, 3)]
+    store_all(server, slices)
+    connection = connect(server, certificate)
+    for sent in slices * 2:
+        accept = 'multipart/related; type="application/octet-stream"'
+        connection.request("GET", web.path_of(sent, "frames", 1), headers={"Accept": accept})
+        answer = connection.getresponse()
+        body = answer.read()
+        boundary = answer.headers["Content-Type"].partition("boundary=")[2]
+        assert answer.status == 200
+        assert body.partition(b"\r\n\r\n")[2] == sent.data[-1024 * 1024 * 2:] + f"\r\n--{boundary}--\r\n".encode()
 
 
 def test_a_request_in_the_clear_is_not_answered_with_data(server):
