@@ -15,7 +15,10 @@ struct QueryBuilder {
     /// What is bound in a statement behind the conditions' values.
     private var limits: [Statement.Value] = []
     var values: [Statement.Value] { conditions.values + limits }
+    /// The study's patients, by their link to it.
     private var usesPatient = false
+    /// Their rows: a condition on names needs none.
+    private var usesPatientRow = false
     private var usesStudy = false
     private var usesSeries = false
     /// Names are asked of one study after the other, for who sees everything only.
@@ -210,7 +213,8 @@ struct QueryBuilder {
         if query.level == .instance, usesSeries || needsStudy { tables += " JOIN series e ON e.id = i.series" }
         if query.level > .study, needsStudy { tables += " JOIN study s ON s.id = e.study" }
         if query.level > .patient, usesPatient {
-            tables += " JOIN study_patient l ON l.study = s.id JOIN patient p ON p.id = l.patient"
+            tables += " JOIN study_patient l ON l.study = s.id"
+            if usesPatientRow { tables += " JOIN patient p ON p.id = l.patient" }
         }
         return tables
     }
@@ -232,6 +236,7 @@ struct QueryBuilder {
         let column = condition.column
         // Walking looks at a name by its own way, without the patient's row.
         if !(walksByName && column == .patientName) { touch(column.level) }
+        if column.level == .patient, column != .patientName { usesPatientRow = true }
         // Names are told apart by who sent them.
         if !column.isKey, column != .patientName { valued.insert(column.level) }
         let alias = Self.alias(column.level)
@@ -336,7 +341,7 @@ struct QueryBuilder {
                 values += [.text(word), .text(word + "\u{10FFFF}")] + (seen?.values ?? [])
             }
         }
-        conditions.add("p.id IN (\(selected))", values)
+        conditions.add("\(query.level > .patient ? "l.patient" : "p.id") IN (\(selected))", values)
     }
 
     /// The same condition, asked of one study after the other.
