@@ -204,8 +204,11 @@ package final class StoredImage {
         guard range.count <= Self.frameMaximum else { throw Failure.tooLarge }
         if !(range.lowerBound >= window.lowerBound && range.upperBound <= window.upperBound) {
             let end = readsAhead ? max(range.upperBound, range.lowerBound + Self.readAheadBytes) : range.upperBound
-            window = range.lowerBound..<min(end, max(range.upperBound, UInt64(place.range.upperBound)))
-            windowBytes = try record.read(window, into: buffer)
+            let next = range.lowerBound..<min(end, max(range.upperBound, UInt64(place.range.upperBound)))
+            // Where the read fails, there is nothing in the buffer any more.
+            window = 0..<0
+            windowBytes = try record.read(next, into: buffer)
+            window = next
         }
         let start = Int(range.lowerBound - window.lowerBound)
         return windowBytes.part(start..<start + range.count)

@@ -20,7 +20,7 @@ final class HandlerThreads: Sendable {
 
     /// - Returns: false: too many wait already.
     func run(_ work: @escaping @Sendable () -> Void) -> Bool {
-        let decision = state.updateForOne { state -> (isTaken: Bool, needsThread: Bool) in
+        let decision = state.update { state -> (isTaken: Bool, needsThread: Bool) in
             guard state.waiting.count < Self.waitingMaximum, !state.isStopping else { return (false, false) }
             state.waiting.append(work)
             guard state.idle < state.waiting.count, state.threads < maximum else { return (true, false) }

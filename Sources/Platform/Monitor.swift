@@ -46,16 +46,6 @@ package final class Monitor<Value>: @unchecked Sendable {
         return try body(&value)
     }
 
-    /// Runs `body` alone, then wakes one of those who wait: where any of them can do what there is to do.
-    package func updateForOne<Result>(_ body: (inout Value) -> Result) -> Result {
-        pthread_mutex_lock(mutex)
-        defer {
-            pthread_cond_signal(condition)
-            pthread_mutex_unlock(mutex)
-        }
-        return body(&value)
-    }
-
     /// Waits until `body` returns something, tried at first and after each update; nil when the deadline passes.
     /// - Parameter deadline: nanoseconds of the monotonic clock; nil waits without end.
     @discardableResult

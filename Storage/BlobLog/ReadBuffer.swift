@@ -30,6 +30,10 @@ package final class ReadBuffer {
     }
 
     private static func giveBack(_ memory: UnsafeMutableRawBufferPointer) {
+        #if DEBUG
+            // Who reads it still sees at once that it must not.
+            memory.initializeMemory(as: UInt8.self, repeating: 0xA5)
+        #endif
         let isKept = kept.withLock { kept in
             guard memory.count == keptBytes, kept.count < keptMaximum else { return false }
             kept.append(memory)
