@@ -23,6 +23,8 @@ from test_mirror import (
     OUT_OF_RESOURCES, STORAGE, blocks, check_attached, check_same, check_served, eventually, large, metric, sample, small)
 
 GREETING = b"SNIMOKMR" + struct.pack("<I", 1) + bytes(16)
+# Of another archive: connections of one end together, also one that comes just when that with the lock goes.
+OTHER = GREETING[:12] + bytes(15) + b"x"
 OPEN, CLOSE, SIZE, READ, WRITE, TRUNCATE, LOCK, DIGEST, RENAME, UNLINK, MAKE, ENTRIES, EXISTS = 1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 14, 15, 16
 
 
@@ -257,7 +259,7 @@ def test_no_name_leads_out_of_the_directory(receiver, name, operation):
     assert answer is None if name == b"\xff" else answer == (errno.EINVAL, 0, b"")
     caller.close()
     assert [path.name for path in receiver.data.iterdir()] == ["lock"]
-    caller = Caller(receiver)
+    caller = Caller(receiver, OTHER)
     assert caller.ask(EXISTS, b"format") == (0, 0, b"")
     caller.close()
 
@@ -346,9 +348,6 @@ def test_memory_follows_what_came(receiver):
     assert resident() - before < 20 << 20
     for caller in callers:
         caller.close()
-
-
-OTHER = GREETING[:12] + bytes(15) + b"x"
 
 
 def test_who_loses_the_lock_loses_all_connections(receiver):
