@@ -96,7 +96,7 @@ package final class StoredImage {
 
     /// The same where it was read, without a copy; nil: it has to be put together.
     /// - Returns: bytes that stand until the next frame is read or the image goes.
-    package func frameInPlace(_ number: Int, readsAhead: Bool = false) throws -> UnsafeRawBufferPointer? {
+    package func frameInPlace(_ number: Int, readsAhead: Bool) throws -> UnsafeRawBufferPointer? {
         guard number >= 1, number <= description.numberOfFrames, inflated == nil else { return nil }
         if isEncapsulated {
             guard number <= record.index.frames.count else { return nil }

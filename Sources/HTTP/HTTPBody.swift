@@ -4,7 +4,7 @@
 ///
 /// A frame of half a megabyte used to be copied three times on its way out, each time into memory that the system had to
 /// bring first, which cost more than the copies: two thirds of the time of a request.
-package struct HTTPBody: @unchecked Sendable {
+package final class HTTPBody: @unchecked Sendable {
     /// Nobody changes the bytes as long as their keeper lives.
     struct Piece {
         let bytes: UnsafeRawBufferPointer
@@ -12,17 +12,16 @@ package struct HTTPBody: @unchecked Sendable {
     }
 
     /// None is empty.
-    private(set) var pieces: [Piece] = []
+    let pieces: [Piece]
 
-    package init(_ bytes: [UInt8] = []) {
-        guard !bytes.isEmpty else { return }
+    package convenience init(_ bytes: [UInt8] = []) {
         let copy = Copy(bytes)
-        pieces = [Piece(bytes: UnsafeRawBufferPointer(copy.memory), keeper: copy)]
+        self.init(UnsafeRawBufferPointer(copy.memory), of: copy)
     }
 
     /// - Parameter keeper: whose memory the bytes are; it is held until they are sent.
     package init(_ bytes: UnsafeRawBufferPointer, of keeper: AnyObject) {
-        if bytes.count > 0 { pieces = [Piece(bytes: bytes, keeper: keeper)] }
+        pieces = bytes.isEmpty ? [] : [Piece(bytes: bytes, keeper: keeper)]
     }
 
     private init(pieces: [Piece]) { self.pieces = pieces }

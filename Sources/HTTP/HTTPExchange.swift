@@ -154,17 +154,12 @@ package final class HTTPExchange: @unchecked Sendable {
         return snimok_http_queue(connection, UInt32(head.status), response) != 0
     }
 
-    /// Keeps the body until libmicrohttpd has sent it.
-    private final class SentBody {
-        let body: HTTPBody
-        init(_ body: HTTPBody) { self.body = body }
-    }
-
+    /// libmicrohttpd holds the body until it is sent.
     private static func response(_ body: HTTPBody) -> OpaquePointer? {
         let pieces = body.pieces.map { MHD_IoVec(iov_base: $0.bytes.baseAddress, iov_len: $0.bytes.count) }
-        let sent = Unmanaged.passRetained(SentBody(body))
+        let sent = Unmanaged.passRetained(body)
         let response = snimok_http_response(
-            pieces, UInt32(pieces.count), { Unmanaged<SentBody>.fromOpaque($0!).release() }, sent.toOpaque())
+            pieces, UInt32(pieces.count), { Unmanaged<HTTPBody>.fromOpaque($0!).release() }, sent.toOpaque())
         if response == nil { sent.release() }
         return response
     }

@@ -62,8 +62,7 @@ def test_large_frames_come_whole_over_https(server, certificate):
     store_all(server, slices)
     connection = connect(server, certificate)
     for sent in slices * 2:
-        accept = 'multipart/related; type="application/octet-stream"'
-        connection.request("GET", web.path_of(sent, "frames", 1), headers={"Accept": accept})
+        connection.request("GET", web.path_of(sent, "frames", 1), headers={"Accept": web.related(web.BYTES)})
         answer = connection.getresponse()
         body = answer.read()
         boundary = answer.headers["Content-Type"].partition("boundary=")[2]
