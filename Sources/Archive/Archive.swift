@@ -25,6 +25,8 @@ package final class Archive: @unchecked Sendable {
         package var compactionBytesPerSecond: UInt64 = 50_000_000
         /// How much of a segment must be garbage for it to be compacted.
         package var compactionGarbagePercent: UInt64 = 20
+        /// What was stored last is brought into the page cache when storing rests: for a server, which is asked for it.
+        package var bringsRecent = false
         /// A second copy; nil: none.
         package var mirror: Mirror.Settings?
 
@@ -48,6 +50,7 @@ package final class Archive: @unchecked Sendable {
     let log: BlobLog
     let settings: Settings
     private let checkpointer: CatalogCheckpointer
+    private let recent: RecentRecords?
     private let space = Monitor(Space())
 
     private struct Space {
@@ -79,7 +82,8 @@ package final class Archive: @unchecked Sendable {
             checkpointer = try CatalogCheckpointer(path: directory.catalog)
             try Reclaimer.finishInterrupted(log, catalog)
             try Self.settleIncoming(log, catalog)
-            committer = Committer(writer, catalog, metrics: self.metrics)
+            recent = settings.bringsRecent ? try RecentRecords(log.reader) : nil
+            committer = Committer(writer, catalog, recent: recent, metrics: self.metrics)
             try committer.run()
         } catch {
             throw Self.wrap(error)
@@ -122,6 +126,7 @@ package final class Archive: @unchecked Sendable {
         reclaimer.stop()
         mirrorKeeper?.stop()
         committer.stop()
+        recent?.stop()
         log.mirror?.close()
         checkpointer.stop()
     }

@@ -39,6 +39,8 @@ package final class StoredImage {
     private let buffer = ReadBuffer()
     private var window: Range<UInt64> = 0..<0
     private var windowBytes = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Where the last reading ended.
+    private var readEnd: UInt64 = 0
 
     package init(_ record: StoredRecord) throws {
         self.record = record
@@ -112,9 +114,18 @@ package final class StoredImage {
         return try readInPlace(start + range.lowerBound / 8..<start + range.upperBound / 8, readsAhead)
     }
 
+    /// The same for the one frame that is asked for: the bytes stand until the image goes, and so much as `marginBytes` on both
+    /// sides of them may be written over.
+    package func onlyFrameInPlace(_ number: Int) throws -> UnsafeRawBufferPointer? {
+        defer { window = 0..<0 }
+        return try frameInPlace(number, readsAhead: false)
+    }
+
+    package static let marginBytes = ReadBuffer.marginBytes
+
     /// Has the device bring what lies behind the frame that was read last.
     package func prefetchNext() {
-        if inflated == nil { record.prefetch(behind: window.upperBound, count: Self.readAheadBytes) }
+        if inflated == nil { record.prefetch(behind: readEnd, count: Self.readAheadBytes) }
     }
 
     // MARK: Native
@@ -209,6 +220,7 @@ package final class StoredImage {
             window = 0..<0
             windowBytes = try record.read(next, into: buffer)
             window = next
+            readEnd = next.upperBound
         }
         let start = Int(range.lowerBound - window.lowerBound)
         return windowBytes.part(start..<start + range.count)

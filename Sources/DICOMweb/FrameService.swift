@@ -50,7 +50,7 @@ struct FrameService {
         }
         let syntax = form.syntax ?? stored
         guard numbers.count == 1 else { return try sendAll(image, numbers, syntax) }
-        let body = try frame(image, numbers[0], syntax, readsAhead: false)
+        let body = try onlyFrame(image, numbers[0], syntax)
         if form.isMultipart {
             exchange.respond(
                 MultipartWriter.response(
@@ -80,17 +80,34 @@ struct FrameService {
         return numbers
     }
 
-    /// A frame to be sent; it may stand in the image's memory, until the next one is read.
+    /// One frame to be sent.
+    private func onlyFrame(_ image: StoredImage, _ number: Int, _ syntax: TransferSyntax) throws -> HTTPBody {
+        if isAsStored(image, syntax), let bytes = try image.onlyFrameInPlace(number) {
+            return HTTPBody(bytes, of: image, marginBytes: StoredImage.marginBytes)
+        }
+        return HTTPBody(try copiedFrame(image, number, syntax, readsAhead: false))
+    }
+
+    /// One of several; it may stand in the image's memory, until the next one is read.
     private func frame(_ image: StoredImage, _ number: Int, _ syntax: TransferSyntax, readsAhead: Bool) throws
         -> HTTPBody
     {
-        if syntax == image.transferSyntax || (!syntax.isEncapsulated && !image.isEncapsulated) {
-            if let bytes = try image.frameInPlace(number, readsAhead: readsAhead) { return HTTPBody(bytes, of: image) }
-            return HTTPBody(try image.frame(number, readsAhead: readsAhead))
+        if isAsStored(image, syntax), let bytes = try image.frameInPlace(number, readsAhead: readsAhead) {
+            return HTTPBody(bytes, of: image)
         }
+        return HTTPBody(try copiedFrame(image, number, syntax, readsAhead: readsAhead))
+    }
+
+    private func isAsStored(_ image: StoredImage, _ syntax: TransferSyntax) -> Bool {
+        syntax == image.transferSyntax || (!syntax.isEncapsulated && !image.isEncapsulated)
+    }
+
+    private func copiedFrame(_ image: StoredImage, _ number: Int, _ syntax: TransferSyntax, readsAhead: Bool) throws
+        -> [UInt8]
+    {
         let frame = try image.frame(number, readsAhead: readsAhead)
-        return HTTPBody(
-            try service.transcoder.transcode(frame, image.description, from: image.transferSyntax, to: syntax).bytes)
+        if isAsStored(image, syntax) { return frame }
+        return try service.transcoder.transcode(frame, image.description, from: image.transferSyntax, to: syntax).bytes
     }
 
     private func sendAll(_ image: StoredImage, _ numbers: [Int], _ syntax: TransferSyntax) throws {

@@ -54,27 +54,29 @@ package struct HTTPRequest: Sendable {
             let authority = target[slashes.upperBound...]
             target = authority.firstIndex(of: "/").map { authority[$0...] } ?? "/"
         }
-        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = parts.first, first.hasPrefix("/") else { return nil }
+        // By bytes: a character of Swift may be several, the first of which is one that counts.
+        let parts = target.utf8.split(separator: UInt8(ascii: "?"), maxSplits: 1, omittingEmptySubsequences: false)
+        guard let first = parts.first, first.first == UInt8(ascii: "/") else { return nil }
         var path: [String] = []
-        for segment in first.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+        for segment in first.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
             guard let text = decode(segment, plusIsSpace: false) else { return nil }
             path.append(text)
         }
         var query: [(name: String, value: String)] = []
-        for item in (parts.count > 1 ? parts[1] : "").split(separator: "&") {
-            let pair = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        for item in parts.count > 1 ? parts[1].split(separator: UInt8(ascii: "&")) : [] {
+            let pair = item.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = decode(pair[0], plusIsSpace: true),
-                let value = decode(pair.count > 1 ? pair[1] : "", plusIsSpace: true)
+                let value = decode(pair.count > 1 ? pair[1] : Substring("").utf8, plusIsSpace: true)
             else { return nil }
             query.append((name, value))
         }
         return (path, query)
     }
 
-    private static func decode(_ text: Substring, plusIsSpace: Bool) -> String? {
+    private static func decode(_ text: Substring.UTF8View, plusIsSpace: Bool) -> String? {
         var bytes: [UInt8] = []
-        var source = text.utf8.makeIterator()
+        bytes.reserveCapacity(text.count)
+        var source = text.makeIterator()
         while let byte = source.next() {
             switch byte {
             case UInt8(ascii: "%"):
@@ -114,7 +116,12 @@ package struct HTTPHeaders: Sendable {
     }
 
     package func all(_ name: String) -> [String] {
-        fields.filter { $0.name.utf8.count == name.utf8.count && $0.name.lowercased() == name.lowercased() }
-            .map(\.value)
+        fields.filter { Self.isSame($0.name, name) }.map(\.value)
     }
+
+    private static func isSame(_ one: String, _ other: String) -> Bool {
+        one.utf8.count == other.utf8.count && zip(one.utf8, other.utf8).allSatisfy { lowercased($0) == lowercased($1) }
+    }
+
+    private static func lowercased(_ letter: UInt8) -> UInt8 { (0x41...0x5A).contains(letter) ? letter | 0x20 : letter }
 }

@@ -3,11 +3,28 @@ import Platform
 
 /// Threads that run handlers: as many as there are requests at once, up to a bound; then requests wait.
 final class HandlerThreads: Sendable {
+    typealias Work = @Sendable () -> Void
+
+    /// Where one idle thread waits, by itself: with one place for all, each request would wake all of them.
+    private typealias Seat = Monitor<Order?>
+
+    private enum Order {
+        case run(Work)
+        case end
+    }
+
     private struct State {
-        var waiting: [@Sendable () -> Void] = []
+        var waiting: [Work] = []
         var threads = 0
-        var idle = 0
+        var idle: [Seat] = []
         var isStopping = false
+    }
+
+    private enum Decision {
+        case refused
+        case waits
+        case handed(to: Seat)
+        case needsThread
     }
 
     /// Kept when there is nothing to do.
@@ -19,45 +36,85 @@ final class HandlerThreads: Sendable {
     init(maximum: Int) { self.maximum = maximum }
 
     /// - Returns: false: too many wait already.
-    func run(_ work: @escaping @Sendable () -> Void) -> Bool {
-        let decision = state.update { state -> (isTaken: Bool, needsThread: Bool) in
-            guard state.waiting.count < Self.waitingMaximum, !state.isStopping else { return (false, false) }
+    func run(_ work: @escaping Work) -> Bool {
+        let decision = state.withLock { state -> Decision in
+            if state.isStopping { return .refused }
+            // The one that was busy last is the warmest.
+            if let seat = state.idle.popLast() { return .handed(to: seat) }
+            if state.threads < maximum {
+                state.threads += 1
+                return .needsThread
+            }
+            guard state.waiting.count < Self.waitingMaximum else { return .refused }
             state.waiting.append(work)
-            guard state.idle < state.waiting.count, state.threads < maximum else { return (true, false) }
-            state.threads += 1
-            return (true, true)
+            return .waits
         }
-        if decision.needsThread {
-            do { try SystemThread(name: "http-request", stackBytes: 1 << 20) { [self] in loop() }.detach() } catch {
+        switch decision {
+        case .refused: return false
+        case .waits: return true
+        case .handed(let seat):
+            seat.update { $0 = .run(work) }
+            return true
+        case .needsThread: return start(work)
+        }
+    }
+
+    private func start(_ work: @escaping Work) -> Bool {
+        do {
+            try SystemThread(name: "http-request", stackBytes: 1 << 20) { [self] in loop(work) }.detach()
+            return true
+        } catch {
+            Log.warning("no thread for a request", ["why": "\(error)"])
+            return state.update { state in
+                state.threads -= 1
                 // Those that run already will come to it.
-                state.update { $0.threads -= 1 }
-                Log.warning("no thread for a request", ["why": "\(error)"])
+                if state.threads > 0 { state.waiting.append(work) }
+                return state.threads > 0
             }
         }
-        return decision.isTaken
     }
 
-    private func loop() {
-        while let work = next() { work() }
-        state.update { $0.threads -= 1 }
+    private func loop(_ first: @escaping Work) {
+        let seat = Seat(nil)
+        var work = first
+        while true {
+            work()
+            guard let next = next(seat) else { return }
+            work = next
+        }
     }
 
-    private func next() -> (@Sendable () -> Void)? {
-        state.withLock { $0.idle += 1 }
-        return state.wait { state -> (@Sendable () -> Void)?? in
-            if !state.waiting.isEmpty {
-                state.idle -= 1
-                return state.waiting.removeFirst()
+    /// - Returns: nil: the thread is to end, and is not counted any more.
+    private func next(_ seat: Seat) -> Work? {
+        let (work, sits) = state.update { state -> (Work?, Bool) in
+            if !state.waiting.isEmpty { return (state.waiting.removeFirst(), false) }
+            guard !state.isStopping, state.idle.count < Self.idleMaximum else {
+                state.threads -= 1
+                return (nil, false)
             }
-            guard state.isStopping || state.idle > Self.idleMaximum else { return nil }
-            state.idle -= 1
-            return .some(nil)
-        } ?? nil
+            state.idle.append(seat)
+            return (nil, true)
+        }
+        guard sits else { return work }
+        let order = seat.wait { order -> Order? in
+            defer { order = nil }
+            return order
+        }!
+        guard case .run(let work) = order else {
+            state.update { $0.threads -= 1 }
+            return nil
+        }
+        return work
     }
 
     /// Waits until all threads have ended.
     func stop() {
-        state.update { $0.isStopping = true }
+        let idle = state.withLock { state in
+            state.isStopping = true
+            defer { state.idle = [] }
+            return state.idle
+        }
+        for seat in idle { seat.update { $0 = .end } }
         state.wait { $0.threads == 0 ? true : nil }
     }
 }

@@ -15,20 +15,21 @@ package struct MediaType: Sendable {
     /// Reads a Content-Type, or one element of Accept. Parameters that are none are skipped: browsers and viewers send odd
     /// ones, and the type says enough.
     package init?(_ text: some StringProtocol) {
-        var parts = Self.split(text, at: ";").map(Self.trimmed)
+        var parts = Self.split(text, at: UInt8(ascii: ";"))
         let name = parts.removeFirst().lowercased()
         guard name.contains("/"), Self.isToken(name.filter { $0 != "/" }) else { return nil }
         self.name = name
         parameters = parts.compactMap { part in
-            guard let equals = part.firstIndex(of: "=") else { return nil }
-            let name = Self.trimmed(part[..<equals]).lowercased()
-            return !Self.isToken(name) ? nil : (name, Self.unquoted(Self.trimmed(part[part.index(after: equals)...])))
+            guard let equals = part.utf8.firstIndex(of: UInt8(ascii: "=")) else { return nil }
+            let name = Self.trimmed(part.utf8[..<equals]).lowercased()
+            let value = Self.trimmed(part.utf8[part.utf8.index(after: equals)...])
+            return !Self.isToken(name) ? nil : (name, Self.unquoted(value))
         }
     }
 
     /// The elements of an Accept header, best first; those of weight 0 are left out. Broken elements are skipped.
     package static func list(_ header: String) -> [MediaType] {
-        let types = split(header, at: ",").compactMap { MediaType(trimmed($0)) }.filter { $0.quality > 0 }
+        let types = split(header, at: UInt8(ascii: ",")).compactMap { MediaType($0) }.filter { $0.quality > 0 }
         // Sorting keeps the order of equals only if it is told the place.
         return types.enumerated().sorted { left, right in
             (right.element.quality, left.offset) < (left.element.quality, right.offset)
@@ -52,31 +53,33 @@ package struct MediaType: Sendable {
             }
     }
 
-    private static func split(_ text: some StringProtocol, at separator: Character) -> [String] {
-        var parts = [""]
+    private static func split(_ text: some StringProtocol, at separator: UInt8) -> [String] {
+        var parts: [String] = []
+        var part: [UInt8] = []
         var isQuoted = false
         var isEscaped = false
-        for letter in text {
+        for letter in text.utf8 {
             if isEscaped {
                 isEscaped = false
-            } else if isQuoted, letter == "\\" {
+            } else if isQuoted, letter == UInt8(ascii: "\\") {
                 isEscaped = true
-            } else if letter == "\"" {
+            } else if letter == UInt8(ascii: "\"") {
                 isQuoted.toggle()
             } else if letter == separator, !isQuoted {
-                parts.append("")
+                parts.append(trimmed(part))
+                part.removeAll(keepingCapacity: true)
                 continue
             }
-            parts[parts.count - 1].append(letter)
+            part.append(letter)
         }
-        return parts
+        return parts + [trimmed(part)]
     }
 
-    private static func trimmed(_ text: some StringProtocol) -> String {
-        var rest = Substring(text)
-        while let first = rest.first, first == " " || first == "\t" { rest.removeFirst() }
-        while let last = rest.last, last == " " || last == "\t" { rest.removeLast() }
-        return String(rest)
+    private static func trimmed(_ text: some BidirectionalCollection<UInt8>) -> String {
+        func isSpace(_ letter: UInt8) -> Bool { letter == 0x20 || letter == 0x09 }
+        guard let first = text.firstIndex(where: { !isSpace($0) }), let last = text.lastIndex(where: { !isSpace($0) })
+        else { return "" }
+        return String(decoding: text[first...last], as: UTF8.self)
     }
 
     private static func unquoted(_ text: String) -> String {

@@ -33,7 +33,7 @@ package struct MultipartWriter {
         let head = head(boundary, contentType, length: UInt64(body.count), location: nil)
         return HTTPResponse(
             contentType: "multipart/related; type=\"\(type)\"; boundary=\(boundary)",
-            body: HTTPBody(Array(head.utf8)) + body + HTTPBody(Array(end(boundary).utf8)))
+            body: body.wrapped(in: head, end(boundary)))
     }
 
     /// Random, so that no content can hold it by intent; always as long, so that HEAD tells the length of GET.

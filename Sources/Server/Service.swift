@@ -40,7 +40,8 @@ package final class Service {
         if listens { configuration.warnOfExposure() }
         // Before the data is opened: a file that cannot be used is told at once.
         tls = try configuration.tlsCredentials()
-        let archiveSettings = try configuration.archiveSettings()
+        var archiveSettings = try configuration.archiveSettings()
+        archiveSettings.bringsRecent = listens
         if let mirror = archiveSettings.mirror { try Mirror.checkPresence(of: configuration.data, mirror) }
         directory = try DataDirectory(configuration.data)
         let controlDatabase = try Control(path: directory.control)

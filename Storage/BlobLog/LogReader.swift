@@ -153,6 +153,11 @@ package final class LogReader: Sendable {
         }
     }
 
+    /// Has the device bring a part of a segment.
+    package func prefetch(writer: UInt32, segment number: UInt32, _ range: Range<UInt64>) {
+        try? segment(writer: writer, number: number).file.advise(POSIX_FADV_WILLNEED, range)
+    }
+
     /// Head of the record and header of its payload, for all but unusual instances.
     static let prefetchedBytes: UInt64 = 3 * 4096
 

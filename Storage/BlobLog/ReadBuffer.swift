@@ -8,7 +8,9 @@ package final class ReadBuffer {
     private static let kept = Monitor<[UnsafeMutableRawBufferPointer]>([])
     private static let keptMaximum = 8
     /// A mebibyte, as instances are read, with the chunks that it begins and ends within.
-    private static let keptBytes = (1 << 20) + 2 * Int(PayloadIndex.chunkBytes)
+    private static let keptBytes = (1 << 20) + 2 * Int(PayloadIndex.chunkBytes) + 2 * marginBytes
+    /// Free memory on both sides of what is read, in the same piece: for what is to be sent around it.
+    package static let marginBytes = 512
 
     private var all = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
@@ -17,11 +19,12 @@ package final class ReadBuffer {
     deinit { Self.giveBack(all) }
 
     func memory(_ count: Int) -> UnsafeMutableRawBufferPointer {
-        if all.count < count {
+        let needed = count + 2 * Self.marginBytes
+        if all.count < needed {
             Self.giveBack(all)
-            all = Self.take(count)
+            all = Self.take(needed)
         }
-        return UnsafeMutableRawBufferPointer(rebasing: all[..<count])
+        return UnsafeMutableRawBufferPointer(rebasing: all[Self.marginBytes..<Self.marginBytes + count])
     }
 
     private static func take(_ count: Int) -> UnsafeMutableRawBufferPointer {

@@ -46,6 +46,28 @@ struct BodyTests {
         #expect(HTTPBody([1, 2]).part(1..<1).count == 0)
     }
 
+    @Test("Head and end go into the margins where they fit, else in front and behind")
+    func wrapped() {
+        // "aaaa" in the middle of twelve bytes: four on both sides are free.
+        let keeper = Keeper(Array("....aaaa....".utf8))
+        let middle = UnsafeRawBufferPointer(rebasing: keeper.memory[4..<8])
+        func body() -> HTTPBody { HTTPBody(middle, of: keeper, marginBytes: 4) }
+        for (head, end, pieces) in [
+            ("", "", 1), ("h", "ee", 1), ("hhhh", "eeee", 1), ("hhhhh", "e", 3), ("h", "eeeee", 3),
+        ] {
+            let whole = body().wrapped(in: head, end)
+            #expect(String(decoding: bytes(whole), as: UTF8.self) == head + "aaaa" + end)
+            #expect(whole.pieces.count == pieces)
+        }
+        #expect(String(decoding: keeper.memory, as: UTF8.self) == "hhhhaaaaeeee")
+        // Of two pieces, and of a part, nobody knows that there is room.
+        #expect(bytes((body() + HTTPBody([1])).wrapped(in: "h", "e")) == Array("haaaa".utf8) + [1] + Array("e".utf8))
+        #expect(bytes(body().part(1..<2).wrapped(in: "x", "y")) == Array("xay".utf8))
+        #expect(String(decoding: keeper.memory, as: UTF8.self) == "hhhhaaaaeeee")
+        #expect(bytes(HTTPBody([7]).wrapped(in: "h", "e")) == [0x68, 7, 0x65])
+        #expect(bytes(HTTPBody().wrapped(in: "h", "e")) == [0x68, 0x65])
+    }
+
     @Test("Memory is kept as long as a part of it is")
     func kept() {
         var ended = 0

@@ -12,6 +12,8 @@ struct RequestTargetTests {
             ("/a%20b?x=1&y", ["a b"], ["x=1", "y="]), ("/s?N=%D0%98+v", ["s"], ["N=И v"]),
             ("http://h:1/p?q=%3D", ["p"], ["q=="]), ("http://h", [""], []), ("/p?a=1&a=2", ["p"], ["a=1", "a=2"]),
             ("/%2e%2e/x", ["..", "x"], []), ("/a%2Fb", ["a/b"], []),
+            // An accent that follows a sign makes one character of both, and yet the sign counts.
+            ("/a/\u{301}b?\u{301}x=\u{301}1&\u{301}y", ["a", "\u{301}b"], ["\u{301}x=\u{301}1", "\u{301}y="]),
         ] as [(String, [String], [String])])
     func understood(target: String, path: [String], query: [String]) throws {
         let parsed = try #require(HTTPRequest.parse(target: target))

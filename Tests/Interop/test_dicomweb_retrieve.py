@@ -4,6 +4,7 @@ import io
 import math
 import re
 import struct
+import subprocess
 import time
 import warnings
 import zipfile
@@ -534,6 +535,22 @@ def test_frames_that_wait_for_slow_readers_keep_their_bytes(accept, archive):
 def pixels_of(body):
     """The frame of 980,000 bytes in a body, or in the only part of one."""
     return body if len(body) == 980_000 else body.partition(b"\r\n\r\n")[2][:980_000]
+
+
+def test_what_was_stored_last_waits_in_memory_when_storing_rests(archive):
+    """Records are written past the page cache, where the file system can do that; yet no viewer should wait for the device."""
+    slices = [ct(1901, 1, number, rows=700) for number in range(1, 25)]
+    store_all(archive, slices)
+    deadline = time.monotonic() + 20
+    while (resident := sum(map(resident_bytes, archive.segments()))) < sum(len(sent.data) for sent in slices):
+        assert time.monotonic() < deadline, f"{resident} bytes are in memory"
+        time.sleep(0.1)
+
+
+def resident_bytes(file):
+    """How much of a file is in the page cache."""
+    told = subprocess.run(["fincore", "--bytes", "--noheadings", "--output", "RES", file], capture_output=True, check=True)
+    return int(told.stdout or 0)
 
 
 def test_an_escaped_comma_is_a_comma(scans):

@@ -46,12 +46,14 @@ final class Committer: Sendable {
     private let queue = Monitor(Queue())
     private let stopped = Monitor<String?>(nil)
     private let metrics: ArchiveMetrics
+    private let recent: RecentRecords?
     // Touched only by whoever has set `isCommitting`.
     private nonisolated(unsafe) let writer: LogWriter
     private nonisolated(unsafe) let catalog: CatalogWriter
 
     /// - Parameters: log and catalog writer are the committer's own from here on.
-    init(_ writer: LogWriter, _ catalog: CatalogWriter, metrics: ArchiveMetrics) {
+    init(_ writer: LogWriter, _ catalog: CatalogWriter, recent: RecentRecords?, metrics: ArchiveMetrics) {
+        self.recent = recent
         self.writer = writer
         self.catalog = catalog
         self.metrics = metrics
@@ -201,6 +203,7 @@ final class Committer: Sendable {
             // The log is ahead of the catalog; replay at the next start cures it.
             throw .catalog(error)
         }
+        recent?.stored(placed.map(\.1))
     }
 
     /// Whether the content is in the archive. An association has looked before and verified what it found, so what is
