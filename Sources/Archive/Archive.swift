@@ -72,7 +72,7 @@ package final class Archive: @unchecked Sendable {
             log = try BlobLog(
                 directory, segmentBytes: settings.segmentBytes, quarantineBytes: settings.quarantineBytes,
                 mirror: mirror)
-            let catalog = try CatalogWriter(path: directory.catalog, nameWords: NameKeys.words)
+            let catalog = try CatalogWriter(path: directory.catalog, nameKey: NameKeys.key)
             let (writer, report) = try Replay(log, catalog).run()
             quarantine = log.quarantine
             recovery = report

@@ -90,6 +90,11 @@ private struct DeviceFile {
 
     /// Opens the same file again, whatever its name has become meanwhile.
     init(_ open: any VolumeFile) {
+        // That of a record that was read from the device is of this kind already.
+        if let open = open as? FileDescriptor, fcntl(open.raw, F_GETFL) & csystem_o_direct() != 0 {
+            (file, isDirect) = (open, true)
+            return
+        }
         if let open = open as? FileDescriptor,
             let direct = try? FileDescriptor.open("/proc/self/fd/\(open.raw)", O_RDONLY | csystem_o_direct())
         {
@@ -104,9 +109,11 @@ private struct DeviceFile {
     func forEachPiece(
         in range: Range<UInt64>, _ body: (UnsafeRawBufferPointer) throws(LogError) -> Void
     ) throws(LogError) {
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(Self.pieceBytes), alignment: 4096)
-        defer { memory.deallocate() }
         var position = range.lowerBound / Self.pageBytes * Self.pageBytes
+        let bytes = (range.upperBound - position + Self.pageBytes - 1) / Self.pageBytes * Self.pageBytes
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Int(min(Self.pieceBytes, bytes)), alignment: 4096)
+        defer { memory.deallocate() }
         while position < range.upperBound {
             let pages = (range.upperBound - position + Self.pageBytes - 1) / Self.pageBytes
             let wanted = min(Self.pieceBytes, pages * Self.pageBytes)

@@ -60,6 +60,7 @@ struct CatalogCache {
     var organisations: [String: Int64] = [:]
     var patients: [PatientKey: Patient] = [:]
     var names: Set<String> = []
+    var words: [String: Int64] = [:]
     var studies: [String: Study] = [:]
     var series: [SeriesKey: Series] = [:]
     var requests: Set<[String]> = []

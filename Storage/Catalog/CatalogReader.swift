@@ -263,7 +263,10 @@ package final class CatalogReader {
         var counted: [(word: String, count: Int64)] = []
         for word in words {
             let count = try database.statement(
-                "SELECT count(*) FROM (SELECT 1 FROM patient_word WHERE word >= ? AND word < ? LIMIT 5000)"
+                """
+                SELECT count(*) FROM (SELECT 1 FROM name_word v CROSS JOIN study_word w ON w.word = v.id
+                    WHERE v.key >= ? AND v.key < ? LIMIT 5000)
+                """
             ).first([.text(word), .text(word + "\u{10FFFF}")]) { $0.integer(0) }
             counted.append((word, count ?? 0))
         }
@@ -274,15 +277,52 @@ package final class CatalogReader {
         _ query: CatalogQuery, _ asker: ResolvedScope, after: Int64, limit: Int
     ) throws(CatalogError) -> [Match] {
         var builder = try builder(query, asker.filter)
+        if let words = builder.wordStatement() {
+            return try found(by: words, after: after, limit: limit)
+        }
         let sql = builder.statement(after: after, limit: limit)
         return try found(sql, builder.values)
+    }
+
+    /// Studies by the words of their patients' names. They are put in order here: SQLite takes three times as long for it as for
+    /// finding them.
+    private func found(by words: SQLCondition, after: Int64, limit: Int) throws(CatalogError) -> [Match] {
+        var all: [(study: Int64, patient: Int64)] = []
+        try database.statement(words.sql).forEach(words.values) { row throws(CatalogError) in
+            let study = row.integer(0)
+            if study > after { all.append((study, row.integer(1))) }
+            return true
+        }
+        all.sort { $0 < $1 }
+        var matches: [Match] = []
+        var index = 0
+        while index < all.count, matches.count < limit {
+            let (study, first) = all[index]
+            var patients = [first]
+            while index < all.count, all[index].study == study {
+                if all[index].patient != patients.last { patients.append(all[index].patient) }
+                index += 1
+            }
+            var patient = first
+            // A study in conflict is found under two patients; where both match, it is answered as its own one's.
+            if patients.count > 1 {
+                let own = try database.statement("SELECT patient FROM study WHERE id = ?").first([.integer(study)]) {
+                    $0.integer(0)
+                }
+                if let own, patients.contains(own) { patient = own }
+            }
+            matches.append((study, patient))
+        }
+        return matches
     }
 
     private func builder(_ query: CatalogQuery, _ filter: ScopeFilter?) throws(CatalogError) -> QueryBuilder {
         var query = query
         query.fuzzyPatientWords = try orderedWords(query.fuzzyPatientWords)
         var names: [String] = []
-        if let pattern = QueryBuilder.infix(in: query) { names = try samples.names.rarest(of: pattern, in: database) }
+        if let pattern = QueryBuilder.infix(in: query).flatMap(NamePattern.init) {
+            names = try samples.names.rarest(of: pattern.text, in: database)
+        }
         var studies: [[String]] = []
         for pattern in QueryBuilder.studyPatterns(in: query) {
             studies.append(try samples.studies.rarest(of: pattern, in: database))
@@ -299,8 +339,9 @@ package final class CatalogReader {
     package func plan(_ query: CatalogQuery) throws(CatalogError) -> [String] {
         var builder = try builder(query, try resolve(query.scope, query.shownReasons).filter)
         let sql = builder.statement(after: 0, limit: CatalogCursor.chunkRows)
+        let search = builder.wordStatement() ?? SQLCondition(sql: sql, values: builder.values)
         var lines: [String] = []
-        try database.statement("EXPLAIN QUERY PLAN " + sql).forEach(builder.values) { row throws(CatalogError) in
+        try database.statement("EXPLAIN QUERY PLAN " + search.sql).forEach(search.values) { row throws(CatalogError) in
             lines.append(row.text(3) ?? "")
             return true
         }

@@ -270,6 +270,9 @@ extension CatalogWriter {
             try database.statement("DELETE FROM study_patient WHERE patient = ? AND study = ?").run([
                 .integer(patient), .integer(id),
             ])
+            try forget(
+                words: "DELETE FROM study_word WHERE patient = ? AND study = ? RETURNING word",
+                [.integer(patient), .integer(id)])
         }
         guard !gone.isEmpty else { return [] }
         if let owner = try ids("SELECT patient FROM study WHERE id = ?", id).first, gone.contains(owner) {
@@ -289,17 +292,39 @@ extension CatalogWriter {
     }
 
     private func removeNames(_ patient: Int64, _ organisation: Int64) throws(CatalogError) {
-        try database.statement(
-            """
-            INSERT INTO patient_name_trigram(patient_name_trigram, rowid, folded)
-                SELECT 'delete', id, folded FROM patient_name WHERE patient = ? AND organisation = ?
-            """
-        ).run([.integer(patient), .integer(organisation)])
-        for table in ["patient_name", "patient_word"] {
-            try database.statement("DELETE FROM \(table) WHERE patient = ? AND organisation = ?").run([
-                .integer(patient), .integer(organisation),
-            ])
+        try database.statement("DELETE FROM patient_name WHERE patient = ? AND organisation = ?").run([
+            .integer(patient), .integer(organisation),
+        ])
+        try forget(
+            words: """
+                DELETE FROM study_word WHERE study IN (SELECT study FROM study_patient WHERE patient = ?1) AND patient = ?1
+                    AND organisation = ?2 RETURNING word
+                """, [.integer(patient), .integer(organisation)])
+    }
+
+    /// Takes words from studies; those that no other study has go altogether.
+    private func forget(words deletion: StaticString, _ values: [Statement.Value]) throws(CatalogError) {
+        var words: Set<Int64> = []
+        try database.statement(deletion).forEach(values) { row throws(CatalogError) in
+            words.insert(row.integer(0))
+            return true
         }
+        for word in words.sorted() {
+            let left = try database.statement("SELECT 1 FROM study_word WHERE word = ?").first([.integer(word)]) {
+                _ in
+                true
+            }
+            guard left == nil else { continue }
+            try database.statement(
+                """
+                INSERT INTO name_word_trigram(name_word_trigram, rowid, word)
+                    SELECT 'delete', id, word FROM name_word WHERE id = ?
+                """
+            ).run([.integer(word)])
+            try database.statement("DELETE FROM name_word WHERE id = ?").run([.integer(word)])
+        }
+        // Numbers of words that are gone may be given again.
+        cache.words = [:]
     }
 
     /// - Returns: false: there is no such tombstone, or it is closed.
@@ -610,6 +635,7 @@ extension CatalogWriter {
     private func removeStudy(_ id: Int64) throws(CatalogError) {
         let patients = try ids("SELECT patient FROM study_patient WHERE study = ?", id)
         try forgetText(ofStudy: id)
+        try forget(words: "DELETE FROM study_word WHERE study = ? RETURNING word", [.integer(id)])
         for table in ["study_content", "study_count", "study_patient", "patient_source"] {
             try database.statement("DELETE FROM \(table) WHERE study = ?").run([.integer(id)])
         }
@@ -638,15 +664,7 @@ extension CatalogWriter {
             true
         }
         guard left == nil else { return }
-        try database.statement(
-            """
-            INSERT INTO patient_name_trigram(patient_name_trigram, rowid, folded)
-                SELECT 'delete', id, folded FROM patient_name WHERE patient = ?
-            """
-        ).run([.integer(id)])
-        for table in ["patient_name", "patient_word"] {
-            try database.statement("DELETE FROM \(table) WHERE patient = ?").run([.integer(id)])
-        }
+        try database.statement("DELETE FROM patient_name WHERE patient = ?").run([.integer(id)])
         try remove(.patient, id)
     }
 

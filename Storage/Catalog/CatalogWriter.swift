@@ -8,7 +8,7 @@ import Platform
 package final class CatalogWriter {
     private(set) var database: Database
     let path: String
-    private let nameWords: @Sendable (String) -> [String]
+    private let nameKey: @Sendable (String) -> String
     var cache = CatalogCache()
     /// Counts of the running transaction, written once at its end.
     var pending = PendingCounts()
@@ -23,9 +23,9 @@ package final class CatalogWriter {
     /// 128 MiB.
     private static let writeAheadPagesMaximum = 32_768
 
-    /// - Parameter nameWords: the words under which a folded name is found by fuzzy matching.
-    package init(path: String, nameWords: @escaping @Sendable (String) -> [String] = { _ in [] }) throws(CatalogError) {
-        self.nameWords = nameWords
+    /// - Parameter nameKey: under what a word of a folded name is found by fuzzy matching; empty: not at all.
+    package init(path: String, nameKey: @escaping @Sendable (String) -> String = { _ in "" }) throws(CatalogError) {
+        self.nameKey = nameKey
         self.path = path
         database = try Self.open(path)
         // An older schema is not migrated: all of it is in the log, and is replayed from there.
@@ -430,6 +430,7 @@ package final class CatalogWriter {
             .text([event[.patientID], event[.accessionNumber], event[.studyDescription]].joined(separator: "\n")),
         ])
         try database.statement("INSERT INTO study_patient VALUES(?, ?)").run([.integer(patient), .integer(id)])
+        try addWords(study: id, patient)
         known.insert(.study)
         try add(CatalogCache.Link(study: id, patient: patient, organisation: organisation), known)
         pending.patients[patient, default: .init()].studies += 1
@@ -447,7 +448,10 @@ package final class CatalogWriter {
         try database.statement("INSERT INTO study_patient VALUES(?, ?) ON CONFLICT DO NOTHING").run([
             .integer(patient), .integer(study.id),
         ])
-        if database.changes > 0 { pending.patients[patient, default: .init()].studies += 1 }
+        if database.changes > 0 {
+            pending.patients[patient, default: .init()].studies += 1
+            try addWords(study: study.id, patient)
+        }
         try flag("study", study.id)
     }
 
@@ -496,20 +500,61 @@ package final class CatalogWriter {
         guard let folded, !folded.isEmpty else { return }
         guard cache.names.insert("\(patient)/\(organisation)/\(folded)").inserted else { return }
         if cache.names.count > CatalogCache.maximum { cache.names.removeAll() }
-        let groups = folded.split(separator: "=").map(String.init)
-        for form in groups.count > 1 ? [folded] + groups : [folded] {
+        // One group alone may stand behind its sign, as an ideographic name without another.
+        let groups = folded.utf8.contains(UInt8(ascii: "=")) ? folded.unicodeScalars.split(separator: "=") : []
+        for form in [folded] + groups.map({ String($0) }) {
             try database.statement(
                 "INSERT INTO patient_name(patient, folded, organisation) VALUES(?, ?, ?) ON CONFLICT DO NOTHING"
             ).run([.integer(patient), .text(form), .integer(organisation)])
             guard database.changes > 0 else { continue }
-            try database.statement("INSERT INTO patient_name_trigram(rowid, folded) VALUES(?, ?)").run([
-                .integer(database.lastInsertedID), .text(form),
-            ])
-            for word in nameWords(form) {
-                try database.statement("INSERT INTO patient_word VALUES(?, ?, ?) ON CONFLICT DO NOTHING")
-                    .run([.text(word), .integer(patient), .integer(organisation)])
+            var studies: [Int64] = []
+            try database.statement("SELECT study FROM study_patient WHERE patient = ?").forEach([.integer(patient)]) {
+                row throws(CatalogError) in
+                studies.append(row.integer(0))
+                return true
             }
+            for study in studies { try addWords(of: form, organisation, study, patient) }
         }
+    }
+
+    /// A study is found by all names of a patient.
+    private func addWords(study: Int64, _ patient: Int64) throws(CatalogError) {
+        var names: [(form: String, organisation: Int64)] = []
+        try database.statement("SELECT folded, organisation FROM patient_name WHERE patient = ?")
+            .forEach([.integer(patient)]) { row throws(CatalogError) in
+                names.append((row.text(0) ?? "", row.integer(1)))
+                return true
+            }
+        for (form, organisation) in names { try addWords(of: form, organisation, study, patient) }
+    }
+
+    private func addWords(
+        of name: String, _ organisation: Int64, _ study: Int64, _ patient: Int64
+    ) throws(CatalogError) {
+        for word in NameWords.split(name) {
+            try database.statement("INSERT INTO study_word VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING").run([
+                .integer(try wordID(word)), .integer(study), .integer(patient), .integer(organisation),
+            ])
+        }
+    }
+
+    private func wordID(_ word: String) throws(CatalogError) -> Int64 {
+        if let id = cache.words[word] { return id }
+        if cache.words.count > CatalogCache.maximum { cache.words.removeAll() }
+        var id = try database.statement("SELECT id FROM name_word WHERE word = ?").first([.text(word)]) {
+            $0.integer(0)
+        }
+        if id == nil {
+            try database.statement("INSERT INTO name_word(word, key) VALUES(?, ?)").run([
+                .text(word), .text(nameKey(word)),
+            ])
+            id = database.lastInsertedID
+            try database.statement("INSERT INTO name_word_trigram(rowid, word) VALUES(?, ?)").run([
+                .integer(id!), .text(word),
+            ])
+        }
+        cache.words[word] = id
+        return id!
     }
 
     private func insert(

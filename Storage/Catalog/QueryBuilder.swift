@@ -5,12 +5,13 @@ import Database
 /// bound.
 struct QueryBuilder {
     private let query: CatalogQuery
-    /// Trigrams to look up for the infix pattern of a patient's name; all of them must occur.
+    /// Trigrams to look up for the infix pattern of a patient's name; all of them must occur in one word.
     private let trigrams: [String]
     /// The same for each pattern of `studyPatterns`.
     private let studyTrigrams: [[String]]
     /// Studies are looked at in the order of their ids until there are enough: for conditions that many of them meet.
     private let isWalking: Bool
+    private let hidesSome: Bool
     private var conditions = SQLConjunction()
     /// What is bound in a statement behind the conditions' values.
     private var limits: [Statement.Value] = []
@@ -40,6 +41,7 @@ struct QueryBuilder {
         self.trigrams = trigrams
         self.studyTrigrams = studyTrigrams
         self.isWalking = isWalking
+        self.hidesSome = hidesSome
         for trigrams in studyTrigrams where !trigrams.isEmpty { addStudyTrigrams(trigrams) }
         for condition in query.conditions where condition.column != .studyDate { add(condition) }
         for range in query.dateTimeRanges { add(range) }
@@ -114,8 +116,9 @@ struct QueryBuilder {
     }
 
     /// Whether a row is seen by an asker who sees what is hidden for some reasons, too.
-    static func visibility(_ level: CatalogLevel, _ shown: HiddenReasons) -> String {
-        let hidden = "SELECT 1 FROM hidden h WHERE h.level = \(level.rawValue) AND h.id = \(alias(level)).id"
+    /// - Parameter id: the row's; nil: that of the level's table.
+    static func visibility(_ level: CatalogLevel, _ shown: HiddenReasons, id: String? = nil) -> String {
+        let hidden = "SELECT 1 FROM hidden h WHERE h.level = \(level.rawValue) AND h.id = \(id ?? alias(level) + ".id")"
         if shown.isEmpty { return "NOT EXISTS (\(hidden))" }
         if level == .instance { return "NOT EXISTS (\(hidden) AND h.reasons & ~\(shown.rawValue) <> 0)" }
         return "(NOT EXISTS (\(hidden)) OR EXISTS (\(hidden) AND h.reasons & ~\(shown.rawValue) = 0))"
@@ -134,6 +137,24 @@ struct QueryBuilder {
         let group = isGrouped ? " GROUP BY +\(row)" : ""
         let all = (conditions.texts + ["+\(row) > ?"]).joined(separator: " AND ")
         return "SELECT \(row), \(patient) FROM \(tables) WHERE \(all)\(group) ORDER BY +\(row) LIMIT ?"
+    }
+
+    /// Gives rows of (study, patient), unordered and some more than once, where a part of patients' names is all that is asked
+    /// for; else nil.
+    func wordStatement() -> SQLCondition? {
+        guard query.level == .study, scope == nil, query.conditions.count == 1, query.dateTimeRanges.isEmpty,
+            query.request.isEmpty, query.modalitiesInStudy == nil, query.sopClassesInStudy == nil,
+            query.fuzzyPatientWords.count <= 1, let pattern = Self.infix(in: query), let part = NamePattern(pattern),
+            part.decides
+        else { return nil }
+        var found = words(part)
+        for word in query.fuzzyPatientWords {
+            found.sql += " UNION SELECT v.id FROM name_word v WHERE v.key >= ? AND v.key < ?"
+            found.values += [.text(word), .text(word + "\u{10FFFF}")]
+        }
+        let seen = hidesSome ? " AND " + Self.visibility(.study, query.shownReasons, id: "w.study") : ""
+        found.sql = "SELECT w.study, w.patient FROM study_word w WHERE w.word IN (\(found.sql))\(seen)"
+        return found
     }
 
     /// Rows in the order of their ids, which the search follows through a part of them.
@@ -319,22 +340,32 @@ struct QueryBuilder {
             return addWalkedName(pattern)
         }
         var inner = SQLConjunction()
-        if case .wildcard(let pattern) = match, pattern == Self.infix(in: query), !trigrams.isEmpty {
-            inner.add(
-                "n.id IN (SELECT rowid FROM patient_name_trigram WHERE patient_name_trigram MATCH ?)",
-                [.text(Self.conjunction(trigrams))])
-            inner.add("matches(?, n.folded)", [.text(pattern)])
+        var source = "n.patient FROM patient_name n"
+        if case .wildcard(let pattern) = match, Self.isInfix(pattern), let part = NamePattern(pattern) {
+            let words = words(part)
+            inner.add("w.word IN (\(words.sql))", words.values)
+            if part.decides, scope?.shared.isEmpty ?? true {
+                source = "w.patient FROM study_word w"
+                if let scope { inner.add(scope.word()) }
+            } else {
+                source = "n.patient FROM study_word w CROSS JOIN patient_name n ON n.patient = w.patient"
+                inner.add("matches(?, n.folded)", [.text(pattern)])
+                if let scope { inner.add(scope.name()) }
+            }
         } else {
             inner.addText("n.folded", match)
+            if let scope { inner.add(scope.name()) }
         }
-        if let scope { inner.add(scope.name()) }
-        var selected = "SELECT n.patient FROM patient_name n WHERE " + inner.condition.sql
+        var selected = "SELECT \(source) WHERE " + inner.condition.sql
         var values = inner.values
         if !query.fuzzyPatientWords.isEmpty {
             let seen = scope.map { $0.word() }
             let condition = seen.map { " AND " + $0.sql } ?? ""
             let words = query.fuzzyPatientWords.map { _ in
-                "SELECT w.patient FROM patient_word w WHERE w.word >= ? AND w.word < ?\(condition)"
+                """
+                SELECT w.patient FROM study_word w WHERE w.word IN
+                    (SELECT v.id FROM name_word v WHERE v.key >= ? AND v.key < ?)\(condition)
+                """
             }
             selected += " UNION SELECT patient FROM (\(words.joined(separator: " INTERSECT ")))"
             for word in query.fuzzyPatientWords {
@@ -342,6 +373,19 @@ struct QueryBuilder {
             }
         }
         conditions.add("\(query.level > .patient ? "l.patient" : "p.id") IN (\(selected))", values)
+    }
+
+    /// The words in which a part of a name may stand.
+    private func words(_ part: NamePattern) -> SQLCondition {
+        var inner = SQLConjunction()
+        if !trigrams.isEmpty {
+            inner.add(
+                "v.id IN (SELECT rowid FROM name_word_trigram WHERE name_word_trigram MATCH ?)",
+                [.text(Self.conjunction(trigrams))])
+        }
+        inner.add("matches(?, v.word)", [.text(part.word)])
+        return SQLCondition(
+            sql: "SELECT v.id FROM name_word v WHERE \(inner.condition.sql)", values: inner.values)
     }
 
     /// The same condition, asked of one study after the other.
@@ -352,7 +396,10 @@ struct QueryBuilder {
         var values: [Statement.Value] = [.text(pattern)]
         if !query.fuzzyPatientWords.isEmpty {
             let words = query.fuzzyPatientWords.map { _ in
-                "EXISTS (SELECT 1 FROM patient_word w WHERE w.patient = k.patient AND w.word >= ? AND w.word < ?)"
+                """
+                EXISTS (SELECT 1 FROM study_word w CROSS JOIN name_word v ON v.id = w.word
+                    WHERE w.study = k.study AND w.patient = k.patient AND v.key >= ? AND v.key < ?)
+                """
             }
             condition +=
                 " OR EXISTS (SELECT 1 FROM study_patient k WHERE k.study = s.id AND \(words.joined(separator: " AND ")))"

@@ -3,7 +3,7 @@ import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 7
+    static let version: Int64 = 8
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -40,14 +40,14 @@ enum Schema {
             organisation INTEGER NOT NULL) STRICT;
         CREATE UNIQUE INDEX patient_name_folded ON patient_name(folded, patient, organisation);
         CREATE INDEX patient_name_patient ON patient_name(patient);
-        CREATE VIRTUAL TABLE patient_name_trigram USING fts5(
-            folded, content='patient_name', content_rowid='id', tokenize='trigram case_sensitive 1', detail=none,
-            columnsize=0);
 
-        -- The words of these names in the one spelling that all have in common, for fuzzy matching.
-        CREATE TABLE patient_word(word TEXT NOT NULL, patient INTEGER NOT NULL, organisation INTEGER NOT NULL,
-            PRIMARY KEY(word, patient, organisation)) STRICT, WITHOUT ROWID;
-        CREATE INDEX patient_word_patient ON patient_word(patient, word);
+        -- The words of these names. key: in the one spelling that all have in common, for fuzzy matching.
+        CREATE TABLE name_word(id INTEGER PRIMARY KEY, word TEXT NOT NULL, key TEXT NOT NULL) STRICT;
+        CREATE UNIQUE INDEX name_word_word ON name_word(word);
+        CREATE INDEX name_word_key ON name_word(key);
+        CREATE VIRTUAL TABLE name_word_trigram USING fts5(
+            word, content='name_word', content_rowid='id', tokenize='trigram case_sensitive 1', detail=none,
+            columnsize=0);
 
         CREATE TABLE study(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, \(columns(.study)),
             series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, first_instance INTEGER,
@@ -67,6 +67,11 @@ enum Schema {
         CREATE TABLE study_patient(patient INTEGER NOT NULL, study INTEGER NOT NULL,
             PRIMARY KEY(patient, study)) STRICT, WITHOUT ROWID;
         CREATE INDEX study_patient_study ON study_patient(study, patient);
+        -- The words of all names of its patients, by who sent these: a list of the studies of whose name has some letters in it
+        -- is read from here alone.
+        CREATE TABLE study_word(word INTEGER NOT NULL, study INTEGER NOT NULL, patient INTEGER NOT NULL,
+            organisation INTEGER NOT NULL, PRIMARY KEY(word, study, patient, organisation)) STRICT, WITHOUT ROWID;
+        CREATE INDEX study_word_study ON study_word(study, patient);
         -- Who says so. known, here and below: `KnownLevels`.
         CREATE TABLE patient_source(study INTEGER NOT NULL, patient INTEGER NOT NULL, organisation INTEGER NOT NULL,
             known INTEGER NOT NULL, PRIMARY KEY(study, patient, organisation)) STRICT, WITHOUT ROWID;
@@ -160,7 +165,8 @@ enum Schema {
         INSERT INTO sqlite_stat1 VALUES
             ('patient', 'patient_key', '10000000 2 1 1'), ('patient', 'patient_birth_date', '10000000 300'),
             ('patient_name', 'patient_name_folded', '10000000 3 1 1'), ('patient_name', 'patient_name_patient', '10000000 2'),
-            ('patient_word', 'patient_word_patient', '30000000 3 1'), ('patient_word', 'patient_word', '30000000 300 1 1'),
+            ('study_word', 'study_word_study', '30000000 3 3'), ('study_word', 'study_word', '30000000 300 1 1 1'),
+            ('name_word', 'name_word_word', '100000 1'), ('name_word', 'name_word_key', '100000 2'),
             ('study', 'study_uid', '10000000 1'), ('study', 'study_date', '10000000 3000 2'),
             ('study', 'study_accession', '10000000 2'), ('study', 'study_study_id', '10000000 20'),
             ('study', 'study_referrer', '10000000 2000'), ('study', 'study_referrer_groups', '100000 10000'),

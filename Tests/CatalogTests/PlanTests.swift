@@ -120,7 +120,7 @@ struct PlanTests {
     @Test("An infix of a name goes through its trigrams")
     func trigrams() throws {
         let found = try #require(Self.cases.first { $0.name == "name infix" })
-        #expect(try expectNoScan(found.query).contains { $0.contains("patient_name_trigram VIRTUAL TABLE INDEX") })
+        #expect(try expectNoScan(found.query).contains { $0.contains("name_word_trigram VIRTUAL TABLE INDEX") })
     }
 
     @Test("Neither does one of an organisation that sees its own, or others, or what is shared", arguments: cases)
@@ -164,7 +164,7 @@ struct PlanTests {
 
     private func expectNoScan(_ plan: [String], _ name: String) {
         #expect(!plan.isEmpty)
-        // "SCAN patient_name_trigram VIRTUAL TABLE INDEX" is how SQLite calls a look-up in the full-text index.
+        // "SCAN name_word_trigram VIRTUAL TABLE INDEX" is how SQLite calls a look-up in the full-text index.
         let scans = plan.filter { $0.hasPrefix("SCAN") && !$0.contains("VIRTUAL TABLE INDEX") }
         #expect(scans == [], "\(name): \(plan)")
         // A bound that only says "id > 0" reads the whole table under the name of a search.

@@ -78,7 +78,7 @@ final class TestCatalog {
             try select(path, "SELECT * FROM \"\(table)\"").map { "\(table): \($0)" }.sorted()
         }
         return try rows
-            + ["patient_name_trigram", "study_trigram"].flatMap { index in
+            + ["name_word_trigram", "study_trigram"].flatMap { index in
                 try select(
                     path, "SELECT term, doc FROM terms ORDER BY term, doc",
                     after: "CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, \(index), instance)"

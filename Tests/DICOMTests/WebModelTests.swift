@@ -171,14 +171,10 @@ struct NameKeyTests {
             ["чехов", "chekhov"],
         ])
     func same(spellings: [String]) {
-        let keys = Set(spellings.map { NameKeys.words(ofFolded: $0) })
+        let keys = Set(spellings.map { NameKeys.key(of: $0) })
         #expect(keys.count == 1, "\(keys)")
     }
 
-    @Test("Words are parted as people do, each told once")
-    func words() {
-        #expect(NameKeys.words(ofFolded: "иванов^петр=ivanov^petr") == ["ivanov", "petr"])
-        #expect(NameKeys.words(ofFolded: "o'brien smith-jones") == ["obren", "smith", "enes"])
-        #expect(NameKeys.words(ofFolded: "^^ ").isEmpty)
-    }
+    @Test("What is no letter counts for nothing", arguments: [("o'brien", "obren"), ("jones", "enes"), ("''", "")])
+    func letters(word: String, key: String) { #expect(NameKeys.key(of: word) == key) }
 }

@@ -130,7 +130,8 @@ package struct QueryKeys {
     package mutating func matchFuzzily() {
         for condition in query.conditions where condition.column == .patientName {
             switch condition.match {
-            case .equals(let name), .wildcard(let name): query.fuzzyPatientWords = NameKeys.words(ofFolded: name)
+            case .equals(let name), .wildcard(let name):
+                query.fuzzyPatientWords = Array(Set(NameWords.split(name).map(NameKeys.key)).subtracting([""])).sorted()
             case .anyOf, .range: continue
             }
         }

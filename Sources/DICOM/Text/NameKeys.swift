@@ -20,18 +20,8 @@ package enum NameKeys {
         ("ie", "e"), ("x", "ks"), ("w", "v"), ("y", "i"), ("j", "i"), ("q", "k"), ("c", "k"),
     ].map { (Array($0.0.utf8), Array($0.1.utf8)) }
 
-    /// The key of each word of a folded name (`SearchFolding`), each once.
-    package static func words(ofFolded name: String) -> [String] {
-        var keys: [String] = []
-        for word in name.split(whereSeparator: { !$0.isLetter && !$0.isNumber && $0 != "'" && $0 != "’" && $0 != "`" })
-        {
-            let key = key(of: word)
-            if !key.isEmpty, !keys.contains(key) { keys.append(key) }
-        }
-        return keys
-    }
-
-    private static func key(of word: Substring) -> String {
+    /// The key of a word of a folded name (`SearchFolding`); empty: it has no letters.
+    package static func key(of word: String) -> String {
         var latin: [UInt8] = []
         for letter in word where letter.isLetter || letter.isNumber {
             latin += Array((cyrillic[letter] ?? String(letter)).utf8)

@@ -34,7 +34,7 @@ extension FuzzTarget {
             }
             let folded = SearchFolding.fold(text)
             require(SearchFolding.fold(folded) == folded, "folding folds to itself: \(text.debugDescription)")
-            _ = NameKeys.words(ofFolded: folded)
+            _ = NameKeys.key(of: folded)
             let name = PersonName(text)
             require(PersonName(name.text) == name, "a name reads the same again: \(text.debugDescription)")
         }

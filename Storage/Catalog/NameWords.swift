@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The words of names, which `name_word` holds: a million patients have far fewer words than names, so what may stand anywhere
+/// in a name is looked for there first.
+package enum NameWords {
+    /// The words of a folded name, or of a pattern of one, each once, in their order.
+    package static func split(_ name: String) -> [String] {
+        var words: [String] = []
+        for word in name.unicodeScalars.split(whereSeparator: { !isPart($0) }) {
+            let word = String(word)
+            if !words.contains(word) { words.append(word) }
+        }
+        return words
+    }
+
+    /// Whether a scalar belongs to a word. Each is judged by itself, so that a part of a name is split as the whole is.
+    static func isPart(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar {
+        case "a"..."z", "A"..."Z", "0"..."9", "'", "`", "’": true
+        case "\0"..."\u{7F}": false
+        default:
+            scalar.properties.isAlphabetic || scalar.properties.numericType != nil
+                || [.nonspacingMark, .spacingMark, .enclosingMark].contains(scalar.properties.generalCategory)
+        }
+    }
+}
+
+/// What a pattern says about one word of a name.
+struct NamePattern {
+    /// The word's literal part.
+    let text: String
+    /// Of words, for those that the part stands in: with asterisks where the word may go on.
+    let word: String
+    /// No name matches the pattern but by such a word, and each with such a word does.
+    let decides: Bool
+
+    /// The longest part of a pattern, which the fewest words have; nil: there is none but wildcards and separators.
+    init?(_ pattern: String) {
+        let scalars = Array(pattern.unicodeScalars)
+        var longest = 0..<0
+        var start = 0
+        for index in 0...scalars.count where index == scalars.count || !NameWords.isPart(scalars[index]) {
+            if index - start > longest.count { longest = start..<index }
+            start = index + 1
+        }
+        guard !longest.isEmpty else { return nil }
+        func text(_ range: Range<Int>) -> String { String(String.UnicodeScalarView(scalars[range])) }
+        func isWildcard(_ index: Int) -> Bool {
+            scalars.indices.contains(index) && "*?".unicodeScalars.contains(scalars[index])
+        }
+        self.text = text(longest)
+        word =
+            (isWildcard(longest.lowerBound - 1) ? "*" : "") + self.text + (isWildcard(longest.upperBound) ? "*" : "")
+        let around = scalars[..<longest.lowerBound] + scalars[longest.upperBound...]
+        decides =
+            word.hasPrefix("*") && word.hasSuffix("*") && around.allSatisfy { $0 == "*" }
+    }
+}

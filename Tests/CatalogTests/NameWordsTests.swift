@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import Catalog
+
+@Suite("Words of names")
+struct NameWordsTests {
+    @Test(
+        "Names are parted as people do, each word told once",
+        arguments: [
+            ("иванов^петр=ivanov^petr", ["иванов", "петр", "ivanov", "petr"]),
+            ("o'brien smith-jones", ["o'brien", "smith", "jones"]),
+            ("a^b a=b", ["a", "b"]), ("^^ ", []), ("", []), ("山田^太郎", ["山田", "太郎"]), ("x\u{301}y", ["x\u{301}y"]),
+            ("a\0b\u{7F}c", ["a", "b", "c"]), ("n2 ii.", ["n2", "ii"]),
+        ])
+    func split(name: String, words: [String]) { #expect(NameWords.split(name) == words) }
+
+    @Test(
+        "A pattern is looked for by its longest part",
+        arguments: [
+            ("*nov*", "*nov*", true), ("**nov**", "*nov*", true), ("*nov", "*nov", false), ("*nov^*", "*nov", false),
+            ("*^iv*", "iv*", false), ("*ov^ivan^*", "ivan", false), ("*no?ov*", "*no*", false),
+            ("?nov*", "*nov*", false),
+            ("*a*bcd*", "*bcd*", false), ("*bcd*^*", "*bcd*", false),
+        ])
+    func part(pattern: String, word: String, decides: Bool) throws {
+        let part = try #require(NamePattern(pattern))
+        #expect(part.word == word)
+        #expect(part.decides == decides)
+    }
+
+    @Test("A pattern without a letter has none", arguments: ["", "*", "*^*", "?", "*=*?"])
+    func none(pattern: String) { #expect(NamePattern(pattern) == nil) }
+
+    /// Every pattern against every name, as the matcher decides.
+    @Test("What is found by words is what matches", arguments: [nil, "A"] as [String?])
+    func equivalence(organisation: String?) throws {
+        var random = SystemRandomNumberGenerator()
+        func text(_ letters: [String], _ length: Int) -> String {
+            (0..<length).map { _ in letters.randomElement(using: &random)! }.joined()
+        }
+        let catalog = try TestCatalog()
+        let letters = ["a", "b", "a", "b", "И", "'", "^", " ", "-", "=", "\u{301}", "\"", "山"]
+        var names: [(study: Int, organisation: String, name: String)] = []
+        for study in 1...200 {
+            // Some studies have a second patient, some patients two names, of which one may be another's.
+            for number in 1...(study % 5 == 0 ? 2 : 1) {
+                names.append(
+                    (
+                        study, ["A", "B"].randomElement(using: &random)!,
+                        text(letters, .random(in: 1...9, using: &random))
+                    ))
+                let (_, organisation, name) = names.last!
+                try catalog.add(
+                    Samples.instance(
+                        study, 1, number, organisation: organisation,
+                        [.patientName: name, .patientID: study % 10 == 0 ? "P\(study)-\(number)" : "P\(study)"]))
+            }
+        }
+        let reader = try catalog.reader()
+        for _ in 0..<600 {
+            let inner = text(letters + ["*", "?"], .random(in: 1...5, using: &random))
+            let pattern = ["*\(inner)*", "*\(inner)", "?\(inner)*"].randomElement(using: &random)!
+            var query = CatalogQuery(
+                level: .study,
+                scope: organisation.map { CatalogScope(organisation: $0, visible: []) } ?? .everything(as: "A"))
+            query.conditions = [CatalogCondition(column: .patientName, match: .wildcard(pattern))]
+            let expected = Set(
+                names.filter { name in
+                    let folded = name.name.uppercased()
+                    let forms = [folded] + folded.unicodeScalars.split(separator: "=").map { String($0) }
+                    return (organisation == nil || name.organisation == organisation)
+                        && forms.contains { WildcardMatcher.matches(pattern.uppercased(), $0) }
+                }.map { "1.\($0.study)" })
+            query.conditions = [CatalogCondition(column: .patientName, match: .wildcard(pattern.uppercased()))]
+            query.limit = 1000
+            let found = Set(try catalog.keys(query))
+            let wrong = names.filter { found.symmetricDifference(expected).contains("1.\($0.study)") }
+            #expect(wrong.isEmpty, "\(pattern.debugDescription)")
+            let page = try reader.page(query, countingUpTo: 10_000)
+            #expect(page.total == expected.count, "\(pattern)")
+        }
+    }
+
+    @Test("Words of names that are deleted for good are gone, and those of others stay")
+    func forgotten() throws {
+        let catalog = try TestCatalog()
+        try catalog.add(
+            Samples.instance(1, 1, 1, [.patientName: "SOLE^ANNA"]),
+            Samples.instance(2, 1, 1, [.patientName: "MEIER^ANNA"]))
+        try catalog.apply([Samples.tombstone(.study, "1.1", instances: 1)])
+        try catalog.apply([Samples.purge(catalog.sequence)])
+        #expect(try catalog.select("SELECT word FROM name_word ORDER BY word") == ["ANNA", "MEIER"])
+        #expect(try catalog.find(.study, (.patientName, .wildcard("*SOLE*"))) == [])
+        // The number of the word that went is another's now.
+        try catalog.add(Samples.instance(3, 1, 1, [.patientName: "OTHER^SOLE"]))
+        #expect(try catalog.find(.study, (.patientName, .wildcard("*SOLE*"))) == ["1.3"])
+        #expect(try catalog.find(.study, (.patientName, .wildcard("*THE*"))) == ["1.3"])
+        #expect(try catalog.find(.study, (.patientName, .wildcard("*NNA*"))) == ["1.2"])
+    }
+}
