@@ -79,7 +79,7 @@ package final class Archive: @unchecked Sendable {
             readers = try CatalogReaders(
                 path: directory.catalog, searchSecondsMaximum: settings.searchSecondsMaximum)
             ingestReaders = try CatalogReaders(path: directory.catalog, maximum: 8)
-            checkpointer = try CatalogCheckpointer(path: directory.catalog)
+            checkpointer = try CatalogCheckpointer(path: directory.catalog, turn: catalog.turn)
             try Reclaimer.finishInterrupted(log, catalog)
             try Self.settleIncoming(log, catalog)
             recent = settings.bringsRecent ? try RecentRecords(log.reader) : nil

@@ -4,22 +4,31 @@ import Platform
 
 /// Moves the write-ahead log into the database on a thread of its own, so that no commit waits for it.
 package final class CatalogCheckpointer: Sendable {
-    private static let intervalSeconds = 1.0
+    /// 128 MiB: then the write-ahead log begins anew. One that only grows costs each commit new pages of the file, too.
+    static let writeAheadPagesMaximum = 32_768
+    /// Of it may be left to be moved while commits wait, some milliseconds.
+    private static let partLeft = 16
+    /// For readers who still need the log.
+    private static let busyTimeoutMilliseconds = 50
     private let isStopping = Monitor(false)
     private let isRunning = Monitor(true)
 
-    package init(path: String) throws(CatalogError) {
+    /// - Parameters:
+    ///   - turn: of the writer.
+    ///   - pagesMaximum: in the write-ahead log, before it begins anew.
+    package init(
+        path: String, turn: CatalogTurn, pagesMaximum: Int = writeAheadPagesMaximum, intervalSeconds: Double = 1
+    ) throws(CatalogError) {
         let database = try Database(path: path, isReadOnly: false, cacheKiB: 2048)
         try database.execute("PRAGMA wal_autocheckpoint=0")
+        try database.execute("PRAGMA busy_timeout=\(Self.busyTimeoutMilliseconds)")
         nonisolated(unsafe) let connection = database
         do {
             try SystemThread(name: "checkpoint") { [isStopping, isRunning] in
-                while isStopping.wait(until: Clock.deadline(seconds: Self.intervalSeconds), { $0 ? true : nil }) == nil
-                {
-                    // PASSIVE disturbs nobody. While commits follow each other without a pause it never reaches the end;
-                    // `CatalogWriter` sees to that.
-                    do { try connection.execute("PRAGMA wal_checkpoint(PASSIVE)") } catch {
-                        Log.warning("catalog checkpoint failed", ["why": "\(error)"])
+                while isStopping.wait(until: Clock.deadline(seconds: intervalSeconds), { $0 ? true : nil }) == nil {
+                    do throws(CatalogError) { try Self.move(connection, turn, pagesMaximum) } catch {
+                        // Somebody reads what the log still holds. The next time, then.
+                        if error.kind != .busy { Log.warning("catalog checkpoint failed", ["why": "\(error)"]) }
                     }
                 }
                 connection.close()
@@ -28,6 +37,18 @@ package final class CatalogCheckpointer: Sendable {
         } catch {
             throw CatalogError(kind: .other, message: "\(error)")
         }
+    }
+
+    /// While commits follow each other without a pause, a checkpoint that disturbs nobody never reaches the end. So where the log
+    /// has grown long, only the last pages are moved while commits wait, with all others on the device already.
+    private static func move(_ connection: Database, _ turn: CatalogTurn, _ pagesMaximum: Int) throws(CatalogError) {
+        var log = try connection.checkpoint(.passive)
+        guard log.pages > pagesMaximum else { return }
+        for _ in 0..<4 where log.pages - log.moved > pagesMaximum / partLeft {
+            log = try connection.checkpoint(.passive)
+        }
+        try connection.synchronize()
+        _ = try turn.withLock { _ throws(CatalogError) in try connection.checkpoint(.restart) }
     }
 
     package func stop() {

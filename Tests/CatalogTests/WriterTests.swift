@@ -320,6 +320,29 @@ struct WriterTests {
         #expect(try catalog.reader().statistics().patients == 2)
     }
 
+    @Test("The write-ahead log begins anew under commits without a pause, and readers see all of them")
+    func writeAheadLog() throws {
+        let checkpointer = try CatalogCheckpointer(
+            path: catalog.path, turn: catalog.writer.turn, pagesMaximum: 1000, intervalSeconds: 0.02)
+        var number = 0
+        var restarts = 0
+        var last = 0
+        while restarts < 3, number < 4000 {
+            number += 1
+            try catalog.add(Samples.instance(number, 1, 1))
+            let pages = catalog.writer.database.writeAheadPages
+            restarts += pages < last ? 1 : 0
+            last = pages
+            if number % 100 == 0 {
+                #expect(try catalog.find(.study).count == number)
+                #expect(try catalog.select("PRAGMA quick_check") == ["ok"])
+            }
+        }
+        checkpointer.stop()
+        #expect(restarts == 3, "\(last) pages after \(number) commits")
+        #expect(try catalog.find(.study).count == number)
+    }
+
     @Test("A catalog of a newer schema is refused")
     func newerSchema() throws {
         _ = try catalog.select("UPDATE meta SET value = 1000 WHERE key = 'schema'")
