@@ -5,7 +5,8 @@ import Platform
 
 /// Has the device bring what was stored last into the page cache as soon as storing rests. Records are written past it, for a
 /// copy of what nobody may ask for costs a store a second of processor time a gigabyte; but what has just come is what is
-/// opened next, and then a viewer waited for the device with each frame (1.2 ms instead of 0.6).
+/// opened next, and then a viewer waited for the device with each frame (1.2 ms instead of 0.6). Not for large objects, which
+/// have files of their own and are written through it.
 final class RecentRecords: Sendable {
     /// Records side by side in a segment.
     private struct Stretch {

@@ -117,8 +117,9 @@ package final class StoredImage {
     /// The same for the one frame that is asked for: the bytes stand until the image goes, and so much as `marginBytes` on both
     /// sides of them may be written over.
     package func onlyFrameInPlace(_ number: Int) throws -> UnsafeRawBufferPointer? {
-        defer { window = 0..<0 }
-        return try frameInPlace(number, readsAhead: false)
+        guard let bytes = try frameInPlace(number, readsAhead: false) else { return nil }
+        window = 0..<0
+        return bytes
     }
 
     package static let marginBytes = ReadBuffer.marginBytes

@@ -15,9 +15,18 @@ final class HandlerThreads: Sendable {
 
     private struct State {
         var waiting: [Work] = []
+        /// With those that are just being started.
         var threads = 0
+        /// Those that have been, idle or not.
+        var working = 0
         var idle: [Seat] = []
         var isStopping = false
+
+        /// A thread ends.
+        mutating func leave() {
+            threads -= 1
+            working -= 1
+        }
     }
 
     private enum Decision {
@@ -65,18 +74,22 @@ final class HandlerThreads: Sendable {
             return true
         } catch {
             Log.warning("no thread for a request", ["why": "\(error)"])
-            return state.update { state in
+            let (seat, isTaken) = state.update { state -> (Seat?, Bool) in
                 state.threads -= 1
-                // Those that run already will come to it.
-                if state.threads > 0 { state.waiting.append(work) }
-                return state.threads > 0
+                if let seat = state.idle.popLast() { return (seat, true) }
+                // One that works will come to it.
+                if state.working > 0 { state.waiting.append(work) }
+                return (nil, state.working > 0)
             }
+            seat?.update { $0 = .run(work) }
+            return isTaken
         }
     }
 
     private func loop(_ first: @escaping Work) {
         let seat = Seat(nil)
         var work = first
+        state.withLock { $0.working += 1 }
         while true {
             work()
             guard let next = next(seat) else { return }
@@ -89,7 +102,7 @@ final class HandlerThreads: Sendable {
         let (work, sits) = state.update { state -> (Work?, Bool) in
             if !state.waiting.isEmpty { return (state.waiting.removeFirst(), false) }
             guard !state.isStopping, state.idle.count < Self.idleMaximum else {
-                state.threads -= 1
+                state.leave()
                 return (nil, false)
             }
             state.idle.append(seat)
@@ -101,7 +114,7 @@ final class HandlerThreads: Sendable {
             return order
         }!
         guard case .run(let work) = order else {
-            state.update { $0.threads -= 1 }
+            state.update { $0.leave() }
             return nil
         }
         return work

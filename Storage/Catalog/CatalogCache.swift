@@ -6,10 +6,20 @@ import Database
 struct CatalogCache {
     static let maximum = 4096
 
+    /// As bytes, for SQLite compares these: to Swift a letter is the same however it is encoded.
     struct PatientKey: Hashable {
         let id: String
         let issuer: String
         let nameless: String
+
+        static func == (left: Self, right: Self) -> Bool {
+            left.id.utf8.elementsEqual(right.id.utf8) && left.issuer.utf8.elementsEqual(right.issuer.utf8)
+                && left.nameless.utf8.elementsEqual(right.nameless.utf8)
+        }
+
+        func hash(into hasher: inout Hasher) {
+            for text in [id, issuer, nameless] { for byte in text.utf8 { hasher.combine(byte) } }
+        }
     }
 
     struct Patient {
@@ -59,8 +69,8 @@ struct CatalogCache {
 
     var organisations: [String: Int64] = [:]
     var patients: [PatientKey: Patient] = [:]
-    var names: Set<String> = []
-    var words: [String: Int64] = [:]
+    var names: Set<[UInt8]> = []
+    var words: [[UInt8]: Int64] = [:]
     var studies: [String: Study] = [:]
     var series: [SeriesKey: Series] = [:]
     var requests: Set<[String]> = []

@@ -25,8 +25,10 @@ package final class CatalogCheckpointer: Sendable {
         nonisolated(unsafe) let connection = database
         do {
             try SystemThread(name: "checkpoint") { [isStopping, isRunning] in
+                // Of the log when it last began anew: it says the same until somebody writes.
+                var restarted = 0
                 while isStopping.wait(until: Clock.deadline(seconds: intervalSeconds), { $0 ? true : nil }) == nil {
-                    do throws(CatalogError) { try Self.move(connection, turn, pagesMaximum) } catch {
+                    do throws(CatalogError) { try Self.move(connection, turn, pagesMaximum, &restarted) } catch {
                         // Somebody reads what the log still holds. The next time, then.
                         if error.kind != .busy { Log.warning("catalog checkpoint failed", ["why": "\(error)"]) }
                     }
@@ -41,14 +43,19 @@ package final class CatalogCheckpointer: Sendable {
 
     /// While commits follow each other without a pause, a checkpoint that disturbs nobody never reaches the end. So where the log
     /// has grown long, only the last pages are moved while commits wait, with all others on the device already.
-    private static func move(_ connection: Database, _ turn: CatalogTurn, _ pagesMaximum: Int) throws(CatalogError) {
+    private static func move(_ connection: Database, _ turn: CatalogTurn, _ pagesMaximum: Int, _ restarted: inout Int)
+        throws(CatalogError)
+    {
         var log = try connection.checkpoint(.passive)
-        guard log.pages > pagesMaximum else { return }
-        for _ in 0..<4 where log.pages - log.moved > pagesMaximum / partLeft {
+        guard log.pages > pagesMaximum, log.pages != restarted else { return }
+        for _ in 0..<4 {
+            // What is committed meanwhile, it does not tell; the next one does.
+            let before = log.moved
             log = try connection.checkpoint(.passive)
+            if log.moved - before <= pagesMaximum / partLeft { break }
         }
         try connection.synchronize()
-        _ = try turn.withLock { _ throws(CatalogError) in try connection.checkpoint(.restart) }
+        restarted = try turn.withLock { _ throws(CatalogError) in try connection.checkpoint(.restart) }.pages
     }
 
     package func stop() {

@@ -278,7 +278,7 @@ package final class CatalogReader {
     ) throws(CatalogError) -> [Match] {
         var builder = try builder(query, asker.filter)
         if let words = builder.wordStatement() {
-            return try found(by: words, after: after, limit: limit)
+            return try found(by: words, builder, after: after, limit: limit)
         }
         let sql = builder.statement(after: after, limit: limit)
         return try found(sql, builder.values)
@@ -286,12 +286,23 @@ package final class CatalogReader {
 
     /// Studies by the words of their patients' names. They are put in order here: SQLite takes three times as long for it as for
     /// finding them.
-    private func found(by words: SQLCondition, after: Int64, limit: Int) throws(CatalogError) -> [Match] {
+    private func found(
+        by words: SQLCondition, _ builder: QueryBuilder, after: Int64, limit: Int
+    ) throws(CatalogError) -> [Match] {
         var all: [(study: Int64, patient: Int64)] = []
+        var whole: Set<Int64> = []
         try database.statement(words.sql).forEach(words.values) { row throws(CatalogError) in
-            let study = row.integer(0)
-            if study > after { all.append((study, row.integer(1))) }
+            let (study, patient) = (row.integer(0), row.integer(1))
+            if study > after { all.append((study, patient)) }
+            if study == 0 { whole.insert(patient) }
             return true
+        }
+        for patient in whole {
+            let links = builder.linkStatement(of: patient)
+            try database.statement(links.sql).forEach(links.values) { row throws(CatalogError) in
+                if row.integer(0) > after { all.append((row.integer(0), patient)) }
+                return true
+            }
         }
         all.sort { $0 < $1 }
         var matches: [Match] = []

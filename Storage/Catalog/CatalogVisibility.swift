@@ -297,8 +297,8 @@ extension CatalogWriter {
         ])
         try forget(
             words: """
-                DELETE FROM study_word WHERE study IN (SELECT study FROM study_patient WHERE patient = ?1) AND patient = ?1
-                    AND organisation = ?2 RETURNING word
+                DELETE FROM study_word WHERE study IN (SELECT study FROM study_patient WHERE patient = ?1 UNION ALL SELECT 0)
+                    AND patient = ?1 AND organisation = ?2 RETURNING word
                 """, [.integer(patient), .integer(organisation)])
     }
 
@@ -665,6 +665,7 @@ extension CatalogWriter {
         }
         guard left == nil else { return }
         try database.statement("DELETE FROM patient_name WHERE patient = ?").run([.integer(id)])
+        try forget(words: "DELETE FROM study_word WHERE study = 0 AND patient = ? RETURNING word", [.integer(id)])
         try remove(.patient, id)
     }
 

@@ -496,15 +496,23 @@ package final class CatalogWriter {
     /// A patient is found under every name that came with the ID.
     private func addNames(_ folded: String?, _ patient: Int64, _ organisation: Int64) throws(CatalogError) {
         guard let folded, !folded.isEmpty else { return }
-        guard cache.names.insert("\(patient)/\(organisation)/\(folded)").inserted else { return }
+        guard cache.names.insert(Array("\(patient)/\(organisation)/\(folded)".utf8)).inserted else { return }
         if cache.names.count > CatalogCache.maximum { cache.names.removeAll() }
         // One group alone may stand behind its sign, as an ideographic name without another.
         let groups = folded.utf8.contains(UInt8(ascii: "=")) ? folded.unicodeScalars.split(separator: "=") : []
         for form in [folded] + groups.map({ String($0) }) {
+            let isFurther = try hasManyNames(patient)
             try database.statement(
-                "INSERT INTO patient_name(patient, folded, organisation) VALUES(?, ?, ?) ON CONFLICT DO NOTHING"
-            ).run([.integer(patient), .text(form), .integer(organisation)])
+                """
+                INSERT INTO patient_name(patient, folded, organisation, is_further) VALUES(?, ?, ?, ?)
+                    ON CONFLICT DO NOTHING
+                """
+            ).run([.integer(patient), .text(form), .integer(organisation), .integer(isFurther ? 1 : 0)])
             guard database.changes > 0 else { continue }
+            if isFurther {
+                try addWords(of: form, organisation, 0, patient)
+                continue
+            }
             var studies: [Int64] = []
             try database.statement("SELECT study FROM study_patient WHERE patient = ?").forEach([.integer(patient)]) {
                 row throws(CatalogError) in
@@ -515,10 +523,18 @@ package final class CatalogWriter {
         }
     }
 
+    /// So many names of a patient stand beside each of its studies.
+    static let firstNamesMaximum: Int64 = 16
+
+    private func hasManyNames(_ patient: Int64) throws(CatalogError) -> Bool {
+        try database.statement("SELECT count(*) FROM patient_name WHERE patient = ? AND is_further = 0")
+            .first([.integer(patient)]) { $0.integer(0) >= Self.firstNamesMaximum } ?? false
+    }
+
     /// A study is found by all names of a patient.
     private func addWords(study: Int64, _ patient: Int64) throws(CatalogError) {
         var names: [(form: String, organisation: Int64)] = []
-        try database.statement("SELECT folded, organisation FROM patient_name WHERE patient = ?")
+        try database.statement("SELECT folded, organisation FROM patient_name WHERE patient = ? AND is_further = 0")
             .forEach([.integer(patient)]) { row throws(CatalogError) in
                 names.append((row.text(0) ?? "", row.integer(1)))
                 return true
@@ -537,7 +553,8 @@ package final class CatalogWriter {
     }
 
     private func wordID(_ word: String) throws(CatalogError) -> Int64 {
-        if let id = cache.words[word] { return id }
+        let key = Array(word.utf8)
+        if let id = cache.words[key] { return id }
         if cache.words.count > CatalogCache.maximum { cache.words.removeAll() }
         var id = try database.statement("SELECT id FROM name_word WHERE word = ?").first([.text(word)]) {
             $0.integer(0)
@@ -551,7 +568,7 @@ package final class CatalogWriter {
                 .integer(id!), .text(word),
             ])
         }
-        cache.words[word] = id
+        cache.words[key] = id
         return id!
     }
 

@@ -8,7 +8,8 @@ package enum NameWords {
         var words: [String] = []
         for word in name.unicodeScalars.split(whereSeparator: { !isPart($0) }) {
             let word = String(word)
-            if !words.contains(word) { words.append(word) }
+            // By bytes, as SQLite compares them.
+            if !words.contains(where: { $0.utf8.elementsEqual(word.utf8) }) { words.append(word) }
         }
         return words
     }

@@ -139,8 +139,8 @@ struct QueryBuilder {
         return "SELECT \(row), \(patient) FROM \(tables) WHERE \(all)\(group) ORDER BY +\(row) LIMIT ?"
     }
 
-    /// Gives rows of (study, patient), unordered and some more than once, where a part of patients' names is all that is asked
-    /// for; else nil.
+    /// Gives rows of (study or 0, patient), unordered and some more than once, where a part of patients' names is all that is
+    /// asked for; else nil. With 0, all of the patient's studies match: `linkStatement`.
     func wordStatement() -> SQLCondition? {
         guard query.level == .study, scope == nil, query.conditions.count == 1, query.dateTimeRanges.isEmpty,
             query.request.isEmpty, query.modalitiesInStudy == nil, query.sopClassesInStudy == nil,
@@ -155,6 +155,14 @@ struct QueryBuilder {
         let seen = hidesSome ? " AND " + Self.visibility(.study, query.shownReasons, id: "w.study") : ""
         found.sql = "SELECT w.study, w.patient FROM study_word w WHERE w.word IN (\(found.sql))\(seen)"
         return found
+    }
+
+    /// Gives (study, patient) of one patient.
+    func linkStatement(of patient: Int64) -> SQLCondition {
+        let seen = hidesSome ? " AND " + Self.visibility(.study, query.shownReasons, id: "l.study") : ""
+        return SQLCondition(
+            sql: "SELECT l.study, l.patient FROM study_patient l WHERE l.patient = ?\(seen)",
+            values: [.integer(patient)])
     }
 
     /// Rows in the order of their ids, which the search follows through a part of them.
@@ -341,7 +349,7 @@ struct QueryBuilder {
         }
         var inner = SQLConjunction()
         var source = "n.patient FROM patient_name n"
-        if case .wildcard(let pattern) = match, Self.isInfix(pattern), let part = NamePattern(pattern) {
+        if case .wildcard(let pattern) = match, pattern == Self.infix(in: query), let part = NamePattern(pattern) {
             let words = words(part)
             inner.add("w.word IN (\(words.sql))", words.values)
             if part.decides, scope?.shared.isEmpty ?? true {
@@ -398,7 +406,7 @@ struct QueryBuilder {
             let words = query.fuzzyPatientWords.map { _ in
                 """
                 EXISTS (SELECT 1 FROM study_word w CROSS JOIN name_word v ON v.id = w.word
-                    WHERE w.study = k.study AND w.patient = k.patient AND v.key >= ? AND v.key < ?)
+                    WHERE w.study IN (k.study, 0) AND w.patient = k.patient AND v.key >= ? AND v.key < ?)
                 """
             }
             condition +=

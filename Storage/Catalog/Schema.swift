@@ -36,10 +36,11 @@ enum Schema {
         CREATE INDEX patient_birth_date ON patient(patient_birth_date) WHERE patient_birth_date IS NOT NULL;
 
         -- Every form under which a patient is found: each name seen, and each component group of it, by who sent it.
+        -- is_further: not one of the first of this patient; see study_word.
         CREATE TABLE patient_name(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, folded TEXT NOT NULL,
-            organisation INTEGER NOT NULL) STRICT;
+            organisation INTEGER NOT NULL, is_further INTEGER NOT NULL) STRICT;
         CREATE UNIQUE INDEX patient_name_folded ON patient_name(folded, patient, organisation);
-        CREATE INDEX patient_name_patient ON patient_name(patient);
+        CREATE INDEX patient_name_patient ON patient_name(patient, is_further);
 
         -- The words of these names. key: in the one spelling that all have in common, for fuzzy matching.
         CREATE TABLE name_word(id INTEGER PRIMARY KEY, word TEXT NOT NULL, key TEXT NOT NULL) STRICT;
@@ -67,8 +68,9 @@ enum Schema {
         CREATE TABLE study_patient(patient INTEGER NOT NULL, study INTEGER NOT NULL,
             PRIMARY KEY(patient, study)) STRICT, WITHOUT ROWID;
         CREATE INDEX study_patient_study ON study_patient(study, patient);
-        -- The words of all names of its patients, by who sent these: a list of the studies of whose name has some letters in it
-        -- is read from here alone.
+        -- The words of the names of its patients, by who sent these: a list of the studies of whose name has some letters in it
+        -- is read from here alone. study 0: all of the patient's. So stand the words of further names: "ANONYMOUS" has as many
+        -- names as studies, and each in each would be their square.
         CREATE TABLE study_word(word INTEGER NOT NULL, study INTEGER NOT NULL, patient INTEGER NOT NULL,
             organisation INTEGER NOT NULL, PRIMARY KEY(word, study, patient, organisation)) STRICT, WITHOUT ROWID;
         CREATE INDEX study_word_study ON study_word(study, patient);
@@ -164,7 +166,7 @@ enum Schema {
         DELETE FROM sqlite_stat1;
         INSERT INTO sqlite_stat1 VALUES
             ('patient', 'patient_key', '10000000 2 1 1'), ('patient', 'patient_birth_date', '10000000 300'),
-            ('patient_name', 'patient_name_folded', '10000000 3 1 1'), ('patient_name', 'patient_name_patient', '10000000 2'),
+            ('patient_name', 'patient_name_folded', '10000000 3 1 1'), ('patient_name', 'patient_name_patient', '10000000 2 2'),
             ('study_word', 'study_word_study', '30000000 3 3'), ('study_word', 'study_word', '30000000 300 1 1 1'),
             ('name_word', 'name_word_word', '100000 1'), ('name_word', 'name_word_key', '100000 2'),
             ('study', 'study_uid', '10000000 1'), ('study', 'study_date', '10000000 3000 2'),

@@ -181,7 +181,7 @@ struct ScopeFilter {
         return condition
     }
 
-    /// The same of a word for fuzzy matching (`patient_word` w), which does not tell the name that it is from: so not of what is
+    /// The same of a word for fuzzy matching (`study_word` w), which does not tell the name that it is from: so not of what is
     /// only shared.
     func word() -> SQLCondition { sees(organisation: "+w.organisation") }
 

@@ -82,6 +82,59 @@ struct NameWordsTests {
         }
     }
 
+    /// "0" and "ANONYMOUS" are the ids of many people.
+    @Test("A patient with as many names as studies is found by each, and costs no square of them")
+    func manyNames() throws {
+        let catalog = try TestCatalog()
+        for number in 1...60 {
+            try catalog.add(
+                Samples.instance(
+                    number, 1, 1, organisation: number % 7 == 0 ? "B" : "A",
+                    [.patientID: "0", .patientName: "NAME\(number)X^GIVEN"]))
+        }
+        #expect(try catalog.miscounted() == [])
+        #expect(try Int(catalog.select("SELECT count(*) FROM study_word")[0])! < 60 * 2 * 20)
+        let all = try catalog.find(.study, (.patientName, .wildcard("*GIVEN*")))
+        #expect(all.count == 60)
+        for number in [1, 16, 17, 59, 60] {
+            // All of them are the patient's, whatever each says.
+            #expect(try catalog.find(.study, (.patientName, .wildcard("*AME\(number)X*"))).count == 60)
+            #expect(try catalog.find(.study, (.patientName, .wildcard("*AME\(number)X^G*"))).count == 60)
+        }
+        var query = CatalogQuery(level: .study, scope: CatalogScope(organisation: "B", visible: []))
+        query.conditions = [CatalogCondition(column: .patientName, match: .wildcard("*AME59X*"))]
+        #expect(try catalog.keys(query) == [])
+        query.conditions = [CatalogCondition(column: .patientName, match: .wildcard("*AME56X*"))]
+        #expect(try catalog.keys(query).count == 8)
+        for number in 1...60 where number % 3 > 0 {
+            try catalog.apply([Samples.tombstone(.study, "1.\(number)", instances: 1)])
+            try catalog.apply([Samples.purge(catalog.sequence)])
+        }
+        #expect(try catalog.miscounted() == [])
+        #expect(try catalog.find(.study, (.patientName, .wildcard("*AME60X*"))).count == 20)
+        for number in 1...20 {
+            try catalog.apply([Samples.tombstone(.study, "1.\(number * 3)", instances: 1)])
+            try catalog.apply([Samples.purge(catalog.sequence)])
+        }
+        #expect(try catalog.miscounted() == [])
+        #expect(try catalog.select("SELECT count(*) FROM name_word") == ["0"])
+    }
+
+    @Test("A letter that is the same to Swift, but not as bytes, is another word")
+    func canonicalEquivalence() throws {
+        #expect("\u{674E}" == "\u{F9E1}")
+        #expect(NameWords.split("\u{674E}^\u{F9E1}").count == 2)
+        let catalog = try TestCatalog()
+        try catalog.add(
+            Samples.instance(1, 1, 1, [.patientName: "\u{674E}^A"]),
+            Samples.instance(2, 1, 1, [.patientName: "\u{F9E1}^A"]),
+            // The same patient once more, under the other letter.
+            Samples.instance(3, 1, 1, [.patientID: "P1", .patientName: "\u{F9E1}^A"]))
+        #expect(try catalog.find(.study, (.patientName, .wildcard("*\u{674E}*"))) == ["1.1", "1.3"])
+        #expect(try catalog.find(.study, (.patientName, .wildcard("*\u{F9E1}*"))) == ["1.1", "1.2", "1.3"])
+        #expect(try catalog.miscounted() == [])
+    }
+
     @Test("Words of names that are deleted for good are gone, and those of others stay")
     func forgotten() throws {
         let catalog = try TestCatalog()

@@ -88,7 +88,41 @@ final class TestCatalog {
 
     /// Maintained counts and contents that are not what a recount of everything that is seen gives.
     func miscounted() throws -> [String] {
-        try Recount.queries.flatMap { name, sql in try select(sql).map { "\(name): \($0)" } }
+        try Recount.queries.flatMap { name, sql in try select(sql).map { "\(name): \($0)" } } + misplacedWords()
+    }
+
+    /// Words of names that stand where none of a patient's names has them, or are missing.
+    private func misplacedWords() throws -> [String] {
+        func rows(_ sql: String) throws -> [[String]] {
+            try select(sql).map { $0.split(separator: "|", omittingEmptySubsequences: false).map(String.init) }
+        }
+        let links = Dictionary(grouping: try rows("SELECT patient, study FROM study_patient")) { $0[0] }
+        var expected: Set<String> = []
+        for name in try rows("SELECT patient, organisation, is_further, hex(folded) FROM patient_name") {
+            let text = String(
+                decoding: stride(from: 0, to: name[3].count, by: 2).map { offset in
+                    let start = name[3].index(name[3].startIndex, offsetBy: offset)
+                    return UInt8(name[3][start...].prefix(2), radix: 16)!
+                }, as: UTF8.self)
+            for study in name[2] == "1" ? ["0"] : (links[name[0]] ?? []).map({ $0[1] }) {
+                for word in NameWords.split(text) {
+                    expected.insert(([name[0], name[1], study] + word.utf8.map(String.init)).joined(separator: " "))
+                }
+            }
+        }
+        let stored = try rows(
+            "SELECT w.patient, w.organisation, w.study, hex(v.word) FROM study_word w JOIN name_word v ON v.id = w.word"
+        )
+        let found = Set(
+            stored.map { row in
+                let bytes = stride(from: 0, to: row[3].count, by: 2).map { offset in
+                    let start = row[3].index(row[3].startIndex, offsetBy: offset)
+                    return String(UInt8(row[3][start...].prefix(2), radix: 16)!)
+                }
+                return (Array(row[..<3]) + bytes).joined(separator: " ")
+            })
+        let unused = try select("SELECT word FROM name_word WHERE id NOT IN (SELECT word FROM study_word)")
+        return found.symmetricDifference(expected).sorted().map { "word: \($0)" } + unused.map { "unused word: \($0)" }
     }
 
     func select(_ sql: String) throws -> [String] { try Self.select(path, sql) }
