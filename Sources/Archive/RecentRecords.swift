@@ -51,8 +51,8 @@ final class RecentRecords: Sendable {
     }
 
     private static let restSeconds = 0.2
-    /// Linux takes no more than its read-ahead of a device from one request, whatever was asked for.
-    private static let stepBytes: UInt64 = 128 << 10
+    /// Between two looks at whether storing goes on.
+    private static let stepBytes: UInt64 = 8 << 20
     private let bytesMaximum: UInt64
     private let reader: LogReader
     private let state = Monitor(State())
