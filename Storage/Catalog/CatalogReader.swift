@@ -25,7 +25,8 @@ package final class CatalogReader {
     init(path: String, samples: Samples = Samples(), searchSecondsMaximum: Double? = nil) throws(CatalogError) {
         self.samples = samples
         self.searchSecondsMaximum = searchSecondsMaximum
-        database = try Database(path: path, isReadOnly: true, cacheKiB: 2048)
+        // Filled only where answers touch as much. With 2 MiB a part of a name took a quarter longer at a million studies.
+        database = try Database(path: path, isReadOnly: true, cacheKiB: 8192)
     }
 
     func checkSchema() throws(CatalogError) {
