@@ -53,15 +53,14 @@ final class RecentRecords: Sendable {
     private static let restSeconds = 0.2
     /// Between two looks at whether storing goes on.
     private static let stepBytes: UInt64 = 8 << 20
-    private let bytesMaximum: UInt64
+    /// Of older records nothing is brought.
+    private static let bytesMaximum = min(
+        1 << 30, UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * UInt64(sysconf(Int32(_SC_PAGESIZE))) / 8)
     private let reader: LogReader
     private let state = Monitor(State())
 
-    /// - Parameter bytesMaximum: of older records nothing is brought; nil: an eighth of the memory, at most a gibibyte.
-    init(_ reader: LogReader, bytesMaximum: UInt64? = nil) throws(SystemError) {
+    init(_ reader: LogReader) throws(SystemError) {
         self.reader = reader
-        let memory = UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * UInt64(sysconf(Int32(_SC_PAGESIZE)))
-        self.bytesMaximum = bytesMaximum ?? min(1 << 30, memory / 8)
         try SystemThread(name: "recent") { [self] in
             run()
             state.update { $0.isRunning = false }
@@ -79,7 +78,7 @@ final class RecentRecords: Sendable {
             defer { state.storedAt = Clock.monotonicNanoseconds() }
             let isFirst = state.stretches.isEmpty
             for location in batch { state.add(location) }
-            while state.bytes > bytesMaximum { _ = state.take(state.bytes - bytesMaximum) }
+            while state.bytes > Self.bytesMaximum { _ = state.take(state.bytes - Self.bytesMaximum) }
             return isFirst
         }
         // The thread looks by itself as long as there is something.

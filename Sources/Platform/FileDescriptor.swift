@@ -53,8 +53,19 @@ package final class FileDescriptor: VolumeFile {
     }
 
     package func advise(_ advice: Int32, _ range: Range<UInt64>) {
-        posix_fadvise(raw, off_t(range.lowerBound), off_t(range.count), advice)
+        guard advice == POSIX_FADV_WILLNEED else {
+            posix_fadvise(raw, off_t(range.lowerBound), off_t(range.count), advice)
+            return
+        }
+        // Linux brings no more than the device's read-ahead for one call, whatever was asked for.
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.readAheadBytes) {
+            let count = min(UInt64(Self.readAheadBytes), range.upperBound - start)
+            posix_fadvise(raw, off_t(start), off_t(count), advice)
+        }
     }
+
+    /// As Linux sets it for a device of which it knows nothing.
+    private static let readAheadBytes = 128 << 10
 }
 
 /// The few directory operations of the archive.

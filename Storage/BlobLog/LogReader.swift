@@ -155,14 +155,8 @@ package final class LogReader: Sendable {
 
     /// Has the device bring a part of a segment, which is opened for it: not all that is written is read.
     package func prefetch(writer: UInt32, segment number: UInt32, _ range: Range<UInt64>) {
-        guard let segment = try? Segment(directory, writer: writer, number: number) else { return }
-        // Linux takes no more than its read-ahead of a device from one request, whatever was asked for.
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.adviceBytes) {
-            segment.file.advise(POSIX_FADV_WILLNEED, start..<min(start + UInt64(Self.adviceBytes), range.upperBound))
-        }
+        try? Segment(directory, writer: writer, number: number).file.advise(POSIX_FADV_WILLNEED, range)
     }
-
-    private static let adviceBytes = 128 << 10
 
     /// Head of the record and header of its payload, for all but unusual instances.
     static let prefetchedBytes: UInt64 = 3 * 4096

@@ -149,8 +149,9 @@ struct QueryBuilder {
         else { return nil }
         var found = words(part)
         for word in query.fuzzyPatientWords {
-            found.sql += " UNION SELECT v.id FROM name_word v WHERE v.key >= ? AND v.key < ?"
-            found.values += [.text(word), .text(word + "\u{10FFFF}")]
+            let alike = Self.words(spelled: word)
+            found.sql += " UNION \(alike.sql)"
+            found.values += alike.values
         }
         let seen = hidesSome ? " AND " + Self.visibility(.study, query.shownReasons, id: "w.study") : ""
         found.sql = "SELECT w.study, w.patient FROM study_word w WHERE w.word IN (\(found.sql))\(seen)"
@@ -369,16 +370,10 @@ struct QueryBuilder {
         if !query.fuzzyPatientWords.isEmpty {
             let seen = scope.map { $0.word() }
             let condition = seen.map { " AND " + $0.sql } ?? ""
-            let words = query.fuzzyPatientWords.map { _ in
-                """
-                SELECT w.patient FROM study_word w WHERE w.word IN
-                    (SELECT v.id FROM name_word v WHERE v.key >= ? AND v.key < ?)\(condition)
-                """
-            }
+            let alike = query.fuzzyPatientWords.map(Self.words)
+            let words = alike.map { "SELECT w.patient FROM study_word w WHERE w.word IN (\($0.sql))\(condition)" }
             selected += " UNION SELECT patient FROM (\(words.joined(separator: " INTERSECT ")))"
-            for word in query.fuzzyPatientWords {
-                values += [.text(word), .text(word + "\u{10FFFF}")] + (seen?.values ?? [])
-            }
+            for words in alike { values += words.values + (seen?.values ?? []) }
         }
         conditions.add("\(query.level > .patient ? "l.patient" : "p.id") IN (\(selected))", values)
     }
@@ -394,6 +389,13 @@ struct QueryBuilder {
         inner.add("matches(?, v.word)", [.text(part.word)])
         return SQLCondition(
             sql: "SELECT v.id FROM name_word v WHERE \(inner.condition.sql)", values: inner.values)
+    }
+
+    /// The words that begin like one of a fuzzy search, however they are spelled.
+    private static func words(spelled key: String) -> SQLCondition {
+        SQLCondition(
+            sql: "SELECT v.id FROM name_word v WHERE v.key >= ? AND v.key < ?",
+            values: [.text(key), .text(key + "\u{10FFFF}")])
     }
 
     /// The same condition, asked of one study after the other.

@@ -203,7 +203,7 @@ final class Committer: Sendable {
             // The log is ahead of the catalog; replay at the next start cures it.
             throw .catalog(error)
         }
-        recent?.stored(placed.map(\.1))
+        recent?.stored(placed.lazy.map(\.1))
     }
 
     /// Whether the content is in the archive. An association has looked before and verified what it found, so what is
