@@ -501,7 +501,8 @@ package final class CatalogWriter {
         // One group alone may stand behind its sign, as an ideographic name without another.
         let groups = folded.utf8.contains(UInt8(ascii: "=")) ? folded.unicodeScalars.split(separator: "=") : []
         for form in [folded] + groups.map({ String($0) }) {
-            let isFurther = try hasManyNames(patient)
+            let words = NameWords.split(form)
+            let isFurther = words.count > Self.wordsMaximum ? true : try hasManyNames(patient)
             try database.statement(
                 """
                 INSERT INTO patient_name(patient, folded, organisation, is_further) VALUES(?, ?, ?, ?)
@@ -510,7 +511,7 @@ package final class CatalogWriter {
             ).run([.integer(patient), .text(form), .integer(organisation), .integer(isFurther ? 1 : 0)])
             guard database.changes > 0 else { continue }
             if isFurther {
-                try addWords(of: form, organisation, 0, patient)
+                try add(words, organisation, 0, patient)
                 continue
             }
             var studies: [Int64] = []
@@ -519,12 +520,14 @@ package final class CatalogWriter {
                 studies.append(row.integer(0))
                 return true
             }
-            for study in studies { try addWords(of: form, organisation, study, patient) }
+            for study in studies { try add(words, organisation, study, patient) }
         }
     }
 
     /// So many names of a patient stand beside each of its studies.
     static let firstNamesMaximum: Int64 = 16
+    /// If they have no more words than any person's.
+    static let wordsMaximum = 32
 
     private func hasManyNames(_ patient: Int64) throws(CatalogError) -> Bool {
         try database.statement("SELECT count(*) FROM patient_name WHERE patient = ? AND is_further = 0")
@@ -539,13 +542,13 @@ package final class CatalogWriter {
                 names.append((row.text(0) ?? "", row.integer(1)))
                 return true
             }
-        for (form, organisation) in names { try addWords(of: form, organisation, study, patient) }
+        for (form, organisation) in names { try add(NameWords.split(form), organisation, study, patient) }
     }
 
-    private func addWords(
-        of name: String, _ organisation: Int64, _ study: Int64, _ patient: Int64
+    private func add(
+        _ words: [String], _ organisation: Int64, _ study: Int64, _ patient: Int64
     ) throws(CatalogError) {
-        for word in NameWords.split(name) {
+        for word in words {
             try database.statement("INSERT INTO study_word VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING").run([
                 .integer(try wordID(word)), .integer(study), .integer(patient), .integer(organisation),
             ])

@@ -36,7 +36,7 @@ enum Schema {
         CREATE INDEX patient_birth_date ON patient(patient_birth_date) WHERE patient_birth_date IS NOT NULL;
 
         -- Every form under which a patient is found: each name seen, and each component group of it, by who sent it.
-        -- is_further: not one of the first of this patient; see study_word.
+        -- is_further: not one of the first of this patient, or of too many words; see study_word.
         CREATE TABLE patient_name(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, folded TEXT NOT NULL,
             organisation INTEGER NOT NULL, is_further INTEGER NOT NULL) STRICT;
         CREATE UNIQUE INDEX patient_name_folded ON patient_name(folded, patient, organisation);

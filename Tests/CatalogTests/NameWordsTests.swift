@@ -120,6 +120,19 @@ struct NameWordsTests {
         #expect(try catalog.select("SELECT count(*) FROM name_word") == ["0"])
     }
 
+    @Test("Names of hundreds of words cost their words once, not once for each study")
+    func longNames() throws {
+        let catalog = try TestCatalog()
+        for number in 1...40 {
+            let name = (0..<400).map { "W\($0)N\(number % 8)" }.joined(separator: " ")
+            try catalog.add(Samples.instance(number, 1, 1, [.patientID: "1", .patientName: name]))
+        }
+        #expect(try catalog.select("SELECT count(*) FROM study_word") == ["3200"])
+        #expect(try catalog.miscounted() == [])
+        #expect(try catalog.find(.study, (.patientName, .wildcard("*W399N3*"))).count == 40)
+        #expect(try catalog.find(.study, (.patientName, .wildcard("*W7N3 W8N3*"))).count == 40)
+    }
+
     @Test("A letter that is the same to Swift, but not as bytes, is another word")
     func canonicalEquivalence() throws {
         #expect("\u{674E}" == "\u{F9E1}")
