@@ -1,4 +1,5 @@
 """The server under test as a process: start, stop, kill, its command line, its resources."""
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -215,8 +217,17 @@ class Archive:
             if (now["sockets"] <= self.idle["sockets"] + self.codec_workers() and now["threads"] <= self.idle["threads"] + 64
                     and now["descriptors"] <= self.idle["descriptors"] + 48):
                 return
-            assert time.monotonic() < deadline, f"leaked: {self.idle} when ready, {now} now:\n" + self.log_text(20)
+            assert time.monotonic() < deadline, (
+                f"leaked: {self.idle} when ready, {now} now: {self.open_files()}\n" + self.log_text(20))
             time.sleep(0.1)
+
+    def open_files(self):
+        """What the server's descriptors are, and how many of each."""
+        names = Counter()
+        for link in Path(f"/proc/{self.server_pid()}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                names[os.readlink(link)] += 1
+        return dict(names)
 
     def codec_workers(self):
         """Decoder processes of the server that run."""
