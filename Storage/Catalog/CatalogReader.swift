@@ -553,7 +553,7 @@ package final class CatalogReaders: Sendable {
     /// - Parameters:
     ///   - maximum: connections; more askers wait.
     ///   - searchSecondsMaximum: what looking for the next rows of an answer may take before it fails with `.tooLong`.
-    package init(path: String, maximum: Int = 32, searchSecondsMaximum: Double? = nil) throws(CatalogError) {
+    package init(path: String, maximum: Int = 16, searchSecondsMaximum: Double? = nil) throws(CatalogError) {
         self.path = path
         self.maximum = maximum
         self.searchSecondsMaximum = searchSecondsMaximum
