@@ -16,7 +16,7 @@ from servers import Nginx, OrthancWeb, Snimok
 
 SLICES = 400
 FRAMES = 2000
-PICTURES = 20
+PICTURES = 400
 CLIENTS = 64
 DICOM = 'multipart/related; type="application/dicom"'
 # As viewers ask: any syntax, best as stored.

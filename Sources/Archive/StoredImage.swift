@@ -114,6 +114,14 @@ package final class StoredImage {
         return try readInPlace(start + range.lowerBound / 8..<start + range.upperBound / 8, readsAhead)
     }
 
+    /// Lends a frame, without a copy where it need not be put together.
+    package func withFrame<Result>(
+        _ number: Int, readsAhead: Bool = false, _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) throws -> Result {
+        if let bytes = try frameInPlace(number, readsAhead: readsAhead) { return try body(bytes) }
+        return try frame(number, readsAhead: readsAhead).withUnsafeBytes(body)
+    }
+
     /// The same for the one frame that is asked for: the bytes stand until the image goes, and so much as `marginBytes` on both
     /// sides of them may be written over.
     package func onlyFrameInPlace(_ number: Int) throws -> UnsafeRawBufferPointer? {

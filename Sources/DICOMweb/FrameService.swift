@@ -105,9 +105,10 @@ struct FrameService {
     private func copiedFrame(_ image: StoredImage, _ number: Int, _ syntax: TransferSyntax, readsAhead: Bool) throws
         -> [UInt8]
     {
-        let frame = try image.frame(number, readsAhead: readsAhead)
-        if isAsStored(image, syntax) { return frame }
-        return try service.transcoder.transcode(frame, image.description, from: image.transferSyntax, to: syntax).bytes
+        if isAsStored(image, syntax) { return try image.frame(number, readsAhead: readsAhead) }
+        return try image.withFrame(number, readsAhead: readsAhead) {
+            try service.transcoder.transcode($0, image.description, from: image.transferSyntax, to: syntax).bytes
+        }
     }
 
     private func sendAll(_ image: StoredImage, _ numbers: [Int], _ syntax: TransferSyntax) throws {

@@ -37,14 +37,15 @@ package final class PreviewCache: Sendable {
         drop()
     }
 
-    /// The picture under an entity tag, made if there is none.
-    func picture(_ tag: String, _ make: () throws -> [UInt8]) throws -> [UInt8] {
+    /// Sends the picture under an entity tag, made if there is none. It is kept when it is on its way: nobody waits for that.
+    func use(_ tag: String, _ make: () throws -> [UInt8], send: ([UInt8]) throws -> Void) throws {
         let name = tag.filter { $0.isLetter || $0.isNumber }
-        let path = "\(directory)/\(name)"
-        if maximumBytes > 0, let bytes = try? FileSystem.contents(path), !bytes.isEmpty { return bytes }
+        if maximumBytes > 0, let bytes = try? FileSystem.contents("\(directory)/\(name)"), !bytes.isEmpty {
+            return try send(bytes)
+        }
         let bytes = try make()
+        try send(bytes)
         if maximumBytes > 0 { keep(bytes, name) }
-        return bytes
     }
 
     private func keep(_ bytes: [UInt8], _ name: String) {

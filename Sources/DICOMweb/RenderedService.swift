@@ -76,6 +76,7 @@ struct RenderedService {
     /// Of several instances one in the middle that has pixels shows best what they are.
     private func representative(_ resource: ResourcePath) throws -> CatalogVersion {
         let versions = try service.versions(resource, exchange, for: asker)
+        guard versions.count > 1 else { return versions[0] }
         let middle = versions.count / 2
         let candidates = [middle] + stride(from: 0, to: versions.count, by: max(1, versions.count / 16))
         for index in candidates {
@@ -93,15 +94,15 @@ struct RenderedService {
         if EntityTag.matches(exchange.request.headers["If-None-Match"], tag) {
             return exchange.respond(HTTPResponse(status: 304, headers: HTTPHeaders([("ETag", tag)])))
         }
-        let bytes = try service.previews.picture(tag) {
+        try service.previews.use(tag) {
             let source = try PictureSource(service, request)
-            let number = request.frames?.first ?? source.middleFrame
-            return try source.picture(number)
+            return try source.picture(request.frames?.first ?? source.middleFrame)
+        } send: { bytes in
+            exchange.respond(
+                HTTPResponse(
+                    contentType: type, body: bytes,
+                    headers: HTTPHeaders([("ETag", tag), ("Cache-Control", "private, no-cache")])))
         }
-        exchange.respond(
-            HTTPResponse(
-                contentType: type, body: bytes,
-                headers: HTTPHeaders([("ETag", tag), ("Cache-Control", "private, no-cache")])))
     }
 
     private func sendMultipart(_ request: PictureRequest, _ type: String) throws {
@@ -149,10 +150,11 @@ struct PictureSource {
     var middleFrame: Int { image.description.numberOfFrames / 2 + 1 }
 
     func picture(_ number: Int) throws -> [UInt8] {
-        let frame = try image.frame(number)
-        return try service.transcoder.render(
-            frame, number: number, header: header, image.description, from: image.transferSyntax, options
-        ).bytes
+        try image.withFrame(number) {
+            try service.transcoder.render(
+                $0, number: number, header: header, image.description, from: image.transferSyntax, options
+            ).bytes
+        }
     }
 
     func animation(_ numbers: [Int]) throws -> [UInt8] {
@@ -162,7 +164,7 @@ struct PictureSource {
         return try service.transcoder.animate(
             numbers, delayMilliseconds: delayMilliseconds, header: header, image.description,
             from: image.transferSyntax, options
-        ) { try image.frame($0, readsAhead: true) }
+        ) { try image.withFrame($0, readsAhead: true, $1) }
     }
 
     /// Frame Time (0018,1063), or a Recommended Display Frame Rate (0008,2144); else ten frames a second.

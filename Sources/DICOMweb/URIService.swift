@@ -101,11 +101,11 @@ struct URIService {
         let picture = RenderedService.PictureRequest(
             version: version, frames: frames, options: options, annotation: annotation)
         let tag = EntityTag.make([version], "\(frames ?? []) \(options) \(annotation) \(type)")
-        let bytes = try service.previews.picture(tag) {
-            let source = try PictureSource(service, picture)
-            return try source.picture(frames?.first ?? 1)
+        try service.previews.use(tag) {
+            try PictureSource(service, picture).picture(frames?.first ?? 1)
+        } send: {
+            exchange.respond(HTTPResponse(contentType: type, body: $0))
         }
-        exchange.respond(HTTPResponse(contentType: type, body: bytes))
     }
 
     /// PS3.18 section 9.1.2.2.2.

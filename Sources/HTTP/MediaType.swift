@@ -82,18 +82,21 @@ package struct MediaType: Sendable {
         return String(decoding: text[first...last], as: UTF8.self)
     }
 
+    /// By bytes: a mark behind a quote would make one letter of the two.
     private static func unquoted(_ text: String) -> String {
-        guard text.count >= 2, text.first == "\"", text.last == "\"" else { return text }
-        var result = ""
+        let bytes = Array(text.utf8)
+        let quote = UInt8(ascii: "\"")
+        guard bytes.count >= 2, bytes.first == quote, bytes.last == quote else { return text }
+        var result: [UInt8] = []
         var isEscaped = false
-        for letter in text.dropFirst().dropLast() {
-            if letter == "\\", !isEscaped {
+        for letter in bytes.dropFirst().dropLast() {
+            if letter == UInt8(ascii: "\\"), !isEscaped {
                 isEscaped = true
             } else {
                 result.append(letter)
                 isEscaped = false
             }
         }
-        return result
+        return String(decoding: result, as: UTF8.self)
     }
 }

@@ -16,10 +16,12 @@ struct CodecMessage {
 
     mutating func append(_ number: UInt32) { bytes.appendLittleEndian(number) }
     mutating func append(_ number: Double) { bytes.appendLittleEndian(number.bitPattern) }
-    mutating func append(_ data: [UInt8]) {
+    mutating func append(_ data: some Collection<UInt8>) {
         bytes.appendLittleEndian(UInt32(data.count))
         bytes += data
     }
+    /// Of data that is sent behind the message, from where it lies.
+    mutating func appendLength(of data: UnsafeRawBufferPointer) { bytes.appendLittleEndian(UInt32(data.count)) }
     mutating func append(_ data: UnsafeRawBufferPointer) {
         bytes.appendLittleEndian(UInt32(data.count))
         bytes.append(contentsOf: data)
@@ -41,11 +43,12 @@ struct CodecMessage {
 
     mutating func number() throws(Broken) -> UInt32 { try fixed() }
     mutating func double() throws(Broken) -> Double { Double(bitPattern: try fixed()) }
-    mutating func data() throws(Broken) -> [UInt8] {
+    /// In the message's own memory: a frame is half a megabyte and more.
+    mutating func data() throws(Broken) -> ArraySlice<UInt8> {
         let count = Int(try number())
         guard count <= bytes.count - position else { throw Broken() }
         defer { position += count }
-        return Array(bytes[position..<position + count])
+        return bytes[position..<position + count]
     }
     mutating func text() throws(Broken) -> String { String(decoding: try data(), as: UTF8.self) }
 

@@ -40,9 +40,11 @@ package final class CodecPool: Sendable {
         fileprivate let process: CodecProcess
         fileprivate let settings: Settings
 
-        func call(_ request: CodecMessage) throws(ImagingError) -> CodecMessage {
+        func call(
+            _ request: CodecMessage, _ data: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+        ) throws(ImagingError) -> CodecMessage {
             try process.call(
-                request, cpuSeconds: settings.cpuSeconds, deadline: Clock.deadline(seconds: settings.wallSeconds))
+                request, data, cpuSeconds: settings.cpuSeconds, deadline: Clock.deadline(seconds: settings.wallSeconds))
         }
     }
 

@@ -39,20 +39,27 @@ final class CodecProcess {
 
     /// Asks, and waits for the answer.
     /// - Parameters:
+    ///   - data: what stands at the end of the request, whose length it says.
     ///   - cpuSeconds: of the processor that this request may use; the kernel enforces it.
     ///   - deadline: on the monotonic clock.
-    func call(_ request: CodecMessage, cpuSeconds: UInt32, deadline: UInt64) throws(ImagingError) -> CodecMessage {
+    func call(
+        _ request: CodecMessage, _ data: UnsafeRawBufferPointer, cpuSeconds: UInt32, deadline: UInt64
+    ) throws(ImagingError) -> CodecMessage {
         requests += 1
         csystem_limit_cpu(pid, UInt(cpuSeconds))
         do {
-            var length = UInt32(request.bytes.count)
+            var length = UInt32(request.bytes.count + data.count)
             try withUnsafeBytes(of: &length) { try write($0, deadline) }
             try request.bytes.withUnsafeBytes { try write($0, deadline) }
+            try write(data, deadline)
             var replyLength: UInt32 = 0
             try withUnsafeMutableBytes(of: &replyLength) { try read($0, deadline) }
             guard replyLength <= CodecMessage.lengthMaximum else { throw CodecMessage.Broken() }
-            var bytes = [UInt8](repeating: 0, count: Int(replyLength))
-            try bytes.withUnsafeMutableBytes { try read($0, deadline) }
+            let bytes = try [UInt8](unsafeUninitializedCapacity: Int(replyLength)) { memory, count in
+                count = Int(replyLength)
+                try read(
+                    UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(memory)[..<count]), deadline)
+            }
             return try Self.result(CodecMessage(reading: bytes))
         } catch let error as ImagingError {
             // A refusal leaves the worker as it was; what was stopped is gone.
@@ -69,7 +76,7 @@ final class CodecProcess {
         let status = ccodecs_status(rawValue: try reply.number())
         let why = try reply.text()
         switch status {
-        case CCODECS_OK: return CodecMessage(reading: try reply.data())
+        case CCODECS_OK: return reply
         case CCODECS_UNSUPPORTED: throw ImagingError.unsupported(why)
         case CCODECS_TOO_LARGE: throw ImagingError.tooLarge(why)
         default: throw ImagingError.malformed(why)

@@ -20,24 +20,21 @@ struct CodecSession {
         var reply = CodecMessage()
         do {
             var request = request
-            var result = CodecMessage()
-            switch CodecOperation(rawValue: try request.number()) {
-            case .transcode: try transcode(&request, &result)
-            case .render: try render(&request, &result)
-            case .beginAnimation: try beginAnimation(&request)
-            case .addToAnimation: try addToAnimation(&request)
-            case .finishAnimation: try finishAnimation(&result)
-            case nil: throw CodecMessage.Broken()
-            }
             reply.append(CCODECS_OK.rawValue)
             reply.append("")
-            reply.append(result.bytes)
+            switch CodecOperation(rawValue: try request.number()) {
+            case .transcode: try transcode(&request, &reply)
+            case .render: try render(&request, &reply)
+            case .beginAnimation: try beginAnimation(&request)
+            case .addToAnimation: try addToAnimation(&request)
+            case .finishAnimation: try finishAnimation(&reply)
+            case nil: throw CodecMessage.Broken()
+            }
         } catch {
             let refusal = error as? Refusal
             reply = CodecMessage()
             reply.append((refusal?.status ?? CCODECS_FAILED).rawValue)
             reply.append(refusal?.why ?? "\(error)")
-            reply.append([UInt8]())
         }
         return reply
     }
@@ -67,8 +64,8 @@ struct CodecSession {
         result.append(bytes)
     }
 
-    private func decode(_ frame: [UInt8], _ image: ImageDescription, _ source: TransferSyntax) throws -> (
-        [UInt8], ImageDescription
+    private func decode(_ frame: ArraySlice<UInt8>, _ image: ImageDescription, _ source: TransferSyntax) throws -> (
+        ArraySlice<UInt8>, ImageDescription
     ) {
         if allowsFaults { Self.obeyFault(frame) }
         guard source.isEncapsulated else { return (frame, image) }
@@ -163,7 +160,7 @@ struct CodecSession {
         UnsafeMutablePointer<CChar>, Int
     ) -> ccodecs_status
 
-    private static func call(_ image: ImageDescription, _ body: Call) throws -> ([UInt8], ImageDescription) {
+    private static func call(_ image: ImageDescription, _ body: Call) throws -> (ArraySlice<UInt8>, ImageDescription) {
         var input = Self.image(image)
         var output = ccodecs_image()
         var bytes: UnsafeMutablePointer<UInt8>?
@@ -174,7 +171,7 @@ struct CodecSession {
         }
         defer { ccodecs_free(bytes) }
         guard status == CCODECS_OK else { throw refusal(status, why) }
-        return (Array(UnsafeBufferPointer(start: bytes, count: length)), description(output, like: image))
+        return (Array(UnsafeBufferPointer(start: bytes, count: length))[...], description(output, like: image))
     }
 
     private static func refusal(_ status: ccodecs_status, _ why: [CChar]) -> Refusal {
@@ -216,7 +213,7 @@ struct CodecSession {
     // MARK: Faults
 
     /// For the tests of what the archive does when a decoder misbehaves: an image that begins with such words makes it.
-    private static func obeyFault(_ frame: [UInt8]) {
+    private static func obeyFault(_ frame: ArraySlice<UInt8>) {
         func begins(_ word: String) -> Bool { frame.starts(with: Array("SNIMOK FAULT \(word)".utf8)) }
         if begins("crash") { raise(SIGSEGV) }
         if begins("loop") { while true { _ = getpid() } }

@@ -32,9 +32,12 @@ package enum CodecWorker {
     private static func receive() -> CodecMessage? {
         var length: UInt32 = 0
         guard withUnsafeMutableBytes(of: &length, { readAll($0) }) else { return nil }
-        var bytes = [UInt8](repeating: 0, count: Int(length))
-        guard bytes.withMutableRawBytes({ readAll($0) }) else { return nil }
-        return CodecMessage(reading: bytes)
+        var isWhole = false
+        let bytes = [UInt8](unsafeUninitializedCapacity: Int(length)) { memory, count in
+            count = Int(length)
+            isWhole = readAll(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(memory)[..<count]))
+        }
+        return isWhole ? CodecMessage(reading: bytes) : nil
     }
 
     private static func readAll(_ buffer: UnsafeMutableRawBufferPointer) -> Bool {

@@ -36,7 +36,7 @@ package struct InstanceTranscoder {
 
     private func write(_ image: StoredImage, _ body: (UnsafeRawBufferPointer, Bool) throws -> Void) throws {
         try image.checkFrames()
-        let first = try transcoder.transcode(image.frame(1), image.description, from: source, to: target)
+        let first = try transcoded(image, 1, readsAhead: false)
         try send(try image.renderingHeader(replacing: replacements(image, first.image, first.bytes.count)), body)
         var head = DataSetWriter(transferSyntax: .explicitVRLittleEndian)
         if target.isEncapsulated {
@@ -56,17 +56,20 @@ package struct InstanceTranscoder {
         try image.trailer().withUnsafeBytes { try body($0, true) }
     }
 
+    private func transcoded(_ image: StoredImage, _ number: Int, readsAhead: Bool) throws -> (
+        bytes: [UInt8], image: ImageDescription
+    ) {
+        try image.withFrame(number, readsAhead: readsAhead) {
+            try transcoder.transcode($0, image.description, from: source, to: target)
+        }
+    }
+
     private func writeFrames(
         _ image: StoredImage, _ first: [UInt8], _ body: (UnsafeRawBufferPointer, Bool) throws -> Void
     ) throws {
         let count = image.description.numberOfFrames
         for number in 1...count {
-            let bytes =
-                number == 1
-                ? first
-                : try transcoder.transcode(
-                    image.frame(number, readsAhead: true), image.description, from: source, to: target
-                ).bytes
+            let bytes = try number == 1 ? first : transcoded(image, number, readsAhead: true).bytes
             if target.isEncapsulated {
                 var item = DataSetWriter(transferSyntax: .explicitVRLittleEndian)
                 Self.appendItem(length: UInt32(bytes.count + bytes.count % 2), to: &item)

@@ -35,8 +35,8 @@ package final class Transcoder: Sendable {
 
     /// - Returns: the frame and how its pixels are described now.
     package func transcode(
-        _ frame: [UInt8], _ image: ImageDescription, from source: TransferSyntax, to target: TransferSyntax,
-        quality: UInt32 = 90
+        _ frame: UnsafeRawBufferPointer, _ image: ImageDescription, from source: TransferSyntax,
+        to target: TransferSyntax, quality: UInt32 = 90
     ) throws -> (bytes: [UInt8], image: ImageDescription) {
         var request = CodecMessage()
         request.append(CodecOperation.transcode.rawValue)
@@ -44,11 +44,11 @@ package final class Transcoder: Sendable {
         request.append(target.uid)
         request.append(quality)
         request.append(image)
-        request.append(frame)
-        var reply = try pool.withWorker { try $0.call(request) }
+        request.appendLength(of: frame)
+        var reply = try pool.withWorker { try $0.call(request, frame) }
         return try broken {
             let described = try reply.image(like: image)
-            return (try reply.data(), described)
+            return (Array(try reply.data()), described)
         }
     }
 
@@ -58,49 +58,56 @@ package final class Transcoder: Sendable {
     ///   - number: its number, from 1.
     ///   - header: everything in front of the pixel data, in Explicit VR Little Endian.
     package func render(
-        _ frame: [UInt8], number: Int, header: [UInt8], _ image: ImageDescription, from source: TransferSyntax,
-        _ options: RenderingOptions
+        _ frame: UnsafeRawBufferPointer, number: Int, header: [UInt8], _ image: ImageDescription,
+        from source: TransferSyntax, _ options: RenderingOptions
     ) throws -> RenderedPicture {
         try Self.checkRegion(options, image)
         var request = CodecMessage()
         request.append(CodecOperation.render.rawValue)
-        Self.append(frame, number, header, image, source, options, to: &request)
-        var reply = try pool.withWorker { try $0.call(request) }
+        Self.appendPicture(number, header, image, source, options, to: &request)
+        request.appendLength(of: frame)
+        var reply = try pool.withWorker { try $0.call(request, frame) }
         return try broken {
-            RenderedPicture(
-                bytes: [], width: Int(try reply.number()), height: Int(try reply.number()),
-                samples: Int(try reply.number())
-            ).with(try reply.data())
+            let (width, height, samples) = (try reply.number(), try reply.number(), try reply.number())
+            return RenderedPicture(
+                bytes: Array(try reply.data()), width: Int(width), height: Int(height), samples: Int(samples))
         }
     }
 
     /// An animated GIF.
-    /// - Parameter frame: gives the stored frame of a number.
+    /// - Parameter withFrame: lends the stored frame of a number.
     package func animate(
         _ numbers: [Int], delayMilliseconds: UInt32, header: [UInt8], _ image: ImageDescription,
-        from source: TransferSyntax, _ options: RenderingOptions, frame: (Int) throws -> [UInt8]
+        from source: TransferSyntax, _ options: RenderingOptions,
+        withFrame: (Int, (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws -> [UInt8] {
         var options = options
         options.format = .raw
-        let first = try frame(numbers[0])
-        let picture = try render(first, number: numbers[0], header: header, image, from: source, options)
+        var size = (width: 0, height: 0)
+        try withFrame(numbers[0]) { frame in
+            let picture = try render(frame, number: numbers[0], header: header, image, from: source, options)
+            size = (picture.width, picture.height)
+        }
         return try pool.withWorker { worker in
             var begin = CodecMessage()
             begin.append(CodecOperation.beginAnimation.rawValue)
-            begin.append(UInt32(picture.width))
-            begin.append(UInt32(picture.height))
+            begin.append(UInt32(size.width))
+            begin.append(UInt32(size.height))
             _ = try worker.call(begin)
             for number in numbers {
                 var add = CodecMessage()
                 add.append(CodecOperation.addToAnimation.rawValue)
                 add.append(delayMilliseconds)
-                Self.append(try frame(number), number, header, image, source, options, to: &add)
-                _ = try worker.call(add)
+                Self.appendPicture(number, header, image, source, options, to: &add)
+                try withFrame(number) { frame in
+                    add.appendLength(of: frame)
+                    _ = try worker.call(add, frame)
+                }
             }
             var finish = CodecMessage()
             finish.append(CodecOperation.finishAnimation.rawValue)
             var reply = try worker.call(finish)
-            return try broken { try reply.data() }
+            return try broken { Array(try reply.data()) }
         }
     }
 
@@ -123,8 +130,9 @@ package final class Transcoder: Sendable {
         }
     }
 
-    private static func append(
-        _ frame: [UInt8], _ number: Int, _ header: [UInt8], _ image: ImageDescription, _ source: TransferSyntax,
+    /// All but the frame, which follows.
+    private static func appendPicture(
+        _ number: Int, _ header: [UInt8], _ image: ImageDescription, _ source: TransferSyntax,
         _ options: RenderingOptions, to request: inout CodecMessage
     ) {
         request.append(source.uid)
@@ -142,18 +150,11 @@ package final class Transcoder: Sendable {
         request.append(options.showsOverlays ? 1 : 0 as UInt32)
         request.append(options.annotation)
         request.append(header)
-        request.append(frame)
     }
 
     private func broken<Result>(_ body: () throws -> Result) throws -> Result {
         do { return try body() } catch is CodecMessage.Broken {
             throw ImagingError.decoderStopped("the decoder answered nonsense")
         }
-    }
-}
-
-extension RenderedPicture {
-    fileprivate func with(_ bytes: [UInt8]) -> RenderedPicture {
-        RenderedPicture(bytes: bytes, width: width, height: height, samples: samples)
     }
 }

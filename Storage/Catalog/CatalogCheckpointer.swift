@@ -25,10 +25,9 @@ package final class CatalogCheckpointer: Sendable {
         nonisolated(unsafe) let connection = database
         do {
             try SystemThread(name: "checkpoint") { [isStopping, isRunning] in
-                // Of the log when it last began anew: it says the same until somebody writes.
-                var restarted = 0
+                var commits = turn.withLock { $0 }
                 while isStopping.wait(until: Clock.deadline(seconds: intervalSeconds), { $0 ? true : nil }) == nil {
-                    do throws(CatalogError) { try Self.move(connection, turn, pagesMaximum, &restarted) } catch {
+                    do throws(CatalogError) { try Self.move(connection, turn, pagesMaximum, &commits) } catch {
                         // Somebody reads what the log still holds. The next time, then.
                         if error.kind != .busy { Log.warning("catalog checkpoint failed", ["why": "\(error)"]) }
                     }
@@ -43,19 +42,35 @@ package final class CatalogCheckpointer: Sendable {
 
     /// While commits follow each other without a pause, a checkpoint that disturbs nobody never reaches the end. So where the log
     /// has grown long, only the last pages are moved while commits wait, with all others on the device already.
-    private static func move(_ connection: Database, _ turn: CatalogTurn, _ pagesMaximum: Int, _ restarted: inout Int)
+    /// - Parameter commits: as many as there were when the last checkpoint had ended.
+    private static func move(_ connection: Database, _ turn: CatalogTurn, _ pagesMaximum: Int, _ commits: inout Int)
         throws(CatalogError)
     {
-        var log = try connection.checkpoint(.passive)
-        guard log.pages > pagesMaximum, log.pages != restarted else { return }
+        guard var log = try checkpoint(connection, turn, &commits), log.pages > pagesMaximum else { return }
         for _ in 0..<4 {
             // What is committed meanwhile, it does not tell; the next one does.
             let before = log.moved
-            log = try connection.checkpoint(.passive)
+            guard let next = try checkpoint(connection, turn, &commits) else { break }
+            log = next
             if log.moved - before <= pagesMaximum / partLeft { break }
         }
         try connection.synchronize()
-        restarted = try turn.withLock { _ throws(CatalogError) in try connection.checkpoint(.restart) }.pages
+        try turn.withLock { now throws(CatalogError) in
+            commits = now
+            try connection.checkpoint(.restart)
+        }
+    }
+
+    /// Moves what it can beside the commits; nil: there is nothing new since the last time. Then it must not be tried,
+    /// either: SQLite before 3.51.3 may take pages for moved that are not, and lose them, where one checkpoint follows a
+    /// complete one just as a commit begins the log anew (sqlite.org/wal.html, "the WAL-reset bug"). The first commit behind
+    /// a complete one does that, so behind a commit it is done; and a checkpoint under the writer's turn meets none.
+    private static func checkpoint(
+        _ connection: Database, _ turn: CatalogTurn, _ commits: inout Int
+    ) throws(CatalogError) -> (pages: Int, moved: Int)? {
+        guard turn.withLock({ $0 }) != commits else { return nil }
+        defer { commits = turn.withLock { $0 } }
+        return try connection.checkpoint(.passive)
     }
 
     package func stop() {

@@ -73,7 +73,7 @@ extension CatalogWriter {
     /// Records of a segment have another place now. May be repeated; what was moved before is passed over.
     /// - Parameter moves: the same records, with the place before and after.
     package func move(_ moves: [(blobID: [UInt8], from: CatalogLocation, to: CatalogLocation)]) throws(CatalogError) {
-        try turn.withLock { _ throws(CatalogError) in try place(moves) }
+        try inTurn { () throws(CatalogError) in try place(moves) }
     }
 
     private func place(_ moves: [(blobID: [UInt8], from: CatalogLocation, to: CatalogLocation)]) throws(CatalogError) {

@@ -4,8 +4,8 @@ import Glibc
 import Platform
 
 /// Held by who writes to the catalog. SQLite's own lock is asked for again and again, and found free too seldom where one
-/// transaction follows the other.
-package typealias CatalogTurn = Monitor<Void>
+/// transaction follows the other. Its value says how many commits have written pages.
+package typealias CatalogTurn = Monitor<Int>
 
 /// The one writer of the catalog: applies events in the order of their sequence numbers, a batch a transaction. What it
 /// writes depends on the events alone, so that a rebuild gives the same tables.
@@ -13,7 +13,7 @@ package final class CatalogWriter {
     private(set) var database: Database
     let path: String
     private let nameKey: @Sendable (String) -> String
-    package let turn = CatalogTurn(())
+    package let turn = CatalogTurn(0)
     var cache = CatalogCache()
     /// Counts of the running transaction, written once at its end.
     var pending = PendingCounts()
@@ -90,7 +90,14 @@ package final class CatalogWriter {
 
     /// Applies all events or none. Those that were applied before (by their sequence number) are passed over.
     package func apply(_ events: [CatalogEvent], position: CatalogPosition) throws(CatalogError) {
-        try turn.withLock { _ throws(CatalogError) in try take(events, position: position) }
+        try inTurn { () throws(CatalogError) in try take(events, position: position) }
+    }
+
+    func inTurn(_ body: () throws(CatalogError) -> Void) throws(CatalogError) {
+        try turn.withLock { commits throws(CatalogError) in
+            defer { commits = database.commits }
+            try body()
+        }
     }
 
     private func take(_ events: [CatalogEvent], position: CatalogPosition) throws(CatalogError) {

@@ -49,12 +49,16 @@ package final class Database {
     /// Pages in the write-ahead log after this connection's last commit, once `countWriteAheadPages` was called. It takes
     /// the place of automatic checkpoints.
     package private(set) var writeAheadPages = 0
+    /// Commits of this connection that wrote pages, counted likewise.
+    package private(set) var commits = 0
 
     package func countWriteAheadPages() {
         sqlite3_wal_hook(
             handle,
             { context, _, _, pages in
-                Unmanaged<Database>.fromOpaque(context!).takeUnretainedValue().writeAheadPages = Int(pages)
+                let database = Unmanaged<Database>.fromOpaque(context!).takeUnretainedValue()
+                database.writeAheadPages = Int(pages)
+                database.commits += 1
                 return SQLITE_OK
             }, Unmanaged.passUnretained(self).toOpaque())
     }

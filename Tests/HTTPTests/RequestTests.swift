@@ -51,6 +51,15 @@ struct MediaTypeTests {
         #expect(MediaType("none") == nil)
     }
 
+    @Test("A quote is one, whatever mark stands behind it")
+    func marks() {
+        let mark = MediaType("a/b; c=\"\u{6DB}d\"")
+        #expect(mark?["c"] == "\u{6DB}d")
+        let escaped = MediaType("a/b; c=\"d\\\"\u{301}\"")
+        let wanted = "d\"\u{301}"
+        #expect(escaped?["c"] == wanted)
+    }
+
     @Test("What has a quote or a control character in it is no name")
     func names() {
         #expect(MediaType("a/b; c\"d;e\"=f; g=h")?.parameters.map(\.name) == ["g"])
