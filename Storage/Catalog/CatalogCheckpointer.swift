@@ -22,17 +22,16 @@ package final class CatalogCheckpointer: Sendable {
         let database = try Database(path: path, isReadOnly: false, cacheKiB: 2048)
         try database.execute("PRAGMA wal_autocheckpoint=0")
         try database.execute("PRAGMA busy_timeout=\(Self.busyTimeoutMilliseconds)")
-        nonisolated(unsafe) let connection = database
+        nonisolated(unsafe) var mover = Mover(connection: database, turn: turn, pagesMaximum: pagesMaximum)
         do {
             try SystemThread(name: "checkpoint") { [isStopping, isRunning] in
-                var commits = turn.withLock { $0 }
                 while isStopping.wait(until: Clock.deadline(seconds: intervalSeconds), { $0 ? true : nil }) == nil {
-                    do throws(CatalogError) { try Self.move(connection, turn, pagesMaximum, &commits) } catch {
+                    do throws(CatalogError) { try mover.move() } catch {
                         // Somebody reads what the log still holds. The next time, then.
                         if error.kind != .busy { Log.warning("catalog checkpoint failed", ["why": "\(error)"]) }
                     }
                 }
-                connection.close()
+                mover.connection.close()
                 isRunning.update { $0 = false }
             }.detach()
         } catch {
@@ -40,37 +39,68 @@ package final class CatalogCheckpointer: Sendable {
         }
     }
 
-    /// While commits follow each other without a pause, a checkpoint that disturbs nobody never reaches the end. So where the log
-    /// has grown long, only the last pages are moved while commits wait, with all others on the device already.
-    /// - Parameter commits: as many as there were when the last checkpoint had ended.
-    private static func move(_ connection: Database, _ turn: CatalogTurn, _ pagesMaximum: Int, _ commits: inout Int)
-        throws(CatalogError)
-    {
-        guard var log = try checkpoint(connection, turn, &commits), log.pages > pagesMaximum else { return }
-        for _ in 0..<4 {
-            // What is committed meanwhile, it does not tell; the next one does.
-            let before = log.moved
-            guard let next = try checkpoint(connection, turn, &commits) else { break }
-            log = next
-            if log.moved - before <= pagesMaximum / partLeft { break }
-        }
-        try connection.synchronize()
-        try turn.withLock { now throws(CatalogError) in
-            commits = now
-            try connection.checkpoint(.restart)
-        }
-    }
+    /// SQLite before 3.51.3 may take pages for moved that are not, and lose them, where one checkpoint follows a complete one
+    /// just as a commit begins the log anew (sqlite.org/wal.html, "the WAL-reset bug"). The first commit behind a complete one
+    /// does that. So a checkpoint beside the commits begins behind one, or where the last was not complete; all others begin
+    /// under the writer's turn, and meet none.
+    private struct Mover {
+        let connection: Database
+        let turn: CatalogTurn
+        let pagesMaximum: Int
+        /// Commits when the last checkpoint began, and when it had ended; before the first one all is as another process may
+        /// have left it.
+        private var commitsBefore = -1
+        private var commitsBehind = 0
+        private var isComplete = true
 
-    /// Moves what it can beside the commits; nil: there is nothing new since the last time. Then it must not be tried,
-    /// either: SQLite before 3.51.3 may take pages for moved that are not, and lose them, where one checkpoint follows a
-    /// complete one just as a commit begins the log anew (sqlite.org/wal.html, "the WAL-reset bug"). The first commit behind
-    /// a complete one does that, so behind a commit it is done; and a checkpoint under the writer's turn meets none.
-    private static func checkpoint(
-        _ connection: Database, _ turn: CatalogTurn, _ commits: inout Int
-    ) throws(CatalogError) -> (pages: Int, moved: Int)? {
-        guard turn.withLock({ $0 }) != commits else { return nil }
-        defer { commits = turn.withLock { $0 } }
-        return try connection.checkpoint(.passive)
+        init(connection: Database, turn: CatalogTurn, pagesMaximum: Int) {
+            (self.connection, self.turn, self.pagesMaximum) = (connection, turn, pagesMaximum)
+        }
+
+        /// While commits follow each other without a pause, a checkpoint that disturbs nobody never reaches the end. So where
+        /// the log has grown long, only the last pages are moved while commits wait, with all others on the device already.
+        mutating func move() throws(CatalogError) {
+            guard var log = try checkpoint(), log.pages > pagesMaximum else { return }
+            for _ in 0..<4 {
+                // What is committed meanwhile, it does not tell; the next one does.
+                let before = log.moved
+                guard let next = try checkpoint() else { break }
+                log = next
+                if log.moved - before <= pagesMaximum / partLeft { break }
+            }
+            try connection.synchronize()
+            _ = try checkpointAlone(.restart)
+        }
+
+        /// Moves what it can; nil: all was moved the last time.
+        private mutating func checkpoint() throws(CatalogError) -> (pages: Int, moved: Int)? {
+            let commits = turn.withLock { $0 }
+            if isComplete, commits == commitsBehind {
+                // What came while the last one was under way may have been left, and then only a further commit is safe.
+                return commitsBefore == commits ? nil : try checkpointAlone(.passive)
+            }
+            defer { commitsBehind = turn.withLock { $0 } }
+            return try run(.passive, commits)
+        }
+
+        private mutating func checkpointAlone(
+            _ kind: Database.Checkpoint
+        ) throws(CatalogError) -> (pages: Int, moved: Int) {
+            try turn.withLock { commits throws(CatalogError) in
+                commitsBehind = commits
+                return try run(kind, commits)
+            }
+        }
+
+        private mutating func run(
+            _ kind: Database.Checkpoint, _ commits: Int
+        ) throws(CatalogError) -> (pages: Int, moved: Int) {
+            // If it fails, nothing is known.
+            (commitsBefore, isComplete) = (-1, true)
+            let log = try connection.checkpoint(kind)
+            (commitsBefore, isComplete) = (commits, log.moved == log.pages)
+            return log
+        }
     }
 
     package func stop() {

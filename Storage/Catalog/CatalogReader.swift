@@ -210,17 +210,46 @@ package final class CatalogReader {
         guard !isBeyond else { return [] }
         if let filter { return try walk(query, filter, wanted, hidesSome) }
         let end = min(highest, Self.walkedMaximum)
+        let alike = try wordApart(query)
+        var walked = query
+        if alike != nil { walked.fuzzyPatientWords = [] }
         var all: [Match] = []
         var last: Int64 = 0
         while last < end, all.count < wanted {
             let through = min(end, last + Self.walkedAtOnce)
-            var builder = QueryBuilder(query, isWalking: true, hidesSome: hidesSome)
+            var builder = QueryBuilder(walked, isWalking: true, hidesSome: hidesSome)
             let sql = builder.walkingStatement(behind: last, through: through, limit: wanted - all.count)
             all += try found(sql, builder.values)
             last = through
         }
         guard all.count == wanted || last == highest else { return nil }
-        return Array(all.dropFirst(query.offset))
+        if let alike {
+            let builder = QueryBuilder(query, hidesSome: hidesSome)
+            let more = builder.alikeStatement(alike, through: all.count == wanted ? all.last?.id ?? .max : .max)
+            all = Self.merged(all, try found(by: more, builder, after: 0, limit: wanted))
+        }
+        return Array(all.prefix(wanted).dropFirst(query.offset))
+    }
+
+    /// Words of a fuzzy search are held against each study that is walked past, which takes longer than its name; few words
+    /// are alike as a rule, and the studies of these are soon looked up by themselves.
+    private static let wordsApartMaximum = 200
+
+    /// - Returns: the word of a search for nothing but names, if so few are alike.
+    private func wordApart(_ query: CatalogQuery) throws(CatalogError) -> String? {
+        guard case .pattern(_, field: nil)? = QueryBuilder.breadth(query), query.fuzzyPatientWords.count == 1 else {
+            return nil
+        }
+        let words = QueryBuilder.words(spelled: query.fuzzyPatientWords[0])
+        let count = try database.statement("SELECT count(*) FROM (\(words.sql) LIMIT ?)")
+            .first(words.values + [.integer(Int64(Self.wordsApartMaximum + 1))]) { Int($0.integer(0)) }
+        return count ?? 0 <= Self.wordsApartMaximum ? query.fuzzyPatientWords[0] : nil
+    }
+
+    /// Both in the order of ids, each study once.
+    private static func merged(_ left: [Match], _ right: [Match]) -> [Match] {
+        let known = Set(left.map(\.id))
+        return (left + right.filter { !known.contains($0.id) }).sorted { $0.id < $1.id }
     }
 
     /// The same for who does not see everything: each list of what it sees is walked through, and they are put together.

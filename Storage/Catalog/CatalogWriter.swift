@@ -102,7 +102,10 @@ package final class CatalogWriter {
 
     private func take(_ events: [CatalogEvent], position: CatalogPosition) throws(CatalogError) {
         do {
-            if transaction == nil { try database.execute("BEGIN IMMEDIATE") }
+            if transaction == nil {
+                boundWriteAheadLog()
+                try database.execute("BEGIN IMMEDIATE")
+            }
             var open = transaction ?? (0, self.position)
             var reached = open.position?.sequence ?? 0
             for event in events where event.sequence > reached {
@@ -127,7 +130,6 @@ package final class CatalogWriter {
         try database.execute("COMMIT")
         transaction = nil
         position = reached
-        boundWriteAheadLog()
     }
 
     private func rollBack() {
@@ -161,7 +163,8 @@ package final class CatalogWriter {
         try? database.execute("PRAGMA shrink_memory")
     }
 
-    /// Lets the write-ahead log of a replay begin anew when it has grown long; nobody else is there to do it yet.
+    /// Lets the write-ahead log of a replay begin anew when it has grown long; nobody else is there to do it yet. A commit
+    /// follows, as `CatalogCheckpointer` relies on.
     private func boundWriteAheadLog() {
         guard isReplaying, database.writeAheadPages > CatalogCheckpointer.writeAheadPagesMaximum else { return }
         // What was committed stands; the log only grows.

@@ -150,12 +150,25 @@ struct QueryBuilder {
         var found = words(part)
         for word in query.fuzzyPatientWords {
             let alike = Self.words(spelled: word)
-            found.sql += " UNION \(alike.sql)"
+            found.sql += " UNION ALL \(alike.sql)"
             found.values += alike.values
         }
-        let seen = hidesSome ? " AND " + Self.visibility(.study, query.shownReasons, id: "w.study") : ""
-        found.sql = "SELECT w.study, w.patient FROM study_word w WHERE w.word IN (\(found.sql))\(seen)"
+        return studies(of: found)
+    }
+
+    /// The same rows of those whose name has a word that begins like one of a fuzzy search, up to a study.
+    func alikeStatement(_ word: String, through last: Int64) -> SQLCondition {
+        var found = studies(of: Self.words(spelled: word))
+        found.sql += " AND w.study <= ?"
+        found.values.append(.integer(last))
         return found
+    }
+
+    private func studies(of words: SQLCondition) -> SQLCondition {
+        let seen = hidesSome ? " AND " + Self.visibility(.study, query.shownReasons, id: "w.study") : ""
+        return SQLCondition(
+            sql: "SELECT w.study, w.patient FROM study_word w WHERE w.word IN (\(words.sql))\(seen)",
+            values: words.values)
     }
 
     /// Gives (study, patient) of one patient.
@@ -392,7 +405,7 @@ struct QueryBuilder {
     }
 
     /// The words that begin like one of a fuzzy search, however they are spelled.
-    private static func words(spelled key: String) -> SQLCondition {
+    static func words(spelled key: String) -> SQLCondition {
         SQLCondition(
             sql: "SELECT v.id FROM name_word v WHERE v.key >= ? AND v.key < ?",
             values: [.text(key), .text(key + "\u{10FFFF}")])

@@ -82,6 +82,48 @@ struct NameWordsTests {
         }
     }
 
+    /// So many match the pattern that the studies are walked through; those of words that are alike are looked up apart, or,
+    /// where there are too many such words, held against each study.
+    @Test("Pages of a fuzzy search that much matches are those of the whole answer", arguments: ["KARAV", "K"])
+    func walkedFuzzily(word: String) throws {
+        let catalog = try TestCatalog { $0.replacing("O", with: "A") }
+        for study in 1...500 {
+            // Each has a word of its own, so that hundreds begin with K; "SMITH" by itself is not found.
+            let name =
+                switch study % 10 {
+                case 0, 1, 2, 3, 4: "TOROV^K\(study)X"
+                case 5: "KAROV^\(study)"
+                case 6: "KOROVA^\(study)"
+                default: study % 3 == 0 ? "SMITH^K\(study)Y" : "SMITH^\(study)"
+                }
+            // One patient has so many names that they stand for all its studies.
+            let patient = study % 10 == 8 ? "MANY" : "P\(study)"
+            try catalog.add(Samples.instance(study, 1, 1, [.patientID: patient, .patientName: name]))
+            if study % 50 == 6 {
+                try catalog.add(Samples.instance(study, 1, 2, [.patientID: "OTHER\(study)", .patientName: "TOROV^X"]))
+            }
+        }
+        for study in [5, 6, 12, 15] { try catalog.apply([Samples.tombstone(.study, "1.\(study)", instances: 1)]) }
+        try catalog.add(Samples.instance(498, 1, 2, [.patientID: "MANY", .patientName: "KOROVINA"]))
+        var query = CatalogQuery(level: .study, scope: .everything(as: "A"))
+        query.conditions = [CatalogCondition(column: .patientName, match: .wildcard("*OROV*"))]
+        let plain = try catalog.keys(query)
+        query.fuzzyPatientWords = [word]
+        let all = try catalog.keys(query)
+        #expect(all.count > plain.count + 40)
+        let readers = try CatalogReaders(path: catalog.path)
+        for (offset, limit) in [(0, 1), (0, 20), (7, 30), (100, 101), (250, 200), (0, 1000)] {
+            (query.offset, query.limit) = (offset, limit)
+            let page = try readers.page(query, countingUpTo: 1)
+            var keys: [String] = []
+            try readers.rows(page) { row in
+                keys.append(row[.studyInstanceUID] ?? "")
+                return true
+            }
+            #expect(keys == Array(all.dropFirst(offset).prefix(limit)), "\(offset) \(limit)")
+        }
+    }
+
     /// "0" and "ANONYMOUS" are the ids of many people.
     @Test("A patient with as many names as studies is found by each, and costs no square of them")
     func manyNames() throws {

@@ -11,11 +11,12 @@ final class TestCatalog {
     let writer: CatalogWriter
     private(set) var sequence: UInt64 = 0
 
-    init() throws {
+    /// - Parameter nameKey: of words, for fuzzy matching.
+    init(nameKey: @escaping @Sendable (String) -> String = { _ in "" }) throws {
         folder = "\(NSTemporaryDirectory())snimok-test-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         path = "\(folder)/catalog.db"
-        writer = try CatalogWriter(path: path)
+        writer = try CatalogWriter(path: path, nameKey: nameKey)
     }
 
     deinit {
