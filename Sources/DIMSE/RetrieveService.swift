@@ -130,6 +130,10 @@ struct RetrieveService {
 
     // MARK: Sub-operations
 
+    /// Responses in between are optional (PS3.4 sections C.4.2.3.1 and C.4.3.3.1). One comes behind the first instance, and then
+    /// as often as somebody sees how far it has come; one for each instance kept the asker and the processor busy.
+    private static let pendingIntervalNanoseconds: UInt64 = 250_000_000
+
     private struct Tally {
         var completed = 0
         var warning = 0
@@ -144,6 +148,7 @@ struct RetrieveService {
         var tally = Tally()
         tally.failed = refused
         var remaining = versions.count
+        var toldAt: UInt64 = 0
         var hasEnded = false
         defer {
             audit.end(
@@ -166,7 +171,9 @@ struct RetrieveService {
             tally.isCancelled = try wantsCancel()
             if tally.isCancelled { break }
             // Written together with the next instance where that goes the same way.
-            if remaining > 0 {
+            let now = Clock.monotonicNanoseconds()
+            if remaining > 0, Clock.elapsed(since: toldAt, now: now) >= Self.pendingIntervalNanoseconds {
+                toldAt = now
                 association.queue(response(.pending, counts(tally, remaining)), contextID: context.id)
                 if isMove { try association.flush() }
             }
