@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Database
+import Glibc
 import Platform
 
 /// Moves the write-ahead log into the database on a thread of its own, so that no commit waits for it.
@@ -61,7 +62,7 @@ package final class CatalogCheckpointer: Sendable {
         /// the log has grown long, only the last pages are moved while commits wait, with all others on the device already.
         mutating func move() throws(CatalogError) {
             guard var log = try checkpoint(), log.pages > pagesMaximum else { return }
-            for _ in 0..<4 {
+            for _ in 0..<4 where isFollowed() {
                 // What is committed meanwhile, it does not tell; the next one does.
                 let before = log.moved
                 guard let next = try checkpoint() else { break }
@@ -72,12 +73,24 @@ package final class CatalogCheckpointer: Sendable {
             _ = try checkpointAlone(.restart)
         }
 
+        /// Whether a commit comes soon, so that the next checkpoint need not make commits wait.
+        private func isFollowed() -> Bool {
+            for _ in 0..<10 {
+                if turn.withLock({ $0 }) != commitsBehind { return true }
+                usleep(2000)
+            }
+            return false
+        }
+
         /// Moves what it can; nil: all was moved the last time.
         private mutating func checkpoint() throws(CatalogError) -> (pages: Int, moved: Int)? {
             let commits = turn.withLock { $0 }
             if isComplete, commits == commitsBehind {
                 // What came while the last one was under way may have been left, and then only a further commit is safe.
-                return commitsBefore == commits ? nil : try checkpointAlone(.passive)
+                guard commitsBefore != commits else { return nil }
+                // Not what was moved before, while commits wait.
+                try connection.synchronize()
+                return try checkpointAlone(.passive)
             }
             defer { commitsBehind = turn.withLock { $0 } }
             return try run(.passive, commits)

@@ -207,7 +207,7 @@ package final class CatalogReader {
                 ])
         }
         let (wanted, isBeyond) = query.offset.addingReportingOverflow(limit)
-        guard !isBeyond else { return [] }
+        guard !isBeyond, wanted > 0 else { return [] }
         if let filter { return try walk(query, filter, wanted, hidesSome) }
         let end = min(highest, Self.walkedMaximum)
         let alike = try wordApart(query)
@@ -225,8 +225,9 @@ package final class CatalogReader {
         guard all.count == wanted || last == highest else { return nil }
         if let alike {
             let builder = QueryBuilder(query, hidesSome: hidesSome)
-            let more = builder.alikeStatement(alike, through: all.count == wanted ? all.last?.id ?? .max : .max)
-            all = Self.merged(all, try found(by: more, builder, after: 0, limit: wanted))
+            let end = all.count == wanted ? all.last!.id : .max
+            let more = builder.alikeStatement(alike, through: end)
+            all = Self.merged(all, try found(by: more, builder, after: 0, through: end, limit: wanted))
         }
         return Array(all.prefix(wanted).dropFirst(query.offset))
     }
@@ -317,7 +318,7 @@ package final class CatalogReader {
     /// Studies by the words of their patients' names. They are put in order here: SQLite takes three times as long for it as for
     /// finding them.
     private func found(
-        by words: SQLCondition, _ builder: QueryBuilder, after: Int64, limit: Int
+        by words: SQLCondition, _ builder: QueryBuilder, after: Int64, through last: Int64 = .max, limit: Int
     ) throws(CatalogError) -> [Match] {
         var all: [(study: Int64, patient: Int64)] = []
         var whole: Set<Int64> = []
@@ -328,7 +329,7 @@ package final class CatalogReader {
             return true
         }
         for patient in whole {
-            let links = builder.linkStatement(of: patient)
+            let links = builder.linkStatement(of: patient, through: last)
             try database.statement(links.sql).forEach(links.values) { row throws(CatalogError) in
                 if row.integer(0) > after { all.append((row.integer(0), patient)) }
                 return true

@@ -114,8 +114,10 @@ extension CatalogWriter {
 
     /// A segment's garbage has gone with it.
     package func forgetGarbage(writer: UInt32, segment: UInt32) throws(CatalogError) {
-        try database.statement("DELETE FROM garbage WHERE writer = ? AND segment = ?").run([
-            .integer(Int64(writer)), .integer(Int64(segment)),
-        ])
+        try inTurn { () throws(CatalogError) in
+            try database.statement("DELETE FROM garbage WHERE writer = ? AND segment = ?").run([
+                .integer(Int64(writer)), .integer(Int64(segment)),
+            ])
+        }
     }
 }

@@ -153,11 +153,12 @@ package final class CatalogWriter {
     package func endReplay() throws(CatalogError) {
         guard isReplaying else { return }
         isReplaying = false
-        do {
-            if transaction != nil { try commit() }
-        } catch {
-            rollBack()
-            throw error
+        try inTurn { () throws(CatalogError) in
+            guard transaction != nil else { return }
+            do throws(CatalogError) { try commit() } catch {
+                rollBack()
+                throw error
+            }
         }
         try? database.execute("PRAGMA cache_size=-\(Self.cacheKiB)")
         try? database.execute("PRAGMA shrink_memory")

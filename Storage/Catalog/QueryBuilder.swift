@@ -171,12 +171,12 @@ struct QueryBuilder {
             values: words.values)
     }
 
-    /// Gives (study, patient) of one patient.
-    func linkStatement(of patient: Int64) -> SQLCondition {
+    /// Gives (study, patient) of one patient, up to a study.
+    func linkStatement(of patient: Int64, through last: Int64) -> SQLCondition {
         let seen = hidesSome ? " AND " + Self.visibility(.study, query.shownReasons, id: "l.study") : ""
         return SQLCondition(
-            sql: "SELECT l.study, l.patient FROM study_patient l WHERE l.patient = ?\(seen)",
-            values: [.integer(patient)])
+            sql: "SELECT l.study, l.patient FROM study_patient l WHERE l.patient = ? AND l.study <= ?\(seen)",
+            values: [.integer(patient), .integer(last)])
     }
 
     /// Rows in the order of their ids, which the search follows through a part of them.
