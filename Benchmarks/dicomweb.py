@@ -11,7 +11,7 @@ import urllib.parse
 from pathlib import Path
 
 from bench import median, say, size, spread, warm
-from querying import STUDY
+from querying import STUDY, filled
 from servers import Nginx, OrthancWeb, Snimok
 
 SLICES = 400
@@ -394,13 +394,11 @@ def lists(bench):
         "| Server | Studies | " + " | ".join(kinds) + " |", "|---|---:|" + "---:|" * len(kinds)]
     for studies in bench.studies:
         directory = bench.data / f"archive-{studies}"
-        say(f"filling {studies} studies")
-        subprocess.run(
-            [str(bench.binaries / "snimok-load"), "--fill", str(directory), "--studies", str(studies), "--json",
-             *map(str, STUDY)], check=True, stdout=subprocess.DEVNULL)
+        is_kept = filled(bench, directory, studies)
         with Snimok(bench.work / "server", bench.binaries / "snimok", {}, data=directory) as server:
             lines.append(list_row(bench, server, studies))
-        shutil.rmtree(directory)
+        if not is_kept:
+            shutil.rmtree(directory)
     if bench.scale == 1:
         with OrthancWeb(bench.work / "server") as server:
             bench.load(server, "--associations", 4, "--studies", bench.studies[0], *STUDY)
