@@ -159,7 +159,8 @@ def table(runs, folder, frames):
         "## DICOMweb: a study of 400 CT slices", "",
         "One client; small answers over a connection that stays open, into memory that is there already, large ones and "
         "STOW-RS with `curl`. Asked a second after storing. Single "
-        f"frames: the median of all {SLICES} slices, one after the other, as one looks through them. The web server gives Snimok's answers from files: what HTTP alone costs. "
+        f"frames: the median of all {SLICES} slices, one after the other, as one looks through them. The web server gives "
+        "Snimok's answers from files: what HTTP alone costs. "
         "Orthanc's plugin makes no ZIP; that row is Orthanc's own interface, which compresses, as Snimok does not.", "",
         "| Work | Server | Milliseconds | MB/s | Snimok ÷ |", "|---|---|---:|---:|---:|"]
     megabytes = {row: size(folder) / 1e6 for row in ("store", "study", "study again", "zip")}

@@ -97,7 +97,15 @@ void writeGrey(jpeg_compress_struct &jpeg, const uint8_t *pixels, uint8_t *padde
     }
 }
 
-/// - padded: memory for eight rows with seven bytes more.
+void writeColour(jpeg_compress_struct &jpeg, const uint8_t *pixels) {
+    size_t rowLength = size_t(jpeg.image_width) * size_t(jpeg.input_components);
+    while (jpeg.next_scanline < jpeg.image_height) {
+        JSAMPROW row = const_cast<uint8_t *>(pixels) + size_t(jpeg.next_scanline) * rowLength;
+        jpeg_write_scanlines(&jpeg, &row, 1);
+    }
+}
+
+/// `padded` is memory for eight rows with seven bytes more.
 bool writePixels(
     const uint8_t *pixels, uint32_t width, uint32_t height, J_COLOR_SPACE space, int quality, uint8_t *padded,
     unsigned char **to, unsigned long *length, ErrorManager &errors) {
@@ -123,11 +131,7 @@ bool writePixels(
     jpeg.raw_data_in = space == JCS_GRAYSCALE ? TRUE : FALSE;
     jpeg_start_compress(&jpeg, TRUE);
     if (space == JCS_GRAYSCALE) writeGrey(jpeg, pixels, padded);
-    size_t rowLength = size_t(width) * size_t(jpeg.input_components);
-    while (jpeg.next_scanline < jpeg.image_height) {
-        JSAMPROW row = const_cast<uint8_t *>(pixels) + size_t(jpeg.next_scanline) * rowLength;
-        jpeg_write_scanlines(&jpeg, &row, 1);
-    }
+    else writeColour(jpeg, pixels);
     jpeg_finish_compress(&jpeg);
     jpeg_destroy_compress(&jpeg);
     return true;

@@ -77,7 +77,7 @@ Window spanning(double low, double high) {
     return {CCODECS_LINEAR_EXACT, (low + high) / 2, high - low};
 }
 
-/// Calls with each stored value of the frame, with up to 16 bits once with each that occurs.
+/// Calls with each stored value of a frame of more than 8 bits, with up to 16 once with each that occurs.
 template <typename Body>
 void forEachValue(const ccodecs_image &image, const uint8_t *frame, const Cells &cells, Body body) {
     size_t count = pixelCount(image);
@@ -85,15 +85,11 @@ void forEachValue(const ccodecs_image &image, const uint8_t *frame, const Cells 
         for (size_t index = 0; index < count; index++) body(cells.value(index));
         return;
     }
-    std::vector<uint8_t> occurs(size_t(1) << image.bits_allocated);
-    if (image.bits_allocated == 8) {
-        for (size_t index = 0; index < count; index++) occurs[frame[index]] = 1;
-    } else {
-        for (size_t index = 0; index < count; index++) {
-            uint16_t cell;
-            std::memcpy(&cell, frame + 2 * index, 2);
-            occurs[cell] = 1;
-        }
+    std::vector<uint8_t> occurs(size_t(1) << 16);
+    for (size_t index = 0; index < count; index++) {
+        uint16_t cell;
+        std::memcpy(&cell, frame + 2 * index, 2);
+        occurs[cell] = 1;
     }
     for (size_t cell = 0; cell < occurs.size(); cell++)
         if (occurs[cell] != 0) body(cells.meaning(uint32_t(cell)));
@@ -135,14 +131,13 @@ Extent extent(const Ranks<Cell> &ranks, size_t count, Counts counts) {
     return {least, most};
 }
 
-/// Of the stored values without those from `from` to `to`.
-template <typename Cell>
+/// Of the stored values in cells of 16 bits, without those from `from` to `to`.
 Extent extentWithout(const ccodecs_image &image, const uint8_t *frame, const Cells &cells, int64_t from, int64_t to) {
-    Ranks<Cell> ranks(image, frame);
+    Ranks<uint16_t> ranks(image, frame);
     size_t count = pixelCount(image);
-    if (from > to) return extent(ranks, count, [](Cell) { return true; });
-    Cell first = Cell(from - cells.lowest()), width = Cell(to - from);
-    return extent(ranks, count, [=](Cell rank) { return Cell(rank - first) > width; });
+    if (from > to) return extent(ranks, count, [](uint16_t) { return true; });
+    uint16_t first = uint16_t(from - cells.lowest()), width = uint16_t(to - from);
+    return extent(ranks, count, [=](uint16_t rank) { return uint16_t(rank - first) > width; });
 }
 
 /// From the darkest to the brightest pixel, without padding (PS3.3 section C.7.5.1.1.2).
@@ -158,8 +153,7 @@ Window automatic(
         if (from > to) std::swap(from, to);
     }
     if (image.bits_allocated <= 16 && !modality.table) {
-        Extent found = image.bits_allocated == 8 ? extentWithout<uint8_t>(image, frame, cells, from, to)
-                                                 : extentWithout<uint16_t>(image, frame, cells, from, to);
+        Extent found = extentWithout(image, frame, cells, from, to);
         if (found.least > found.most) return spanning(0, 0);
         auto shown = [&](size_t rank) { return modality(double(cells.lowest() + int64_t(rank))); };
         return spanning(shown(found.least), shown(found.most));

@@ -40,11 +40,14 @@ package final class CodecPool: Sendable {
         fileprivate let process: CodecProcess
         fileprivate let settings: Settings
 
-        func call(
-            _ request: CodecMessage, _ data: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
-        ) throws(ImagingError) -> CodecMessage {
-            try process.call(
-                request, data, cpuSeconds: settings.cpuSeconds, deadline: Clock.deadline(seconds: settings.wallSeconds))
+        /// - Parameter frame: stands at the end of the request, and is sent from where it lies.
+        func call(_ request: CodecMessage, _ frame: UnsafeRawBufferPointer? = nil) throws(ImagingError) -> CodecMessage
+        {
+            var request = request
+            if let frame { request.appendLength(of: frame) }
+            return try process.call(
+                request, frame ?? UnsafeRawBufferPointer(start: nil, count: 0), cpuSeconds: settings.cpuSeconds,
+                deadline: Clock.deadline(seconds: settings.wallSeconds))
         }
     }
 

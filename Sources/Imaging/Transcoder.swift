@@ -44,7 +44,6 @@ package final class Transcoder: Sendable {
         request.append(target.uid)
         request.append(quality)
         request.append(image)
-        request.appendLength(of: frame)
         var reply = try pool.withWorker { try $0.call(request, frame) }
         return try broken {
             let described = try reply.image(like: image)
@@ -65,7 +64,6 @@ package final class Transcoder: Sendable {
         var request = CodecMessage()
         request.append(CodecOperation.render.rawValue)
         Self.appendPicture(number, header, image, source, options, to: &request)
-        request.appendLength(of: frame)
         var reply = try pool.withWorker { try $0.call(request, frame) }
         return try broken {
             let (width, height, samples) = (try reply.number(), try reply.number(), try reply.number())
@@ -99,10 +97,7 @@ package final class Transcoder: Sendable {
                 add.append(CodecOperation.addToAnimation.rawValue)
                 add.append(delayMilliseconds)
                 Self.appendPicture(number, header, image, source, options, to: &add)
-                try withFrame(number) { frame in
-                    add.appendLength(of: frame)
-                    _ = try worker.call(add, frame)
-                }
+                try withFrame(number) { frame in _ = try worker.call(add, frame) }
             }
             var finish = CodecMessage()
             finish.append(CodecOperation.finishAnimation.rawValue)

@@ -69,7 +69,6 @@ package final class CatalogCheckpointer: Sendable {
                 log = next
                 if log.moved - before <= pagesMaximum / partLeft { break }
             }
-            try connection.synchronize()
             _ = try checkpointAlone(.restart)
         }
 
@@ -87,10 +86,7 @@ package final class CatalogCheckpointer: Sendable {
             let commits = turn.withLock { $0 }
             if isComplete, commits == commitsBehind {
                 // What came while the last one was under way may have been left, and then only a further commit is safe.
-                guard commitsBefore != commits else { return nil }
-                // Not what was moved before, while commits wait.
-                try connection.synchronize()
-                return try checkpointAlone(.passive)
+                return commitsBefore == commits ? nil : try checkpointAlone(.passive)
             }
             defer { commitsBehind = turn.withLock { $0 } }
             return try run(.passive, commits)
@@ -99,7 +95,9 @@ package final class CatalogCheckpointer: Sendable {
         private mutating func checkpointAlone(
             _ kind: Database.Checkpoint
         ) throws(CatalogError) -> (pages: Int, moved: Int) {
-            try turn.withLock { commits throws(CatalogError) in
+            // What was moved before need not reach the device while commits wait.
+            try connection.synchronize()
+            return try turn.withLock { commits throws(CatalogError) in
                 commitsBehind = commits
                 return try run(kind, commits)
             }

@@ -293,12 +293,13 @@ package final class CatalogReader {
         guard words.count > 1 else { return words }
         var counted: [(word: String, count: Int64)] = []
         for word in words {
+            let spelled = QueryBuilder.spelled(word)
             let count = try database.statement(
                 """
                 SELECT count(*) FROM (SELECT 1 FROM name_word v CROSS JOIN study_word w ON w.word = v.id
-                    WHERE v.key >= ? AND v.key < ? LIMIT 5000)
+                    WHERE \(spelled.sql) LIMIT 5000)
                 """
-            ).first([.text(word), .text(word + "\u{10FFFF}")]) { $0.integer(0) }
+            ).first(spelled.values) { $0.integer(0) }
             counted.append((word, count ?? 0))
         }
         return counted.sorted { ($0.count, $0.word) < ($1.count, $1.word) }.map(\.word)

@@ -406,9 +406,13 @@ struct QueryBuilder {
 
     /// The words that begin like one of a fuzzy search, however they are spelled.
     static func words(spelled key: String) -> SQLCondition {
-        SQLCondition(
-            sql: "SELECT v.id FROM name_word v WHERE v.key >= ? AND v.key < ?",
-            values: [.text(key), .text(key + "\u{10FFFF}")])
+        let spelled = spelled(key)
+        return SQLCondition(sql: "SELECT v.id FROM name_word v WHERE \(spelled.sql)", values: spelled.values)
+    }
+
+    /// Whether a word `v` is one of these.
+    static func spelled(_ key: String) -> SQLCondition {
+        SQLCondition(sql: "v.key >= ? AND v.key < ?", values: [.text(key), .text(key + "\u{10FFFF}")])
     }
 
     /// The same condition, asked of one study after the other.
@@ -418,15 +422,16 @@ struct QueryBuilder {
             "EXISTS (\(patients) patient_name n ON n.patient = k.patient WHERE k.study = s.id AND matches(?, n.folded))"
         var values: [Statement.Value] = [.text(pattern)]
         if !query.fuzzyPatientWords.isEmpty {
-            let words = query.fuzzyPatientWords.map { _ in
+            let spelled = query.fuzzyPatientWords.map(Self.spelled)
+            let words = spelled.map { word in
                 """
                 EXISTS (SELECT 1 FROM study_word w CROSS JOIN name_word v ON v.id = w.word
-                    WHERE w.study IN (k.study, 0) AND w.patient = k.patient AND v.key >= ? AND v.key < ?)
+                    WHERE w.study IN (k.study, 0) AND w.patient = k.patient AND \(word.sql))
                 """
             }
             condition +=
                 " OR EXISTS (SELECT 1 FROM study_patient k WHERE k.study = s.id AND \(words.joined(separator: " AND ")))"
-            for word in query.fuzzyPatientWords { values += [.text(word), .text(word + "\u{10FFFF}")] }
+            for word in spelled { values += word.values }
         }
         conditions.add("(\(condition))", values)
     }
