@@ -11,8 +11,8 @@ package final class CatalogReader {
 
     /// Samples that all readers share.
     struct Samples: Sendable {
-        let names = TrigramSample(.names)
-        let studies = TrigramSample(.studies)
+        let names = GramSample(.names)
+        let studies = GramSample(.studies)
     }
 
     private let samples: Samples
@@ -179,7 +179,7 @@ package final class CatalogReader {
             return count >= maximum ? count : nil
         case .pattern(let pattern, let field):
             let sample = field == nil ? samples.names : samples.studies
-            return try sample.matchesMore(than: maximum, pattern, field: field, in: database) ? maximum : nil
+            return try sample.matchesMore(than: maximum, pattern, field, in: database) ? maximum : nil
         }
     }
 
@@ -364,13 +364,13 @@ package final class CatalogReader {
         query.fuzzyPatientWords = try orderedWords(query.fuzzyPatientWords)
         var names: [String] = []
         if let pattern = QueryBuilder.infix(in: query).flatMap(NamePattern.init) {
-            names = try samples.names.rarest(of: pattern.text, in: database)
+            names = try samples.names.rarest(of: pattern.text, nil, in: database)
         }
         var studies: [[String]] = []
-        for pattern in QueryBuilder.studyPatterns(in: query) {
-            studies.append(try samples.studies.rarest(of: pattern, in: database))
+        for (field, pattern) in QueryBuilder.studyPatterns(in: query) {
+            studies.append(try samples.studies.rarest(of: pattern, field, in: database))
         }
-        return QueryBuilder(query, trigrams: names, studyTrigrams: studies, hidesSome: try hidesSome(), scope: filter)
+        return QueryBuilder(query, trigrams: names, studyGrams: studies, hidesSome: try hidesSome(), scope: filter)
     }
 
     /// Most archives hide nothing, and need not ask of each row.

@@ -276,14 +276,14 @@ extension CatalogWriter {
         }
         guard !gone.isEmpty else { return [] }
         if let owner = try ids("SELECT patient FROM study WHERE id = ?", id).first, gone.contains(owner) {
-            try forgetText(ofStudy: id)
+            try change(wordsOfStudy: id, by: Self.forgetting)
             try database.statement(
                 """
                 UPDATE study SET patient = (SELECT v.patient FROM
                     (\(Self.studySources)) z JOIN version v ON v.id = z.version ORDER BY v.sequence LIMIT 1) WHERE id = ?1
                 """
             ).run([.integer(id)])
-            try database.statement("INSERT INTO study_trigram(rowid, text) \(Self.studyText)").run([.integer(id)])
+            try change(wordsOfStudy: id, by: "INSERT INTO study_gram(rowid, words) VALUES(?, ?)")
         }
         if left.count == 1 {
             try database.statement("UPDATE study SET flags = flags & ~2 WHERE id = ?").run([.integer(id)])
@@ -634,7 +634,7 @@ extension CatalogWriter {
 
     private func removeStudy(_ id: Int64) throws(CatalogError) {
         let patients = try ids("SELECT patient FROM study_patient WHERE study = ?", id)
-        try forgetText(ofStudy: id)
+        try change(wordsOfStudy: id, by: Self.forgetting)
         try forget(words: "DELETE FROM study_word WHERE study = ? RETURNING word", [.integer(id)])
         for table in ["study_content", "study_count", "study_patient", "patient_source"] {
             try database.statement("DELETE FROM \(table) WHERE study = ?").run([.integer(id)])
@@ -643,20 +643,21 @@ extension CatalogWriter {
         for patient in patients { try removeIfEmpty(patient: patient) }
     }
 
-    /// What `study_trigram` holds of a study.
-    private static let studyText = """
-        SELECT s.id, coalesce(p.patient_id, '') || char(10) || coalesce(s.accession_number, '') || char(10)
-            || coalesce(s.study_description, '') FROM study s JOIN patient p ON p.id = s.patient WHERE s.id = ?
-        """
-
     /// An index without the texts is told what they were.
-    private func forgetText(ofStudy id: Int64) throws(CatalogError) {
-        try database.statement(
+    private static let forgetting: StaticString =
+        "INSERT INTO study_gram(study_gram, rowid, words) VALUES('delete', ?, ?)"
+
+    private func change(wordsOfStudy id: Int64, by statement: StaticString) throws(CatalogError) {
+        let words = try database.statement(
             """
-            INSERT INTO study_trigram(study_trigram, rowid, text)
-                SELECT 'delete', * FROM (\(Self.studyText))
+            SELECT p.patient_id, s.accession_number, s.study_description FROM study s JOIN patient p ON p.id = s.patient
+                WHERE s.id = ?
             """
-        ).run([.integer(id)])
+        ).first([.integer(id)]) {
+            StudyField.words(
+                patientID: $0.text(0) ?? "", accessionNumber: $0.text(1) ?? "", description: $0.text(2) ?? "")
+        }
+        try database.statement(statement).run([.integer(id), .text(words!)])
     }
 
     private func removeIfEmpty(patient id: Int64) throws(CatalogError) {

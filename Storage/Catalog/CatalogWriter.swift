@@ -434,10 +434,10 @@ package final class CatalogWriter {
             return study
         }
         let id = try insert(.study, parent: patient, event)
-        try database.statement("INSERT INTO study_trigram(rowid, text) VALUES(?, ?)").run([
-            .integer(id),
-            .text([event[.patientID], event[.accessionNumber], event[.studyDescription]].joined(separator: "\n")),
-        ])
+        let words = StudyField.words(
+            patientID: event[.patientID], accessionNumber: event[.accessionNumber],
+            description: event[.studyDescription])
+        try database.statement("INSERT INTO study_gram(rowid, words) VALUES(?, ?)").run([.integer(id), .text(words)])
         try database.statement("INSERT INTO study_patient VALUES(?, ?)").run([.integer(patient), .integer(id)])
         try addWords(study: id, patient)
         known.insert(.study)

@@ -7,8 +7,8 @@ struct QueryBuilder {
     private let query: CatalogQuery
     /// Trigrams to look up for the infix pattern of a patient's name; all of them must occur in one word.
     private let trigrams: [String]
-    /// The same for each pattern of `studyPatterns`.
-    private let studyTrigrams: [[String]]
+    /// Words of `study_gram` to look up for each pattern of `studyPatterns`.
+    private let studyGrams: [[String]]
     /// Studies are looked at in the order of their ids until there are enough: for conditions that many of them meet.
     private let isWalking: Bool
     private let hidesSome: Bool
@@ -33,16 +33,16 @@ struct QueryBuilder {
     ///   - hidesSome: something is hidden from somebody.
     ///   - scope: what the asker sees; nil: everything.
     init(
-        _ query: CatalogQuery, trigrams: [String] = [], studyTrigrams: [[String]] = [], isWalking: Bool = false,
+        _ query: CatalogQuery, trigrams: [String] = [], studyGrams: [[String]] = [], isWalking: Bool = false,
         hidesSome: Bool = false, scope: ScopeFilter? = nil
     ) {
         self.query = query
         self.scope = scope
         self.trigrams = trigrams
-        self.studyTrigrams = studyTrigrams
+        self.studyGrams = studyGrams
         self.isWalking = isWalking
         self.hidesSome = hidesSome
-        for trigrams in studyTrigrams where !trigrams.isEmpty { addStudyTrigrams(trigrams) }
+        for grams in studyGrams where !grams.isEmpty { addStudyGrams(grams) }
         for condition in query.conditions where condition.column != .studyDate { add(condition) }
         for range in query.dateTimeRanges { add(range) }
         let isNarrow = !conditions.isEmpty
@@ -298,30 +298,31 @@ struct QueryBuilder {
         conditions.addText(isDecided ? "+s.study_date" : "s.study_date", match)
     }
 
-    /// Patterns with a wildcard in front, or of a column without an index: candidates come from the trigrams of the studies'
+    /// Patterns with a wildcard in front, or of a column without an index: candidates come from the grams of the studies'
     /// texts. A study in conflict stands there under its first patient only, so the few of them are candidates always.
-    private mutating func addStudyTrigrams(_ trigrams: [String]) {
+    private mutating func addStudyGrams(_ grams: [String]) {
         touch(.study)
         conditions.add(
-            "s.id IN (SELECT rowid FROM study_trigram WHERE study_trigram MATCH ? UNION ALL SELECT id FROM study WHERE flags <> 0)",
-            [.text(Self.conjunction(trigrams))])
+            "s.id IN (SELECT rowid FROM study_gram WHERE study_gram MATCH ? UNION ALL SELECT id FROM study WHERE flags <> 0)",
+            [.text(Self.conjunction(grams))])
     }
 
-    private static func conjunction(_ trigrams: [String]) -> String {
+    private static func conjunction(_ grams: [String]) -> String {
         // By scalars: a quotation mark that an accent follows is one all the same.
-        trigrams.map { trigram in
-            "\"" + trigram.unicodeScalars.map { $0 == "\"" ? "\"\"" : String($0) }.joined() + "\""
+        grams.map { gram in
+            "\"" + gram.unicodeScalars.map { $0 == "\"" ? "\"\"" : String($0) }.joined() + "\""
         }.joined(separator: " AND ")
     }
 
-    /// The patterns of a query for which `study_trigram` has candidates.
-    static func studyPatterns(in query: CatalogQuery) -> [String] {
+    /// The patterns of a query for which `study_gram` has candidates.
+    static func studyPatterns(in query: CatalogQuery) -> [(field: StudyField, pattern: String)] {
         guard query.level >= .study else { return [] }
         return query.conditions.compactMap { condition in
             switch (condition.column, condition.match) {
-            case (.patientID, .wildcard(let pattern)), (.accessionNumber, .wildcard(let pattern)):
-                isInfix(pattern) ? pattern : nil
-            case (.studyDescription, .wildcard(let pattern)), (.studyDescription, .equals(let pattern)): pattern
+            case (.patientID, .wildcard(let pattern)) where isInfix(pattern): (.patientID, pattern)
+            case (.accessionNumber, .wildcard(let pattern)) where isInfix(pattern): (.accessionNumber, pattern)
+            case (.studyDescription, .wildcard(let pattern)), (.studyDescription, .equals(let pattern)):
+                (.description, pattern)
             default: nil
             }
         }
@@ -333,8 +334,8 @@ struct QueryBuilder {
         case all
         /// Contents, or dates, or both.
         case index
-        /// One pattern of a text: in the samples of names (nil), or in that field of the studies' texts.
-        case pattern(String, field: Int?)
+        /// One pattern of a name (nil), or of that field of studies.
+        case pattern(String, field: StudyField?)
     }
 
     static func breadth(_ query: CatalogQuery) -> Breadth? {
@@ -348,9 +349,9 @@ struct QueryBuilder {
         }
         switch query.conditions[0].column {
         case .patientName: return .pattern(pattern, field: nil)
-        case .patientID: return .pattern(pattern, field: 0)
-        case .accessionNumber: return .pattern(pattern, field: 1)
-        case .studyDescription: return .pattern(pattern, field: 2)
+        case .patientID: return .pattern(pattern, field: .patientID)
+        case .accessionNumber: return .pattern(pattern, field: .accessionNumber)
+        case .studyDescription: return .pattern(pattern, field: .description)
         default: return nil
         }
     }

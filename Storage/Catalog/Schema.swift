@@ -3,7 +3,7 @@ import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 8
+    static let version: Int64 = 9
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -57,10 +57,9 @@ enum Schema {
         CREATE INDEX study_date ON study(study_date, study_time);
         CREATE INDEX study_accession ON study(accession_number) WHERE accession_number IS NOT NULL;
         CREATE INDEX study_study_id ON study(study_id) WHERE study_id IS NOT NULL;
-        -- Patient ID, accession number and description of each study, for patterns with a wildcard in front: candidates
-        -- only, the columns decide.
-        CREATE VIRTUAL TABLE study_trigram USING fts5(text, content='', tokenize='trigram case_sensitive 1', detail=none,
-            columnsize=0);
+        -- Patient ID, accession number and description of each study, for patterns with a wildcard in front: the words of
+        -- `StudyField`. Candidates only, the columns decide.
+        CREATE VIRTUAL TABLE study_gram USING fts5(words, content='', tokenize='ascii', detail=none, columnsize=0);
         CREATE INDEX study_referrer ON study(referring_physician_name_folded)
             WHERE referring_physician_name_folded IS NOT NULL;
         CREATE INDEX study_referrer_groups ON study(instr(referring_physician_name_folded, '='))

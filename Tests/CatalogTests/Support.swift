@@ -72,14 +72,14 @@ final class TestCatalog {
     func dump() throws -> [String] { try Self.dump(path) }
 
     private static func dump(_ path: String) throws -> [String] {
-        // How full-text indexes lie in their own tables hangs on the transactions; which text has which trigram does not.
+        // How full-text indexes lie in their own tables hangs on the transactions; which text has which gram does not.
         let tables = try select(
-            path, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '%_trigram%' ORDER BY name")
+            path, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '%gram%' ORDER BY name")
         let rows = try tables.flatMap { table in
             try select(path, "SELECT * FROM \"\(table)\"").map { "\(table): \($0)" }.sorted()
         }
         return try rows
-            + ["name_word_trigram", "study_trigram"].flatMap { index in
+            + ["name_word_trigram", "study_gram"].flatMap { index in
                 try select(
                     path, "SELECT term, doc FROM terms ORDER BY term, doc",
                     after: "CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, \(index), instance)"
