@@ -22,9 +22,7 @@ package final class CatalogWriter {
     /// The transaction that is open, and how far it has come; of a replay it may stay open from batch to batch.
     private var transaction: (events: Int, position: CatalogPosition?)?
     private static let replayedPerTransaction = 20_000
-    /// Filled only as the catalog grows. Studies come in no order, so each touches a dozen pages anywhere: with 32 MiB a fifth
-    /// less was stored at 120,000 studies.
-    private static let cacheKiB = 131_072
+    private var pageCache = CatalogPageCache()
     private static let replayCacheKiB = 262_144
 
     /// - Parameter nameKey: under what a word of a folded name is found by fuzzy matching; empty: not at all.
@@ -45,7 +43,7 @@ package final class CatalogWriter {
     }
 
     private static func open(_ path: String) throws(CatalogError) -> Database {
-        let database = try Database(path: path, isReadOnly: false, cacheKiB: cacheKiB)
+        let database = try Database(path: path, isReadOnly: false, cacheKiB: CatalogPageCache.leastKiB)
         // Commits of one instance write each page that they touch, so pages are small.
         try database.execute("PRAGMA page_size=4096")
         try database.execute("PRAGMA journal_mode=WAL")
@@ -128,6 +126,7 @@ package final class CatalogWriter {
         pending.position = reached
         try pending.write(to: database)
         try database.execute("COMMIT")
+        if !isReplaying { try pageCache.fit(to: transaction?.events ?? 0, in: database) }
         transaction = nil
         position = reached
     }
@@ -160,8 +159,9 @@ package final class CatalogWriter {
                 throw error
             }
         }
-        try? database.execute("PRAGMA cache_size=-\(Self.cacheKiB)")
+        try? database.execute("PRAGMA cache_size=-\(pageCache.kiB)")
         try? database.execute("PRAGMA shrink_memory")
+        _ = database.takeCacheMisses()
     }
 
     /// Lets the write-ahead log of a replay begin anew when it has grown long; nobody else is there to do it yet. A commit

@@ -51,6 +51,8 @@ final class GramSample: Sendable {
         var counts: [String: Int] = [:]
         /// The sample itself, each of as many texts as the kind has columns.
         var texts: [[String]] = []
+        /// Ids that were looked at; some may be gone.
+        var examined = 0
         /// Highest id of a text when the sample was taken.
         var highest: Int64 = 0
     }
@@ -87,7 +89,7 @@ final class GramSample: Sendable {
             guard rarest >= Self.certain, !state.texts.isEmpty else { return false }
             let matching = state.texts.count { WildcardMatcher.matches(pattern, $0[field?.rawValue ?? 0]) }
             return matching >= Self.certain
-                && Int64(matching) * state.highest / Int64(state.texts.count) >= 2 * Int64(number)
+                && Int64(matching) * state.highest / Int64(state.examined) >= 2 * Int64(number)
         }
     }
 
@@ -118,15 +120,17 @@ final class GramSample: Sendable {
         guard highest > 2 * state.withLock({ $0.highest }) else { return }
         var counts: [String: Int] = [:]
         var sample: [[String]] = []
+        var examined = 0
         let step = max(1, highest / Int64(Self.samples))
         for id in stride(from: Int64(1), through: highest, by: Int64.Stride(step)) {
             let texts = try database.statement(kind.texts).first([.integer(id)]) { row in
                 (0..<kind.columns).map { row.text($0) ?? "" }
             }
+            examined += 1
             guard let texts else { continue }
             sample.append(texts)
             for gram in kind.grams(of: texts) { counts[gram, default: 0] += 1 }
         }
-        state.withLock { $0 = State(counts: counts, texts: sample, highest: highest) }
+        state.withLock { $0 = State(counts: counts, texts: sample, examined: examined, highest: highest) }
     }
 }

@@ -34,26 +34,35 @@ struct NamePattern {
     let word: String
     /// No name matches the pattern but by such a word, and each with such a word does.
     let decides: Bool
+    /// By these its words are looked up; empty: all are looked at, or those that begin with its text.
+    var trigrams: [String] = []
 
-    /// The longest part of a pattern, which the fewest words have; nil: there is none but wildcards and separators.
-    init?(_ pattern: String) {
+    /// An index has its words.
+    var isIndexed: Bool { !trigrams.isEmpty || !word.hasPrefix("*") }
+
+    /// A name has a few words; a pattern may have thousands.
+    private static let partsMaximum = 4
+
+    /// The longest parts of a pattern between wildcards and separators, the longest first.
+    static func parts(of pattern: String) -> [NamePattern] {
         let scalars = Array(pattern.unicodeScalars)
-        var longest = 0..<0
+        var ranges: [Range<Int>] = []
         var start = 0
         for index in 0...scalars.count where index == scalars.count || !NameWords.isPart(scalars[index]) {
-            if index - start > longest.count { longest = start..<index }
+            if index > start { ranges.append(start..<index) }
             start = index + 1
         }
-        guard !longest.isEmpty else { return nil }
-        func text(_ range: Range<Int>) -> String { String(String.UnicodeScalarView(scalars[range])) }
+        let longest = ranges.sorted { ($1.count, $0.lowerBound) < ($0.count, $1.lowerBound) }
+        return longest.prefix(partsMaximum).map { .init(scalars, $0) }
+    }
+
+    private init(_ scalars: [Unicode.Scalar], _ range: Range<Int>) {
         func isWildcard(_ index: Int) -> Bool {
             scalars.indices.contains(index) && "*?".unicodeScalars.contains(scalars[index])
         }
-        self.text = text(longest)
-        word =
-            (isWildcard(longest.lowerBound - 1) ? "*" : "") + self.text + (isWildcard(longest.upperBound) ? "*" : "")
-        let around = scalars[..<longest.lowerBound] + scalars[longest.upperBound...]
-        decides =
-            word.hasPrefix("*") && word.hasSuffix("*") && around.allSatisfy { $0 == "*" }
+        text = String(String.UnicodeScalarView(scalars[range]))
+        word = (isWildcard(range.lowerBound - 1) ? "*" : "") + text + (isWildcard(range.upperBound) ? "*" : "")
+        let around = scalars[..<range.lowerBound] + scalars[range.upperBound...]
+        decides = word.hasPrefix("*") && word.hasSuffix("*") && around.allSatisfy { $0 == "*" }
     }
 }

@@ -4,15 +4,17 @@ import Database
 /// Makes the SQL that finds the row ids of a query. Only names of our own columns become part of its text; every value is
 /// bound.
 struct QueryBuilder {
-    private let query: CatalogQuery
-    /// Trigrams to look up for the infix pattern of a patient's name; all of them must occur in one word.
-    private let trigrams: [String]
+    let query: CatalogQuery
+    /// What is looked up for the infix pattern of a patient's name; nil: there is none, or nothing in it but wildcards.
+    let part: NamePattern?
+    /// Of several words of a fuzzy search the first is so rare that who has it is asked for the others.
+    let hasRareWord: Bool
     /// Words of `study_gram` to look up for each pattern of `studyPatterns`.
     private let studyGrams: [[String]]
     /// Studies are looked at in the order of their ids until there are enough: for conditions that many of them meet.
     private let isWalking: Bool
-    private let hidesSome: Bool
-    private var conditions = SQLConjunction()
+    let hidesSome: Bool
+    var conditions = SQLConjunction()
     /// What is bound in a statement behind the conditions' values.
     private var limits: [Statement.Value] = []
     var values: [Statement.Value] { conditions.values + limits }
@@ -23,9 +25,9 @@ struct QueryBuilder {
     private var usesStudy = false
     private var usesSeries = false
     /// Names are asked of one study after the other, for who sees everything only.
-    private var walksByName: Bool { isWalking && scope == nil }
+    var walksByName: Bool { isWalking && scope == nil }
     /// nil: the asker sees everything.
-    private let scope: ScopeFilter?
+    let scope: ScopeFilter?
     /// Levels with a condition on values that an asker must know.
     private var valued: Set<CatalogLevel> = []
 
@@ -33,12 +35,13 @@ struct QueryBuilder {
     ///   - hidesSome: something is hidden from somebody.
     ///   - scope: what the asker sees; nil: everything.
     init(
-        _ query: CatalogQuery, trigrams: [String] = [], studyGrams: [[String]] = [], isWalking: Bool = false,
-        hidesSome: Bool = false, scope: ScopeFilter? = nil
+        _ query: CatalogQuery, part: NamePattern? = nil, hasRareWord: Bool = false, studyGrams: [[String]] = [],
+        isWalking: Bool = false, hidesSome: Bool = false, scope: ScopeFilter? = nil
     ) {
         self.query = query
         self.scope = scope
-        self.trigrams = trigrams
+        self.part = part
+        self.hasRareWord = hasRareWord
         self.studyGrams = studyGrams
         self.isWalking = isWalking
         self.hidesSome = hidesSome
@@ -137,46 +140,6 @@ struct QueryBuilder {
         let group = isGrouped ? " GROUP BY +\(row)" : ""
         let all = (conditions.texts + ["+\(row) > ?"]).joined(separator: " AND ")
         return "SELECT \(row), \(patient) FROM \(tables) WHERE \(all)\(group) ORDER BY +\(row) LIMIT ?"
-    }
-
-    /// Gives rows of (study or 0, patient), unordered and some more than once, where a part of patients' names is all that is
-    /// asked for; else nil. With 0, all of the patient's studies match: `linkStatement`.
-    func wordStatement() -> SQLCondition? {
-        guard query.level == .study, scope == nil, query.conditions.count == 1, query.dateTimeRanges.isEmpty,
-            query.request.isEmpty, query.modalitiesInStudy == nil, query.sopClassesInStudy == nil,
-            query.fuzzyPatientWords.count <= 1, let pattern = Self.infix(in: query), let part = NamePattern(pattern),
-            part.decides
-        else { return nil }
-        var found = words(part)
-        for word in query.fuzzyPatientWords {
-            let alike = Self.words(spelled: word)
-            found.sql += " UNION ALL \(alike.sql)"
-            found.values += alike.values
-        }
-        return studies(of: found)
-    }
-
-    /// The same rows of those whose name has a word that begins like one of a fuzzy search, up to a study.
-    func alikeStatement(_ word: String, through last: Int64) -> SQLCondition {
-        var found = studies(of: Self.words(spelled: word))
-        found.sql += " AND w.study <= ?"
-        found.values.append(.integer(last))
-        return found
-    }
-
-    private func studies(of words: SQLCondition) -> SQLCondition {
-        let seen = hidesSome ? " AND " + Self.visibility(.study, query.shownReasons, id: "w.study") : ""
-        return SQLCondition(
-            sql: "SELECT w.study, w.patient FROM study_word w WHERE w.word IN (\(words.sql))\(seen)",
-            values: words.values)
-    }
-
-    /// Gives (study, patient) of one patient, up to a study.
-    func linkStatement(of patient: Int64, through last: Int64) -> SQLCondition {
-        let seen = hidesSome ? " AND " + Self.visibility(.study, query.shownReasons, id: "l.study") : ""
-        return SQLCondition(
-            sql: "SELECT l.study, l.patient FROM study_patient l WHERE l.patient = ? AND l.study <= ?\(seen)",
-            values: [.integer(patient), .integer(last)])
     }
 
     /// Rows in the order of their ids, which the search follows through a part of them.
@@ -307,7 +270,7 @@ struct QueryBuilder {
             [.text(Self.conjunction(grams))])
     }
 
-    private static func conjunction(_ grams: [String]) -> String {
+    static func conjunction(_ grams: [String]) -> String {
         // By scalars: a quotation mark that an accent follows is one all the same.
         grams.map { gram in
             "\"" + gram.unicodeScalars.map { $0 == "\"" ? "\"\"" : String($0) }.joined() + "\""
@@ -356,98 +319,8 @@ struct QueryBuilder {
         }
     }
 
-    // MARK: Names
-
-    private mutating func addPatientName(_ match: CatalogMatch) {
-        if walksByName, query.level == .study, case .wildcard(let pattern) = match {
-            return addWalkedName(pattern)
-        }
-        var inner = SQLConjunction()
-        var source = "n.patient FROM patient_name n"
-        if case .wildcard(let pattern) = match, pattern == Self.infix(in: query), let part = NamePattern(pattern) {
-            let words = words(part)
-            inner.add("w.word IN (\(words.sql))", words.values)
-            if part.decides, scope?.shared.isEmpty ?? true {
-                source = "w.patient FROM study_word w"
-                if let scope { inner.add(scope.word()) }
-            } else {
-                source = "n.patient FROM study_word w CROSS JOIN patient_name n ON n.patient = w.patient"
-                inner.add("matches(?, n.folded)", [.text(pattern)])
-                if let scope { inner.add(scope.name()) }
-            }
-        } else {
-            inner.addText("n.folded", match)
-            if let scope { inner.add(scope.name()) }
-        }
-        var selected = "SELECT \(source) WHERE " + inner.condition.sql
-        var values = inner.values
-        if !query.fuzzyPatientWords.isEmpty {
-            let seen = scope.map { $0.word() }
-            let condition = seen.map { " AND " + $0.sql } ?? ""
-            let alike = query.fuzzyPatientWords.map(Self.words)
-            let words = alike.map { "SELECT w.patient FROM study_word w WHERE w.word IN (\($0.sql))\(condition)" }
-            selected += " UNION SELECT patient FROM (\(words.joined(separator: " INTERSECT ")))"
-            for words in alike { values += words.values + (seen?.values ?? []) }
-        }
-        conditions.add("\(query.level > .patient ? "l.patient" : "p.id") IN (\(selected))", values)
-    }
-
-    /// The words in which a part of a name may stand.
-    private func words(_ part: NamePattern) -> SQLCondition {
-        var inner = SQLConjunction()
-        if !trigrams.isEmpty {
-            inner.add(
-                "v.id IN (SELECT rowid FROM name_word_trigram WHERE name_word_trigram MATCH ?)",
-                [.text(Self.conjunction(trigrams))])
-        }
-        inner.add("matches(?, v.word)", [.text(part.word)])
-        return SQLCondition(
-            sql: "SELECT v.id FROM name_word v WHERE \(inner.condition.sql)", values: inner.values)
-    }
-
-    /// The words that begin like one of a fuzzy search, however they are spelled.
-    static func words(spelled key: String) -> SQLCondition {
-        let spelled = spelled(key)
-        return SQLCondition(sql: "SELECT v.id FROM name_word v WHERE \(spelled.sql)", values: spelled.values)
-    }
-
-    /// Whether a word `v` is one of these.
-    static func spelled(_ key: String) -> SQLCondition {
-        SQLCondition(sql: "v.key >= ? AND v.key < ?", values: [.text(key), .text(key + "\u{10FFFF}")])
-    }
-
-    /// The same condition, asked of one study after the other.
-    private mutating func addWalkedName(_ pattern: String) {
-        let patients = "SELECT 1 FROM study_patient k JOIN"
-        var condition =
-            "EXISTS (\(patients) patient_name n ON n.patient = k.patient WHERE k.study = s.id AND matches(?, n.folded))"
-        var values: [Statement.Value] = [.text(pattern)]
-        if !query.fuzzyPatientWords.isEmpty {
-            let spelled = query.fuzzyPatientWords.map(Self.spelled)
-            let words = spelled.map { word in
-                """
-                EXISTS (SELECT 1 FROM study_word w CROSS JOIN name_word v ON v.id = w.word
-                    WHERE w.study IN (k.study, 0) AND w.patient = k.patient AND \(word.sql))
-                """
-            }
-            condition +=
-                " OR EXISTS (SELECT 1 FROM study_patient k WHERE k.study = s.id AND \(words.joined(separator: " AND ")))"
-            for word in spelled { values += word.values }
-        }
-        conditions.add("(\(condition))", values)
-    }
-
-    /// The infix pattern of a patient's name that a query has, if it has one.
-    static func infix(in query: CatalogQuery) -> String? {
-        for case .wildcard(let pattern) in query.conditions.lazy.filter({ $0.column == .patientName }).map(\.match)
-        where isInfix(pattern) {
-            return pattern
-        }
-        return nil
-    }
-
     /// A pattern with a literal beginning is served by the plain index.
-    private static func isInfix(_ pattern: String) -> Bool {
+    static func isInfix(_ pattern: String) -> Bool {
         [UInt8(ascii: "*"), UInt8(ascii: "?")].contains(pattern.utf8.first)
     }
 

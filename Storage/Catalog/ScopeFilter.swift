@@ -181,9 +181,9 @@ struct ScopeFilter {
         return condition
     }
 
-    /// The same of a word for fuzzy matching (`study_word` w), which does not tell the name that it is from: so not of what is
-    /// only shared.
-    func word() -> SQLCondition { sees(organisation: "+w.organisation") }
+    /// The same of a word for fuzzy matching (`study_word`, by this name), which does not tell the name that it is from: so not
+    /// of what is only shared.
+    func word(_ table: String) -> SQLCondition { sees(organisation: "+\(table).organisation") }
 
     // MARK: Where a search begins
 

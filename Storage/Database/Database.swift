@@ -63,6 +63,14 @@ package final class Database {
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
+    /// Pages that this connection did not find in its cache since it was asked the last time.
+    package func takeCacheMisses() -> Int {
+        var misses: Int32 = 0
+        var highest: Int32 = 0
+        sqlite3_db_status(handle, SQLITE_DBSTATUS_CACHE_MISS, &misses, &highest, 1)
+        return Int(misses)
+    }
+
     /// Runs SQL without parameters or results.
     package func execute(_ sql: String) throws(DatabaseError) {
         let result = sqlite3_exec(handle, sql, nil, nil, nil)

@@ -16,7 +16,7 @@ struct NameWordsTests {
     func split(name: String, words: [String]) { #expect(NameWords.split(name) == words) }
 
     @Test(
-        "A pattern is looked for by its longest part",
+        "The longest part of a pattern stands in front",
         arguments: [
             ("*nov*", "*nov*", true), ("**nov**", "*nov*", true), ("*nov", "*nov", false), ("*nov^*", "*nov", false),
             ("*^iv*", "iv*", false), ("*ov^ivan^*", "ivan", false), ("*no?ov*", "*no*", false),
@@ -24,13 +24,31 @@ struct NameWordsTests {
             ("*a*bcd*", "*bcd*", false), ("*bcd*^*", "*bcd*", false),
         ])
     func part(pattern: String, word: String, decides: Bool) throws {
-        let part = try #require(NamePattern(pattern))
+        let part = try #require(NamePattern.parts(of: pattern).first)
         #expect(part.word == word)
         #expect(part.decides == decides)
     }
 
+    @Test("Of a pattern of thousands of words a few are looked for")
+    func manyParts() throws {
+        let pattern = "*" + String(repeating: "ab^", count: 20_000) + "abc^a*"
+        #expect(NamePattern.parts(of: pattern).map(\.text) == ["abc", "ab", "ab", "ab"])
+    }
+
+    @Test("Two conditions on a name must both hold")
+    func twoConditions() throws {
+        let catalog = try TestCatalog()
+        for (study, name) in [(1, "IVANOV^PETR"), (2, "IVANOV^ANNA")] {
+            try catalog.add(Samples.instance(study, 1, 1, [.patientName: name]))
+        }
+        let all = (CatalogColumn.patientName, CatalogMatch.wildcard("*IVAN*"))
+        #expect(try catalog.find(.study, all) == ["1.1", "1.2"])
+        #expect(try catalog.find(.study, (.patientName, .equals("IVANOV^PETR")), all) == ["1.1"])
+        #expect(try catalog.find(.study, all, (.patientName, .wildcard("*ANNA"))) == ["1.2"])
+    }
+
     @Test("A pattern without a letter has none", arguments: ["", "*", "*^*", "?", "*=*?"])
-    func none(pattern: String) { #expect(NamePattern(pattern) == nil) }
+    func none(pattern: String) { #expect(NamePattern.parts(of: pattern).isEmpty) }
 
     /// Every pattern against every name, as the matcher decides.
     @Test("What is found by words is what matches", arguments: [nil, "A"] as [String?])
@@ -80,6 +98,73 @@ struct NameWordsTests {
             let page = try reader.page(query, countingUpTo: 10_000)
             #expect(page.total == expected.count, "\(pattern)")
         }
+    }
+
+    /// Every search for words, with a pattern or none beside them, against every patient. Some have many names.
+    @Test("What is found by several words is who has all of them", arguments: [nil, "A"] as [String?])
+    func severalWords(organisation: String?) throws {
+        var random = SystemRandomNumberGenerator()
+        let words = ["ABE", "ABI", "BEA", "CAB", "DAB", "ACE", "AB", "B"]
+        let catalog = try TestCatalog { $0 }
+        var names: [(patient: Int, organisation: String, name: String)] = []
+        var studies: [(study: Int, patient: Int, organisation: String)] = []
+        for study in 1...150 {
+            let patient = Int.random(in: 1...60, using: &random)
+            for number in 1...(patient <= 3 ? 12 : .random(in: 1...2, using: &random)) {
+                // Some studies have two patients.
+                let patient = study % 9 == 0 && number == 2 ? patient % 60 + 1 : patient
+                let name = (1...3).map { _ in words.randomElement(using: &random)! }.joined(separator: "^")
+                // The many names of some patients have a word that no other has.
+                let form = patient <= 3 ? "\(name)^N\(study)X\(number)" : name
+                let sender = ["A", "B"].randomElement(using: &random)!
+                names.append((patient, sender, form))
+                studies.append((study, patient, sender))
+                try catalog.add(
+                    Samples.instance(
+                        study, 1, number, organisation: sender, [.patientID: "P\(patient)", .patientName: form]))
+            }
+        }
+        #expect(try catalog.miscounted() == [])
+        let seenNames = names.filter { organisation == nil || $0.organisation == organisation }
+        let seenStudies = studies.filter { organisation == nil || $0.organisation == organisation }
+        let wordsOf = Dictionary(grouping: seenNames, by: \.patient).mapValues {
+            $0.flatMap { NameWords.split($0.name) }
+        }
+        var found = 0
+        let readers = try CatalogReaders(path: catalog.path)
+        for number in 0..<300 {
+            var query = CatalogQuery(
+                level: .study,
+                scope: organisation.map { CatalogScope(organisation: $0, visible: []) } ?? .everything(as: "A"))
+            let asked = (0..<(1 + number % 3)).map { _ in
+                let word = (words + ["N\(Int.random(in: 1...150, using: &random))"]).randomElement(using: &random)!
+                return String(word.prefix(.random(in: 1...3, using: &random)))
+            }
+            query.fuzzyPatientWords = Array(Set(asked)).sorted()
+            let pattern = ["*A^B*", "*E^*^B*", "A*", "*ABE*", "*BI^C*^D*", "*^*B^AC*", "ABE^*E*"].randomElement(
+                using: &random)!
+            query.conditions = [CatalogCondition(column: .patientName, match: .wildcard(pattern))]
+            let patients = Set(
+                wordsOf.filter { patient in
+                    query.fuzzyPatientWords.allSatisfy { word in patient.value.contains { $0.hasPrefix(word) } }
+                }.map(\.key)
+                    + seenNames.filter { WildcardMatcher.matches(pattern, $0.name) }.map(\.patient))
+            let expected = Set(seenStudies.filter { patients.contains($0.patient) }.map { "1.\($0.study)" })
+            let all = try catalog.keys(query)
+            #expect(Set(all) == expected, "\(pattern) \(query.fuzzyPatientWords)")
+            (query.offset, query.limit) = (3, 10)
+            for maximum in [1, 10_000] {
+                let page = try readers.page(query, countingUpTo: maximum)
+                var keys: [String] = []
+                try readers.rows(page) { row in
+                    keys.append(row[.studyInstanceUID] ?? "")
+                    return true
+                }
+                #expect(keys == Array(all.dropFirst(3).prefix(10)), "\(pattern) \(query.fuzzyPatientWords)")
+            }
+            found += expected.count
+        }
+        #expect(found > 1000)
     }
 
     /// So many match the pattern that the studies are walked through; those of words that are alike are looked up apart, or,

@@ -20,6 +20,7 @@ struct PlanTests {
         ("name", [.patient, .study], [(.patientName, .equals("MEIER^BOB"))]),
         ("name prefix", [.patient, .study, .series, .instance], [(.patientName, .wildcard("MEIER*"))]),
         ("name infix", [.patient, .study, .series, .instance], [(.patientName, .wildcard("*EIER*"))]),
+        ("name infix of two words", [.patient, .study, .instance], [(.patientName, .wildcard("*EIER^BOB*"))]),
         (
             "name prefix and birth date", [.patient, .study],
             [(.patientName, .wildcard("M*")), (.patientBirthDate, .equals("19700101"))]
@@ -121,6 +122,20 @@ struct PlanTests {
     func trigrams() throws {
         let found = try #require(Self.cases.first { $0.name == "name infix" })
         #expect(try expectNoScan(found.query).contains { $0.contains("name_word_trigram VIRTUAL TABLE INDEX") })
+    }
+
+    @Test("Words of a fuzzy search are looked up, by who sees everything and who does not", arguments: [1, 2, 3])
+    func fuzzyWords(count: Int) throws {
+        for level in [CatalogLevel.patient, .study, .series] {
+            for pattern in ["*EIER*", "EIER*", "*EIER^BOB*"] {
+                for scope in [CatalogScope.everything(as: "A"), CatalogScope(organisation: "A", visible: ["B"])] {
+                    var query = CatalogQuery(level: level, scope: scope)
+                    query.conditions = [CatalogCondition(column: .patientName, match: .wildcard(pattern))]
+                    query.fuzzyPatientWords = ["EIER", "BOB", "X"].dropLast(3 - count)
+                    try expectNoScan(query)
+                }
+            }
+        }
     }
 
     @Test("Neither does one of an organisation that sees its own, or others, or what is shared", arguments: cases)

@@ -316,6 +316,15 @@ struct ScopeOracle {
         }.map { $0[0] }
     }
 
+    /// Whether a patient has words that begin so, in names of those whose all is seen: not of who only shares a study.
+    func hasWords(_ beginnings: [String], _ patient: Int, _ scope: CatalogScope) -> Bool {
+        let names = patients.values.first { $0.id == patient }!.names.filter {
+            scope.visible?.contains($0[1]) ?? true
+        }
+        let words = names.flatMap { NameWords.split($0[0]) }
+        return beginnings.allSatisfy { beginning in words.contains { $0.hasPrefix(beginning) } }
+    }
+
     func version(_ instance: Instance, _ scope: CatalogScope) -> [UInt8] {
         var sources: [(organisation: String, sequence: UInt64, blob: [UInt8])] = []
         for version in instance.versions {

@@ -60,7 +60,7 @@ struct ScopeTests {
         var oracle = ScopeOracle()
 
         init(_ seed: UInt64, events: Int) throws {
-            catalog = try TestCatalog()
+            catalog = try TestCatalog { $0 }
             var random = Random(state: seed)
             var sequence: UInt64 = 0
             var tombstones: [UInt64] = []
@@ -127,7 +127,7 @@ struct ScopeTests {
     private static let questions: [Question] = {
         let columns: [(CatalogColumn, [CatalogMatch])] = [
             (.patientID, [.equals("P1"), .wildcard("P*"), .wildcard("*1")]),
-            (.patientName, [.equals("NAME1^X"), .wildcard("NAME0*"), .wildcard("*ME1^X")]),
+            (.patientName, [.equals("NAME1^X"), .wildcard("NAME0*"), .wildcard("*ME1^X"), .wildcard("*ME1*")]),
             (.patientBirthDate, [.equals("19700102")]), (.studyInstanceUID, [.equals("1.1"), .anyOf(["1.2", "1.3"])]),
             (.studyDate, [.equals("20260102"), .range(from: "20260101", to: "20260101")]),
             (.accessionNumber, [.equals("A10"), .wildcard("*1")]),
@@ -152,6 +152,14 @@ struct ScopeTests {
                                 ]))
                     }
                 }
+            }
+            for (pattern, words) in [
+                ("*ME0*", ["NAME1"]), ("ZZ*", ["NAME0", "X"]), ("*ME1^X", ["N", "NAME0", "NAME1"]), ("ZZ*", ["NAME"]),
+            ] {
+                all.append(
+                    Question(
+                        text: "\(pattern) or the words \(words)", level: level,
+                        conditions: [(.patientName, .wildcard(pattern))], fuzzy: words))
             }
             all.append(
                 Question(
@@ -522,7 +530,10 @@ extension ScopeOracle {
         for (column, match) in question.conditions {
             let isMet: Bool
             switch column {
-            case .patientName: isMet = names(of: patient, scope).contains { match.accepts($0) }
+            case .patientName:
+                isMet =
+                    names(of: patient, scope).contains { match.accepts($0) }
+                    || !question.fuzzy.isEmpty && hasWords(question.fuzzy, patient, scope)
             case .patientID: isMet = match.accepts(patients.first { $0.value.id == patient }!.key)
             default:
                 let row: CatalogInstance

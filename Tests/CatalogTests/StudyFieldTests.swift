@@ -56,4 +56,49 @@ struct StudyFieldTests {
         }
         #expect(found > 300)
     }
+
+    /// The index is told what it had of a study, byte for byte, or it keeps it.
+    @Test("Nothing is left of studies that are deleted for good, or become another patient's")
+    func forgotten() throws {
+        let catalog = try TestCatalog()
+        let values: [[CatalogColumn: String]] = [
+            [:], [.patientID: "A-1 \"x\" ПЁ\u{301}\0z", .accessionNumber: "", .studyDescription: "CT Kopf\nÄ😀"],
+            [.patientID: "", .accessionNumber: "12345678"],
+        ]
+        for (study, values) in values.enumerated() {
+            try catalog.add(Samples.instance(study + 1, 1, 1, values))
+            // Another patient's, who stays.
+            try catalog.add(Samples.instance(study + 1, 1, 2, [.patientID: "OTHER\(study)"]))
+        }
+        func words() throws -> [String] { try catalog.dump().filter { $0.hasPrefix("study_gram") } }
+        #expect(try words().count > 30)
+        for study in 1...3 { try purge(.instance, "1.\(study).1.1", catalog) }
+        for study in 0..<3 {
+            #expect(try catalog.find(.study, (.patientID, .wildcard("*THER\(study)*"))) == ["1.\(study + 1)"])
+        }
+        #expect(try catalog.find(.study, (.patientID, .wildcard("*\"x\"*"))).isEmpty)
+        for study in 1...3 { try purge(.study, "1.\(study)", catalog) }
+        #expect(try words() == [])
+    }
+
+    private func purge(_ level: CatalogLevel, _ uid: String, _ catalog: TestCatalog) throws {
+        try catalog.apply([Samples.tombstone(level, uid, instances: 1)])
+        try catalog.apply([Samples.purge(catalog.sequence)])
+    }
+
+    @Test("How many match is told from a sample, whatever has been deleted between")
+    func sample() throws {
+        let catalog = try TestCatalog()
+        try catalog.apply(
+            (1...500).map { .instance(Samples.instance($0, 1, 1, [.studyDescription: $0 % 2 == 0 ? "THIS" : "OTHER"])) }
+        )
+        for study in stride(from: 1, to: 500, by: 2) { try purge(.study, "1.\(study)", catalog) }
+        let sample = GramSample(.studies)
+        let reader = try catalog.reader()
+        // 250 of them do, and it says so of half as many.
+        for (number, isMore) in [(100, true), (124, true), (126, false), (200, false)] {
+            #expect(try sample.matchesMore(than: number, "*HIS*", .description, in: reader.database) == isMore)
+        }
+        #expect(try !sample.matchesMore(than: 1, "*HER*", .description, in: reader.database))
+    }
 }

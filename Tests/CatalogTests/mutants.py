@@ -17,9 +17,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FILTER, BUILDER, READER, SCOPE, WRITER, VISIBILITY, DELETION = (
+FILTER, BUILDER, NAMES, READER, SCOPE, WRITER, VISIBILITY, DELETION = (
     f"Storage/Catalog/{name}.swift"
-    for name in ("ScopeFilter", "QueryBuilder", "CatalogReader", "CatalogReader+Scope", "CatalogWriter", "CatalogVisibility",
+    for name in ("ScopeFilter", "QueryBuilder", "QueryBuilder+Names", "CatalogReader", "CatalogReader+Scope", "CatalogWriter", "CatalogVisibility",
                  "CatalogReader+Deletion"))
 
 # Name; file; text that stands in it once; what stands there instead.
@@ -32,8 +32,12 @@ MUTANTS = [
     ("texts are told apart by their scope", BUILDER, "scope.form << 8 | query.level", "0 << 8 | query.level"),
     ("whose the study is", BUILDER,
      'all.append(scope.link(study: "l.study", patient: "l.patient", known: valued.contains(.patient)))', "_ = scope"),
-    ("names that others sent", BUILDER,
+    ("names that others sent", NAMES,
      'if let scope { inner.add(scope.name()) }\n', "\n"),
+    ("words of names that others sent", NAMES, 'if let scope { inner.add(scope.word("w")) }\n', "\n"),
+    ("further words of names that others sent", NAMES, 'if let scope { other.add(scope.word("x")) }\n', "\n"),
+    ("words of names of who shares a study", NAMES, "if let part, part.decides, scope?.shared.isEmpty ?? true {",
+     "if let part, part.decides {"),
     ("another name of who shares a study", FILTER, "|| n.folded || '=') > 0)", "|| n.folded || '=') >= 0)"),
     ("request attributes that others sent", BUILDER,
      'if let scope { inner.add(scope.sees("r.organisation", in: "x.study")) }\n', "\n"),

@@ -126,12 +126,16 @@ package struct QueryKeys {
         }
     }
 
+    /// Nobody has so many names; each costs a look at every patient with the rarest.
+    private static let fuzzyWordsMaximum = 16
+
     /// Names as people say them: the beginnings of words, in Latin or Cyrillic letters.
     package mutating func matchFuzzily() {
         for condition in query.conditions where condition.column == .patientName {
             switch condition.match {
             case .equals(let name), .wildcard(let name):
-                query.fuzzyPatientWords = Array(Set(NameWords.split(name).map(NameKeys.key)).subtracting([""])).sorted()
+                let words = Set(NameWords.split(name).map(NameKeys.key)).subtracting([""])
+                query.fuzzyPatientWords = Array(words.sorted().prefix(Self.fuzzyWordsMaximum))
             case .anyOf, .range: continue
             }
         }
