@@ -9,6 +9,12 @@ package final class CatalogCheckpointer: Sendable {
     static let writeAheadPagesMaximum = 32_768
     /// Of it may be left to be moved while commits wait, some milliseconds.
     private static let partLeft = 16
+    /// While commits follow each other, so often in an interval. The device writes what was moved in one go, and the log of
+    /// instances waits for it: 20 ms once a second made p99 27 ms at half of the load that the archive takes; 5 ms four times a
+    /// second make it 12, and the write-ahead log stays shorter.
+    private static let movesPerInterval = 4
+    /// Fewer in a part of an interval wait for its end.
+    private static let commitsMinimum = 32
     /// For readers who still need the log.
     private static let busyTimeoutMilliseconds = 50
     private let isStopping = Monitor(false)
@@ -26,7 +32,13 @@ package final class CatalogCheckpointer: Sendable {
         nonisolated(unsafe) var mover = Mover(connection: database, turn: turn, pagesMaximum: pagesMaximum)
         do {
             try SystemThread(name: "checkpoint") { [isStopping, isRunning] in
-                while isStopping.wait(until: Clock.deadline(seconds: intervalSeconds), { $0 ? true : nil }) == nil {
+                let part = intervalSeconds / Double(Self.movesPerInterval)
+                var number = 0
+                while isStopping.wait(until: Clock.deadline(seconds: part), { $0 ? true : nil }) == nil {
+                    number += 1
+                    guard number % Self.movesPerInterval == 0 || mover.commitsWaiting >= Self.commitsMinimum else {
+                        continue
+                    }
                     do throws(CatalogError) { try mover.move() } catch {
                         // Somebody reads what the log still holds. The next time, then.
                         if error.kind != .busy { Log.warning("catalog checkpoint failed", ["why": "\(error)"]) }
@@ -57,6 +69,9 @@ package final class CatalogCheckpointer: Sendable {
         init(connection: Database, turn: CatalogTurn, pagesMaximum: Int) {
             (self.connection, self.turn, self.pagesMaximum) = (connection, turn, pagesMaximum)
         }
+
+        /// Commits since the last checkpoint.
+        var commitsWaiting: Int { turn.withLock { $0 } - commitsBehind }
 
         /// While commits follow each other without a pause, a checkpoint that disturbs nobody never reaches the end. So where
         /// the log has grown long, only the last pages are moved while commits wait, with all others on the device already.
