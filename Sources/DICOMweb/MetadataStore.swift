@@ -178,7 +178,7 @@ struct MetadataStore {
     }
 
     private func copy(_ part: BulkPart, _ ingest: Ingest) throws {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
         defer { buffer.deallocate() }
         var offset: UInt64 = 0
         while offset < part.length {

@@ -48,7 +48,7 @@ struct StoreService {
     }
 
     private func storeSingle(_ study: String?) throws {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
         defer { buffer.deallocate() }
         try store(study) { body in
             while true {

@@ -109,7 +109,7 @@ package final class ViewerFiles: Sendable {
         }
         let head = HTTPResponse(contentType: Self.type(name), headers: headers)
         try exchange.begin(head, length: length)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
         defer { buffer.deallocate() }
         var offset: UInt64 = 0
         while offset < length {

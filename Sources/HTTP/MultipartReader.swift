@@ -12,7 +12,7 @@ package final class MultipartReader {
     private let source: (UnsafeMutableRawBufferPointer) throws -> Int
     /// CR LF and two hyphens in front.
     private let delimiter: [UInt8]
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferBytes, alignment: 64)
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferBytes, alignment: 16)
     private var start = 0
     private var end = 0
     private var sourceEnded = false

@@ -29,7 +29,9 @@ final class BLAKE3: StreamedHash {
     init(lanes: Int = lanesOfThisProcessor) {
         self.lanes = lanes
         setBytes = lanes * Self.chunkBytes
-        tail = .allocate(byteCount: setBytes, alignment: 64)
+        // Aligned as malloc does it. With 64, glibc 2.36 leaves holes behind that fit no further one, beside whatever outlives
+        // it: memory grew by 70 MB over a million instances.
+        tail = .allocate(byteCount: setBytes, alignment: 16)
     }
 
     deinit {
