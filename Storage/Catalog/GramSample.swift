@@ -93,6 +93,16 @@ final class GramSample: Sendable {
         }
     }
 
+    /// About how many texts have the rarest gram of a pattern; all, if it has none.
+    func estimate(_ pattern: String, _ field: StudyField?, in database: Database) throws(CatalogError) -> Int64 {
+        try refresh(from: database)
+        let grams = Self.grams(pattern, field)
+        return state.withLock { state in
+            guard let rarest = grams.map({ state.counts[$0] ?? 0 }).min() else { return state.highest }
+            return Int64(rarest) * state.highest / Int64(max(1, state.examined))
+        }
+    }
+
     private static func grams(_ pattern: String, _ field: StudyField?) -> Set<String> {
         if let field { return field.words(ofPattern: pattern) }
         var found: Set<String> = []

@@ -9,6 +9,8 @@ struct QueryBuilder {
     let part: NamePattern?
     /// Of several words of a fuzzy search the first is so rare that who has it is asked for the others.
     let hasRareWord: Bool
+    /// Studies of the dates that are asked for are so few that all else is asked of these alone.
+    let datesLead: Bool
     /// Words of `study_gram` to look up for each pattern of `studyPatterns`.
     private let studyGrams: [[String]]
     /// Studies are looked at in the order of their ids until there are enough: for conditions that many of them meet.
@@ -35,13 +37,14 @@ struct QueryBuilder {
     ///   - hidesSome: something is hidden from somebody.
     ///   - scope: what the asker sees; nil: everything.
     init(
-        _ query: CatalogQuery, part: NamePattern? = nil, hasRareWord: Bool = false, studyGrams: [[String]] = [],
-        isWalking: Bool = false, hidesSome: Bool = false, scope: ScopeFilter? = nil
+        _ query: CatalogQuery, part: NamePattern? = nil, hasRareWord: Bool = false, datesLead: Bool = false,
+        studyGrams: [[String]] = [], isWalking: Bool = false, hidesSome: Bool = false, scope: ScopeFilter? = nil
     ) {
         self.query = query
         self.scope = scope
         self.part = part
         self.hasRareWord = hasRareWord
+        self.datesLead = datesLead
         self.studyGrams = studyGrams
         self.isWalking = isWalking
         self.hidesSome = hidesSome
@@ -188,6 +191,22 @@ struct QueryBuilder {
             "SELECT count(*) FROM (SELECT 1 FROM \(source)\(inner.condition.sql) LIMIT ?)",
             inner.values + [.integer(Int64(maximum))]
         )
+    }
+
+    /// How many studies have the dates of a query, whatever else it asks for.
+    static func datedCount(_ query: CatalogQuery, upTo maximum: Int64) -> SQLCondition {
+        let dates = dates(query, "s.study_date")
+        return SQLCondition(
+            sql: "SELECT count(*) FROM (SELECT 1 FROM study s WHERE \(dates.sql) LIMIT ?)",
+            values: dates.values + [.integer(maximum)])
+    }
+
+    static func dates(_ query: CatalogQuery, _ column: String) -> SQLCondition {
+        var inner = SQLConjunction()
+        for condition in query.conditions where condition.column == .studyDate {
+            inner.addText(column, condition.match)
+        }
+        return inner.condition
     }
 
     /// The same of what an asker sees.
