@@ -13,7 +13,7 @@ package final class CatalogCheckpointer: Sendable {
     /// instances waits for it: 20 ms once a second made p99 27 ms at half of the load that the archive takes; 5 ms four times a
     /// second make it 12, and the write-ahead log stays shorter.
     private static let movesPerInterval = 4
-    /// Fewer in a part of an interval wait for its end.
+    /// Fewer since the last move wait for the interval's end.
     private static let commitsMinimum = 32
     /// For readers who still need the log.
     private static let busyTimeoutMilliseconds = 50
@@ -36,10 +36,9 @@ package final class CatalogCheckpointer: Sendable {
                 var number = 0
                 while isStopping.wait(until: Clock.deadline(seconds: part), { $0 ? true : nil }) == nil {
                     number += 1
-                    guard number % Self.movesPerInterval == 0 || mover.commitsWaiting >= Self.commitsMinimum else {
-                        continue
-                    }
-                    do throws(CatalogError) { try mover.move() } catch {
+                    let isEnd = number % Self.movesPerInterval == 0
+                    guard isEnd || mover.commitsWaiting >= Self.commitsMinimum else { continue }
+                    do throws(CatalogError) { try mover.move(mayWait: isEnd) } catch {
                         // Somebody reads what the log still holds. The next time, then.
                         if error.kind != .busy { Log.warning("catalog checkpoint failed", ["why": "\(error)"]) }
                     }
@@ -75,8 +74,9 @@ package final class CatalogCheckpointer: Sendable {
 
         /// While commits follow each other without a pause, a checkpoint that disturbs nobody never reaches the end. So where
         /// the log has grown long, only the last pages are moved while commits wait, with all others on the device already.
-        mutating func move() throws(CatalogError) {
-            guard var log = try checkpoint(), log.pages > pagesMaximum else { return }
+        /// - Parameter mayWait: for that, and for readers of the log meanwhile.
+        mutating func move(mayWait: Bool) throws(CatalogError) {
+            guard var log = try checkpoint(), mayWait, log.pages > pagesMaximum else { return }
             for _ in 0..<4 where isFollowed() {
                 // What is committed meanwhile, it does not tell; the next one does.
                 let before = log.moved

@@ -308,7 +308,7 @@ package final class CatalogReader {
         for maximum in Self.countsMaximum {
             var rarest: (index: Int, count: Int64)?
             for (index, words) in words.enumerated() {
-                let count = try count(words, upTo: maximum)
+                let count = try count(words, upTo: rarest?.count ?? maximum)
                 if count < rarest?.count ?? maximum { rarest = (index, count) }
             }
             if let rarest { return rarest.index }

@@ -115,6 +115,7 @@ package final class CatalogWriter {
             open.events += events.count
             transaction = open
             if !isReplaying || open.events >= Self.replayedPerTransaction { try commit() }
+            if !isReplaying { pageCache.fit(to: open.events, in: database) }
         } catch {
             rollBack()
             throw error
@@ -126,7 +127,6 @@ package final class CatalogWriter {
         pending.position = reached
         try pending.write(to: database)
         try database.execute("COMMIT")
-        if !isReplaying { try pageCache.fit(to: transaction?.events ?? 0, in: database) }
         transaction = nil
         position = reached
     }

@@ -5,7 +5,8 @@ import Database
 /// bound.
 struct QueryBuilder {
     let query: CatalogQuery
-    /// What is looked up for the infix pattern of a patient's name; nil: there is none, or nothing in it but wildcards.
+    /// What is looked up for the infix pattern of a patient's name; nil: there is none, or nothing in it but wildcards, or
+    /// dates lead.
     let part: NamePattern?
     /// Of several words of a fuzzy search the first is so rare that who has it is asked for the others.
     let hasRareWord: Bool
@@ -135,10 +136,6 @@ struct QueryBuilder {
     mutating func statement(after id: Int64, limit: Int) -> String {
         let row = Self.alias(query.level) + ".id"
         limits = [.integer(id), .integer(Int64(limit))]
-        // A study in conflict is found under two patients; where both match, it is answered as its own one's.
-        let isGrouped = usesPatient && query.level > .patient
-        let patient =
-            isGrouped ? "coalesce(max(CASE WHEN l.patient = s.patient THEN l.patient END), min(l.patient))" : "NULL"
         // In the same words as the order, so that the rows are sorted once for both.
         let group = isGrouped ? " GROUP BY +\(row)" : ""
         let all = (conditions.texts + ["+\(row) > ?"]).joined(separator: " AND ")
@@ -147,11 +144,23 @@ struct QueryBuilder {
 
     /// Rows in the order of their ids, which the search follows through a part of them.
     mutating func walkingStatement(behind id: Int64, through last: Int64, limit: Int) -> String {
-        let alias = Self.alias(query.level)
+        let row = Self.alias(query.level) + ".id"
         limits = [.integer(id), .integer(last), .integer(Int64(limit))]
-        let all = conditions.texts + ["\(alias).id > ?", "\(alias).id <= ?"]
-        return
-            "SELECT \(alias).id, NULL FROM \(tables) WHERE \(all.joined(separator: " AND ")) ORDER BY \(alias).id LIMIT ?"
+        let all = conditions.texts + ["\(row) > ?", "\(row) <= ?"]
+        // A study in conflict may match by two patients.
+        let group = isGrouped ? " GROUP BY \(row)" : ""
+        return """
+            SELECT \(row), \(patient) FROM \(tables) WHERE \(all.joined(separator: " AND "))\(group) ORDER BY \(row) LIMIT ?
+            """
+    }
+
+    /// Rows are of patients and what they are found in.
+    private var isGrouped: Bool { usesPatient && query.level > .patient }
+
+    /// The patient that matched. A study in conflict is found under two patients; where both match, it is answered as its own
+    /// one's.
+    private var patient: String {
+        isGrouped ? "coalesce(max(CASE WHEN l.patient = s.patient THEN l.patient END), min(l.patient))" : "NULL"
     }
 
     /// The first rows of a list of what the asker sees, up to an id.

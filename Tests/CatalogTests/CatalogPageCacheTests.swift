@@ -32,20 +32,20 @@ struct CatalogPageCacheTests {
         #expect(database.takeCacheMisses() == 0)
         var cache = CatalogPageCache()
         try read(3000)
-        try cache.fit(to: 4096, in: database)
+        cache.fit(to: 4096, in: database)
         #expect(cache.kiB == CatalogPageCache.leastKiB)
         for _ in 0..<5 { try read(4000) }
         // Not before it has seen as many events as it judges by.
-        try cache.fit(to: 4000, in: database)
+        cache.fit(to: 4000, in: database)
         #expect(cache.kiB == CatalogPageCache.leastKiB)
-        try cache.fit(to: 96, in: database)
+        cache.fit(to: 96, in: database)
         #expect(cache.kiB == 2 * CatalogPageCache.leastKiB)
         #expect(
             try database.statement("PRAGMA cache_size").first([]) { $0.integer(0) } == -2
                 * Int64(CatalogPageCache.leastKiB))
         for _ in 0..<10 {
             for _ in 0..<5 { try read(4000) }
-            try cache.fit(to: 4096, in: database)
+            cache.fit(to: 4096, in: database)
         }
         #expect(cache.kiB == 8 * CatalogPageCache.leastKiB)
     }

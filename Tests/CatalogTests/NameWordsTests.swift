@@ -35,6 +35,57 @@ struct NameWordsTests {
         #expect(NamePattern.parts(of: pattern).map(\.text) == ["abc", "ab", "ab", "ab"])
     }
 
+    @Test("Lists of common words put together are what looking at those of the first gives")
+    func commonWords() throws {
+        let catalog = try TestCatalog { $0 }
+        for study in 1...120 {
+            let name = ["ANNA^MEI", "MEI^OTTO", "ANNA^OTTO", "MEIER^ANNA^OTTO"][study % 4]
+            let patient = study % 10 == 0 ? "MANY" : "P\(study)"
+            try catalog.add(Samples.instance(study, 1, 1, [.patientID: patient, .patientName: "\(name)^X\(study)"]))
+        }
+        let database = try catalog.reader().database
+        for words in [["ANNA", "MEI"], ["MEI", "OTTO", "ANNA"], ["X1", "ANNA"], ["OTTO", "NOBODY"]] {
+            var query = CatalogQuery(level: .study, scope: .everything(as: "A"))
+            query.conditions = [CatalogCondition(column: .patientName, match: .wildcard("ZZ*"))]
+            query.fuzzyPatientWords = words
+            let rows = try [false, true].map { hasRareWord in
+                let statement = try #require(QueryBuilder(query, hasRareWord: hasRareWord).nameStatement())
+                var rows: Set<[Int64]> = []
+                try database.statement(statement.sql).forEach(statement.values) { row throws(CatalogError) in
+                    rows.insert([row.integer(0), row.integer(1)])
+                    return true
+                }
+                return rows
+            }
+            #expect(rows[0] == rows[1])
+            #expect(rows[0].isEmpty == words.contains("NOBODY"))
+        }
+    }
+
+    @Test("A study of two patients who both match comes once where studies are walked through")
+    func walkedConflict() throws {
+        let catalog = try TestCatalog()
+        // A sample must show that many match.
+        for study in 1...150 {
+            try catalog.add(
+                Samples.instance(study, 1, 1, [.patientID: "P1\(study)"]),
+                Samples.instance(study, 1, 2, [.patientID: study % 2 == 0 ? "Q1\(study)" : "OTHER"]))
+        }
+        var query = CatalogQuery(level: .study, scope: .everything(as: "A"))
+        query.conditions = [CatalogCondition(column: .patientID, match: .wildcard("*1*"))]
+        (query.offset, query.limit) = (2, 6)
+        let readers = try CatalogReaders(path: catalog.path)
+        let page = try readers.page(query, countingUpTo: 1)
+        // Not all were counted, so they were walked through.
+        #expect(page.total == 1)
+        var found: [String] = []
+        try readers.rows(page) { row in
+            found.append(row[.patientID] ?? "")
+            return true
+        }
+        #expect(found == (3...8).map { "P1\($0)" })
+    }
+
     @Test("Two conditions on a name must both hold")
     func twoConditions() throws {
         let catalog = try TestCatalog()
