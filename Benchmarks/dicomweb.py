@@ -395,7 +395,8 @@ def lists(bench):
         "connection that stays open, at most 500 requests or 20 seconds of each kind; milliseconds, p50 / p99, and how many "
         "studies match in the median, counted up to 10,000, of which 101 come. Studies "
         "have one tiny instance each. How large the archive is tells only where as much matches in each: so days are so "
-        f"many, and parts so long, that about {MATCHES} studies match; a common part is five letters of any family name.", "",
+        f"many, and parts so long, that about {MATCHES} studies match; a common part is five letters of any family name. "
+        "Each was asked once before.", "",
         "| Server | Studies | " + " | ".join(kinds) + " |", "|---|---:|" + "---:|" * len(kinds)]
     for studies in bench.studies:
         directory = bench.data / f"archive-{studies}"

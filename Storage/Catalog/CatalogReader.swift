@@ -392,12 +392,12 @@ package final class CatalogReader {
         }
         var part: NamePattern?
         if let pattern = QueryBuilder.infix(in: query) { part = try rarestPart(of: pattern) }
+        if filter == nil, try datesLead(query, part) {
+            return QueryBuilder(query, datesLead: true, hidesSome: try hidesSome())
+        }
         var studies: [[String]] = []
         for (field, pattern) in QueryBuilder.studyPatterns(in: query) {
             studies.append(try samples.studies.rarest(of: pattern, field, in: database))
-        }
-        if filter == nil, try datesLead(query, part) {
-            return QueryBuilder(query, datesLead: true, hidesSome: try hidesSome())
         }
         return QueryBuilder(
             query, part: part, hasRareWord: hasRareWord, studyGrams: studies, hidesSome: try hidesSome(), scope: filter)

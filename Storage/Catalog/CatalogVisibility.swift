@@ -276,14 +276,14 @@ extension CatalogWriter {
         }
         guard !gone.isEmpty else { return [] }
         if let owner = try ids("SELECT patient FROM study WHERE id = ?", id).first, gone.contains(owner) {
-            try change(wordsOfStudy: id, by: Self.forgetting)
+            try change(wordsOfStudy: id, by: Self.forgettingWords)
             try database.statement(
                 """
                 UPDATE study SET patient = (SELECT v.patient FROM
                     (\(Self.studySources)) z JOIN version v ON v.id = z.version ORDER BY v.sequence LIMIT 1) WHERE id = ?1
                 """
             ).run([.integer(id)])
-            try change(wordsOfStudy: id, by: "INSERT INTO study_gram(rowid, words) VALUES(?, ?)")
+            try change(wordsOfStudy: id, by: Self.addingWords)
         }
         if left.count == 1 {
             try database.statement("UPDATE study SET flags = flags & ~2 WHERE id = ?").run([.integer(id)])
@@ -634,7 +634,7 @@ extension CatalogWriter {
 
     private func removeStudy(_ id: Int64) throws(CatalogError) {
         let patients = try ids("SELECT patient FROM study_patient WHERE study = ?", id)
-        try change(wordsOfStudy: id, by: Self.forgetting)
+        try change(wordsOfStudy: id, by: Self.forgettingWords)
         try forget(words: "DELETE FROM study_word WHERE study = ? RETURNING word", [.integer(id)])
         for table in ["study_content", "study_count", "study_patient", "patient_source"] {
             try database.statement("DELETE FROM \(table) WHERE study = ?").run([.integer(id)])
@@ -643,21 +643,14 @@ extension CatalogWriter {
         for patient in patients { try removeIfEmpty(patient: patient) }
     }
 
+    static let addingWords: StaticString = "INSERT INTO study_gram(rowid, words) VALUES(?, ?)"
     /// An index without the texts is told what they were.
-    private static let forgetting: StaticString =
+    private static let forgettingWords: StaticString =
         "INSERT INTO study_gram(study_gram, rowid, words) VALUES('delete', ?, ?)"
 
     private func change(wordsOfStudy id: Int64, by statement: StaticString) throws(CatalogError) {
-        let words = try database.statement(
-            """
-            SELECT p.patient_id, s.accession_number, s.study_description FROM study s JOIN patient p ON p.id = s.patient
-                WHERE s.id = ?
-            """
-        ).first([.integer(id)]) {
-            StudyField.words(
-                patientID: $0.text(0) ?? "", accessionNumber: $0.text(1) ?? "", description: $0.text(2) ?? "")
-        }
-        try database.statement(statement).run([.integer(id), .text(words!)])
+        let texts = try database.statement(StudyField.texts).first([.integer(id)]) { StudyField.texts($0) }!
+        try database.statement(statement).run([.integer(id), .text(StudyField.words(of: texts))])
     }
 
     private func removeIfEmpty(patient id: Int64) throws(CatalogError) {

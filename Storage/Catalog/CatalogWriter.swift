@@ -434,10 +434,8 @@ package final class CatalogWriter {
             return study
         }
         let id = try insert(.study, parent: patient, event)
-        let words = StudyField.words(
-            patientID: event[.patientID], accessionNumber: event[.accessionNumber],
-            description: event[.studyDescription])
-        try database.statement("INSERT INTO study_gram(rowid, words) VALUES(?, ?)").run([.integer(id), .text(words)])
+        let words = StudyField.words(of: [event[.patientID], event[.accessionNumber], event[.studyDescription]])
+        try database.statement(Self.addingWords).run([.integer(id), .text(words)])
         try database.statement("INSERT INTO study_patient VALUES(?, ?)").run([.integer(patient), .integer(id)])
         try addWords(study: id, patient)
         known.insert(.study)

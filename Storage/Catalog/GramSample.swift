@@ -22,15 +22,16 @@ final class GramSample: Sendable {
         var texts: StaticString {
             switch self {
             case .names: "SELECT folded FROM patient_name WHERE id = ?"
-            case .studies:
-                """
-                SELECT p.patient_id, s.accession_number, s.study_description
-                    FROM study s JOIN patient p ON p.id = s.patient WHERE s.id = ?
-                """
+            case .studies: StudyField.texts
             }
         }
 
-        var columns: Int { self == .names ? 1 : StudyField.allCases.count }
+        func texts(_ row: Statement) -> [String] {
+            switch self {
+            case .names: [row.text(0) ?? ""]
+            case .studies: StudyField.texts(row)
+            }
+        }
 
         func grams(of texts: [String]) -> Set<String> {
             switch self {
@@ -55,6 +56,12 @@ final class GramSample: Sendable {
         var examined = 0
         /// Highest id of a text when the sample was taken.
         var highest: Int64 = 0
+
+        /// In how many texts of the sample the rarest of some grams is; nil: there are none.
+        func countOfRarest(_ grams: Set<String>) -> Int? { grams.map { counts[$0] ?? 0 }.min() }
+
+        /// Of all texts, where so many of the sample are.
+        func ofAll(_ count: Int) -> Int64 { Int64(count) * highest / Int64(max(1, examined)) }
     }
 
     private let kind: Kind
@@ -85,22 +92,17 @@ final class GramSample: Sendable {
         let grams = Self.grams(pattern, field)
         return state.withLock { state in
             // No text matches the pattern that has not its rarest gram.
-            let rarest = grams.map { state.counts[$0] ?? 0 }.min() ?? Int.max
-            guard rarest >= Self.certain, !state.texts.isEmpty else { return false }
+            guard state.countOfRarest(grams) ?? .max >= Self.certain else { return false }
             let matching = state.texts.count { WildcardMatcher.matches(pattern, $0[field?.rawValue ?? 0]) }
-            return matching >= Self.certain
-                && Int64(matching) * state.highest / Int64(state.examined) >= 2 * Int64(number)
+            return matching >= Self.certain && state.ofAll(matching) >= 2 * Int64(number)
         }
     }
 
     /// About how many texts have the rarest gram of a pattern; all, if it has none.
-    func estimate(_ pattern: String, _ field: StudyField?, in database: Database) throws(CatalogError) -> Int64 {
+    func estimate(_ pattern: String, _ field: StudyField, in database: Database) throws(CatalogError) -> Int64 {
         try refresh(from: database)
         let grams = Self.grams(pattern, field)
-        return state.withLock { state in
-            guard let rarest = grams.map({ state.counts[$0] ?? 0 }).min() else { return state.highest }
-            return Int64(rarest) * state.highest / Int64(max(1, state.examined))
-        }
+        return state.withLock { state in state.countOfRarest(grams).map(state.ofAll) ?? state.highest }
     }
 
     private static func grams(_ pattern: String, _ field: StudyField?) -> Set<String> {
@@ -133,9 +135,7 @@ final class GramSample: Sendable {
         var examined = 0
         let step = max(1, highest / Int64(Self.samples))
         for id in stride(from: Int64(1), through: highest, by: Int64.Stride(step)) {
-            let texts = try database.statement(kind.texts).first([.integer(id)]) { row in
-                (0..<kind.columns).map { row.text($0) ?? "" }
-            }
+            let texts = try database.statement(kind.texts).first([.integer(id)]) { kind.texts($0) }
             examined += 1
             guard let texts else { continue }
             sample.append(texts)

@@ -60,22 +60,15 @@ extension QueryBuilder {
     /// Those with a name that matches.
     private func patients(_ match: CatalogMatch) -> SQLCondition {
         var inner = SQLConjunction()
-        if datesLead {
-            let dated = datedPatients
-            inner.add("n.patient IN (\(dated.sql))", dated.values)
-            if case .wildcard(let pattern) = match {
-                inner.add("matches(?, n.folded)", [.text(pattern)])
-            } else {
-                inner.addText("+n.folded", match)
-            }
-        } else if let part = part(of: match), case .wildcard(let pattern) = match {
-            let words = words(part)
-            // Looked up, each patient once: "ANONYMOUS" has as many names as studies.
-            inner.add("n.patient IN (SELECT w.patient FROM study_word w WHERE w.word IN (\(words.sql)))", words.values)
-            inner.add("matches(?, n.folded)", [.text(pattern)])
-        } else {
-            inner.addText("n.folded", match)
+        var candidates = datesLead ? datedPatients : nil
+        if !datesLead, let words = part(of: match).map(words) {
+            candidates = SQLCondition(
+                sql: "SELECT w.patient FROM study_word w WHERE w.word IN (\(words.sql))", values: words.values)
         }
+        // Each patient once: "ANONYMOUS" has as many names as studies. The unary plus keeps the index of names from being
+        // preferred.
+        if let candidates { inner.add("n.patient IN (\(candidates.sql))", candidates.values) }
+        inner.addText(candidates == nil ? "n.folded" : "+n.folded", match)
         if let scope { inner.add(scope.name()) }
         let those = inner.condition
         return SQLCondition(sql: "SELECT n.patient FROM patient_name n WHERE \(those.sql)", values: those.values)

@@ -191,10 +191,10 @@ struct QueryBuilder {
         if let match = query.modalitiesInStudy ?? query.sopClassesInStudy {
             let kind = query.modalitiesInStudy == nil ? 2 : 1
             inner.addText("c.value", match)
-            for condition in query.conditions { inner.addText("c.date", condition.match) }
+            inner.add(dates(query, "c.date"))
             source = "study_content c WHERE c.organisation = 0 AND c.kind = \(kind) AND "
         } else {
-            for condition in query.conditions { inner.addText("s.study_date", condition.match) }
+            inner.add(dates(query, "s.study_date"))
         }
         return (
             "SELECT count(*) FROM (SELECT 1 FROM \(source)\(inner.condition.sql) LIMIT ?)",

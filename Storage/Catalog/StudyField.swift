@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Database
 
 /// The texts of a study in which patterns with a wildcard in front are looked for, and the grams (pieces of a few characters)
 /// by which `study_gram` finds them. That index is given ready words: the letter of a field, and a gram of it. So a number
@@ -12,10 +13,18 @@ enum StudyField: Int, CaseIterable {
 
     private var letter: UInt8 { [UInt8(ascii: "p"), UInt8(ascii: "a"), UInt8(ascii: "d")][rawValue] }
 
-    /// What `study_gram` holds of a study.
-    static func words(patientID: String, accessionNumber: String, description: String) -> String {
+    /// The texts of a study, a column each.
+    static let texts: StaticString = """
+        SELECT p.patient_id, s.accession_number, s.study_description FROM study s JOIN patient p ON p.id = s.patient
+            WHERE s.id = ?
+        """
+
+    static func texts(_ row: Statement) -> [String] { allCases.map { row.text($0.rawValue) ?? "" } }
+
+    /// What `study_gram` holds of a study with these texts.
+    static func words(of texts: [String]) -> String {
         var words: [UInt8] = []
-        for (field, text) in zip(allCases, [patientID, accessionNumber, description]) {
+        for (field, text) in zip(allCases, texts) {
             let characters = Characters(text.utf8)
             for length in field.lengths {
                 characters.forEachGram(length) {

@@ -8,9 +8,9 @@ struct StudyFieldTests {
     @Test("A study has the grams of each field under that field's letter")
     func ofStudy() {
         #expect(
-            StudyField.words(patientID: "Ab-12c", accessionNumber: "x", description: "ab cd")
+            StudyField.words(of: ["Ab-12c", "x", "ab cd"])
                 == "pab\u{AD}12 pb\u{AD}12c pab\u{AD} pb\u{AD}1 p\u{AD}12 p12c dab\u{A0} db\u{A0}c d\u{A0}cd ")
-        #expect(StudyField.words(patientID: "", accessionNumber: "", description: "") == "")
+        #expect(StudyField.words(of: ["", "", ""]) == "")
     }
 
     @Test(

@@ -19,8 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FILTER, BUILDER, NAMES, READER, SCOPE, WRITER, VISIBILITY, DELETION = (
     f"Storage/Catalog/{name}.swift"
-    for name in ("ScopeFilter", "QueryBuilder", "QueryBuilder+Names", "CatalogReader", "CatalogReader+Scope", "CatalogWriter", "CatalogVisibility",
-                 "CatalogReader+Deletion"))
+    for name in ("ScopeFilter", "QueryBuilder", "QueryBuilder+Names", "CatalogReader", "CatalogReader+Scope", "CatalogWriter",
+                 "CatalogVisibility", "CatalogReader+Deletion"))
 
 # Name; file; text that stands in it once; what stands there instead.
 MUTANTS = [
