@@ -302,13 +302,22 @@ package final class CatalogReader {
         ).first(words.values + [.integer(maximum)]) { $0.integer(0) }!
     }
 
+    /// A word that is this much rarer than all others in a sample need not be counted.
+    private static let certainlyRarer = 16
+
     /// The one of several sets of words `v` that the fewest studies have.
+    /// - Parameter words: with how many names of a sample have one of them.
     /// - Returns: nil: all of them are in many; then the first.
-    private func rarest(of words: [SQLCondition]) throws(CatalogError) -> Int? {
+    private func rarest(of words: [(words: SQLCondition, sampled: Int)]) throws(CatalogError) -> Int? {
+        // Those first that have few: the others are counted up to these only.
+        let order = words.indices.sorted { words[$0].sampled < words[$1].sampled }
+        if order.count > 1, words[order[1]].sampled >= Self.certainlyRarer * (words[order[0]].sampled + 1) {
+            return order[0]
+        }
         for maximum in Self.countsMaximum {
             var rarest: (index: Int, count: Int64)?
-            for (index, words) in words.enumerated() {
-                let count = try count(words, upTo: rarest?.count ?? maximum)
+            for index in order {
+                let count = try count(words[index].words, upTo: rarest?.count ?? maximum)
                 if count < rarest?.count ?? maximum { rarest = (index, count) }
             }
             if let rarest { return rarest.index }
@@ -319,12 +328,24 @@ package final class CatalogReader {
     /// Of the parts of a name's pattern the one whose words the fewest studies have: "Maria" is a longer part than "Lang".
     private func rarestPart(of pattern: String) throws(CatalogError) -> NamePattern? {
         var parts = NamePattern.parts(of: pattern)
-        for index in parts.indices where parts[index].word.hasPrefix("*") {
+        for index in parts.indices where parts[index].place == .anywhere {
             parts[index].trigrams = try samples.names.rarest(of: parts[index].text, nil, in: database)
         }
         let indexed = parts.filter(\.isIndexed)
         guard indexed.count > 1 else { return indexed.first ?? parts.first }
-        return indexed[try rarest(of: indexed.map(QueryBuilder.spelled)) ?? 0]
+        var words: [(SQLCondition, Int)] = []
+        for part in indexed {
+            words.append((QueryBuilder.spelled(part), try samples.names.count(of: part, in: database)))
+        }
+        return indexed[try rarest(of: words) ?? 0]
+    }
+
+    private func rarestWord(_ keys: [String]) throws(CatalogError) -> Int? {
+        var words: [(SQLCondition, Int)] = []
+        for key in keys {
+            words.append((QueryBuilder.spelled(key), try samples.names.count(ofWordsSpelled: key, in: database)))
+        }
+        return try rarest(of: words)
     }
 
     private func ids(
@@ -384,9 +405,7 @@ package final class CatalogReader {
     private func builder(_ query: CatalogQuery, _ filter: ScopeFilter?) throws(CatalogError) -> QueryBuilder {
         var query = query
         var hasRareWord = false
-        if query.fuzzyPatientWords.count > 1,
-            let rarest = try rarest(of: query.fuzzyPatientWords.map(QueryBuilder.spelled))
-        {
+        if query.fuzzyPatientWords.count > 1, let rarest = try rarestWord(query.fuzzyPatientWords) {
             query.fuzzyPatientWords.swapAt(0, rarest)
             hasRareWord = true
         }
@@ -643,14 +662,19 @@ package final class CatalogReaders: Sendable {
     private let state = Monitor(State())
     private let samples = CatalogReader.Samples()
     private let searchSecondsMaximum: Double?
+    private let catchUp: (@Sendable () -> Void)?
 
     /// - Parameters:
     ///   - maximum: connections; more askers wait.
     ///   - searchSecondsMaximum: what looking for the next rows of an answer may take before it fails with `.tooLong`.
-    package init(path: String, maximum: Int = 16, searchSecondsMaximum: Double? = nil) throws(CatalogError) {
+    ///   - catchUp: called before a reader is lent: waits for what the catalog is still to be told.
+    package init(
+        path: String, maximum: Int = 16, searchSecondsMaximum: Double? = nil, catchUp: (@Sendable () -> Void)? = nil
+    ) throws(CatalogError) {
         self.path = path
         self.maximum = maximum
         self.searchSecondsMaximum = searchSecondsMaximum
+        self.catchUp = catchUp
         // The first one shows whether there is a catalog at all.
         let reader = try CatalogReader(path: path, samples: samples, searchSecondsMaximum: searchSecondsMaximum)
         try reader.checkSchema()
@@ -662,6 +686,7 @@ package final class CatalogReaders: Sendable {
 
     /// Lends a reader, to whom the catalog stands still meanwhile. Not to be held while somebody else is waited for.
     package func withReader<Result>(_ body: (CatalogReader) throws -> Result) throws -> Result {
+        catchUp?()
         let reader = try borrow()
         defer { giveBack(reader) }
         return try reader.database.snapshot { try body(reader) }

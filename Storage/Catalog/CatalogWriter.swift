@@ -572,8 +572,8 @@ package final class CatalogWriter {
             $0.integer(0)
         }
         if id == nil {
-            try database.statement("INSERT INTO name_word(word, key) VALUES(?, ?)").run([
-                .text(word), .text(nameKey(word)),
+            try database.statement("INSERT INTO name_word(word, reversed, key) VALUES(?, ?, ?)").run([
+                .text(word), .text(NameWords.reversed(word)), .text(nameKey(word)),
             ])
             id = database.lastInsertedID
             try database.statement("INSERT INTO name_word_trigram(rowid, word) VALUES(?, ?)").run([

@@ -56,6 +56,10 @@ final class GramSample: Sendable {
         var examined = 0
         /// Highest id of a text when the sample was taken.
         var highest: Int64 = 0
+        /// The words of names, forwards and backwards, and the spelling of each that all have in common.
+        var words = SortedWords()
+        var reversed = SortedWords()
+        var keys = SortedWords()
 
         /// In how many texts of the sample the rarest of some grams is; nil: there are none.
         func countOfRarest(_ grams: Set<String>) -> Int? { grams.map { counts[$0] ?? 0 }.min() }
@@ -105,6 +109,24 @@ final class GramSample: Sendable {
         return state.withLock { state in state.countOfRarest(grams).map(state.ofAll) ?? state.highest }
     }
 
+    /// How many names of the sample have, about, a word that may be that part.
+    func count(of part: NamePattern, in database: Database) throws(CatalogError) -> Int {
+        try refresh(from: database)
+        return state.withLock { state in
+            switch part.place {
+            case .beginning: state.words.count(beginning: part.text)
+            case .end: state.reversed.count(beginning: NameWords.reversed(part.text))
+            case .anywhere: state.countOfRarest(Set(part.trigrams)) ?? 0
+            }
+        }
+    }
+
+    /// How many words of the sample's names begin like one of a fuzzy search.
+    func count(ofWordsSpelled key: String, in database: Database) throws(CatalogError) -> Int {
+        try refresh(from: database)
+        return state.withLock { $0.keys.count(beginning: key) }
+    }
+
     private static func grams(_ pattern: String, _ field: StudyField?) -> Set<String> {
         if let field { return field.words(ofPattern: pattern) }
         var found: Set<String> = []
@@ -141,6 +163,21 @@ final class GramSample: Sendable {
             sample.append(texts)
             for gram in kind.grams(of: texts) { counts[gram, default: 0] += 1 }
         }
-        state.withLock { $0 = State(counts: counts, texts: sample, examined: examined, highest: highest) }
+        let words = kind == .names ? sample.flatMap { NameWords.split($0[0]) } : []
+        let new = State(
+            counts: counts, texts: sample, examined: examined, highest: highest, words: SortedWords(words),
+            reversed: SortedWords(words.map(NameWords.reversed)),
+            keys: SortedWords(try Self.keys(of: words, in: database)))
+        state.withLock { $0 = new }
+    }
+
+    private static func keys(of words: [String], in database: Database) throws(CatalogError) -> [String] {
+        var known: [String: String] = [:]
+        for word in words where known[word] == nil {
+            known[word] = try database.statement("SELECT key FROM name_word WHERE word = ?").first([.text(word)]) {
+                $0.text(0) ?? ""
+            }
+        }
+        return words.compactMap { known[$0] }
     }
 }

@@ -14,6 +14,11 @@ package enum NameWords {
         return words
     }
 
+    /// A word, or a part of one, from its end.
+    static func reversed(_ word: String) -> String {
+        String(String.UnicodeScalarView(word.unicodeScalars.reversed()))
+    }
+
     /// Whether a scalar belongs to a word. Each is judged by itself, so that a part of a name is split as the whole is.
     static func isPart(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar {
@@ -34,11 +39,19 @@ struct NamePattern {
     let word: String
     /// No name matches the pattern but by such a word, and each with such a word does.
     let decides: Bool
-    /// By these its words are looked up; empty: all are looked at, or those that begin with its text.
+    /// By these its words are looked up where these may begin and end as they like; empty: all are looked at.
     var trigrams: [String] = []
 
+    /// How an index finds its words.
+    enum Place { case beginning, end, anywhere }
+
+    var place: Place {
+        guard word.hasPrefix("*") else { return .beginning }
+        return word.hasSuffix("*") ? .anywhere : .end
+    }
+
     /// An index has its words.
-    var isIndexed: Bool { !trigrams.isEmpty || !word.hasPrefix("*") }
+    var isIndexed: Bool { place != .anywhere || !trigrams.isEmpty }
 
     /// A name has a few words; a pattern may have thousands.
     private static let partsMaximum = 4

@@ -193,6 +193,7 @@ extension QueryBuilder {
     /// Whether a word `v` may be that part.
     static func spelled(_ part: NamePattern) -> SQLCondition {
         var inner = SQLConjunction()
+        if part.place == .end { return beginning("v.reversed", NameWords.reversed(part.text)) }
         if !part.trigrams.isEmpty {
             inner.add(
                 "v.id IN (SELECT rowid FROM name_word_trigram WHERE name_word_trigram MATCH ?)",
@@ -210,7 +211,11 @@ extension QueryBuilder {
 
     /// Whether a word `v` is one of these.
     static func spelled(_ key: String) -> SQLCondition {
-        SQLCondition(sql: "v.key >= ? AND v.key < ?", values: [.text(key), .text(key + "\u{10FFFF}")])
+        beginning("v.key", key)
+    }
+
+    private static func beginning(_ column: String, _ text: String) -> SQLCondition {
+        SQLCondition(sql: "\(column) >= ? AND \(column) < ?", values: [.text(text), .text(text + "\u{10FFFF}")])
     }
 
     /// The infix pattern of a patient's name that a query has, if it has one.

@@ -3,7 +3,7 @@ import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 9
+    static let version: Int64 = 10
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -42,9 +42,11 @@ enum Schema {
         CREATE UNIQUE INDEX patient_name_folded ON patient_name(folded, patient, organisation);
         CREATE INDEX patient_name_patient ON patient_name(patient, is_further);
 
-        -- The words of these names. key: in the one spelling that all have in common, for fuzzy matching.
-        CREATE TABLE name_word(id INTEGER PRIMARY KEY, word TEXT NOT NULL, key TEXT NOT NULL) STRICT;
+        -- The words of these names. reversed: from its end, for patterns that tell how a word ends. key: in the one spelling that
+        -- all have in common, for fuzzy matching.
+        CREATE TABLE name_word(id INTEGER PRIMARY KEY, word TEXT NOT NULL, reversed TEXT NOT NULL, key TEXT NOT NULL) STRICT;
         CREATE UNIQUE INDEX name_word_word ON name_word(word);
+        CREATE INDEX name_word_reversed ON name_word(reversed);
         CREATE INDEX name_word_key ON name_word(key);
         CREATE VIRTUAL TABLE name_word_trigram USING fts5(
             word, content='name_word', content_rowid='id', tokenize='trigram case_sensitive 1', detail=none,
@@ -167,7 +169,8 @@ enum Schema {
             ('patient', 'patient_key', '10000000 2 1 1'), ('patient', 'patient_birth_date', '10000000 300'),
             ('patient_name', 'patient_name_folded', '10000000 3 1 1'), ('patient_name', 'patient_name_patient', '10000000 2 2'),
             ('study_word', 'study_word_study', '30000000 3 3'), ('study_word', 'study_word', '30000000 300 1 1 1'),
-            ('name_word', 'name_word_word', '100000 1'), ('name_word', 'name_word_key', '100000 2'),
+            ('name_word', 'name_word_word', '100000 1'), ('name_word', 'name_word_reversed', '100000 1'),
+            ('name_word', 'name_word_key', '100000 2'),
             ('study', 'study_uid', '10000000 1'), ('study', 'study_date', '10000000 3000 2'),
             ('study', 'study_accession', '10000000 2'), ('study', 'study_study_id', '10000000 20'),
             ('study', 'study_referrer', '10000000 2000'), ('study', 'study_referrer_groups', '100000 10000'),

@@ -124,6 +124,13 @@ struct PlanTests {
         #expect(try expectNoScan(found.query).contains { $0.contains("name_word_trigram VIRTUAL TABLE INDEX") })
     }
 
+    @Test("A part of a name that ends a word is looked up from its end", arguments: ["*EIER^BO*", "*R^*", "*EIER=*"])
+    func ends(pattern: String) throws {
+        var query = CatalogQuery(level: .study, scope: .everything(as: "A"))
+        query.conditions = [CatalogCondition(column: .patientName, match: .wildcard(pattern))]
+        #expect(try expectNoScan(query).contains { $0.contains("name_word_reversed (reversed>? AND reversed<?)") })
+    }
+
     @Test("Words of a fuzzy search are looked up, by who sees everything and who does not", arguments: [1, 2, 3])
     func fuzzyWords(count: Int) throws {
         for level in [CatalogLevel.patient, .study, .series] {
