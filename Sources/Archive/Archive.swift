@@ -36,7 +36,7 @@ package final class Archive: @unchecked Sendable {
     package let directory: DataDirectory
     package let quarantine: Quarantine
     package let readers: CatalogReaders
-    /// Apart from those of queries, which a slow asker may hold for long.
+    /// Apart from those of queries, which a slow asker may hold for long, and without waiting for the catalog to follow.
     private let ingestReaders: CatalogReaders
     package let recovery: RecoveryReport
     package let metrics: ArchiveMetrics
@@ -76,14 +76,16 @@ package final class Archive: @unchecked Sendable {
             let (writer, report) = try Replay(log, catalog).run()
             quarantine = log.quarantine
             recovery = report
-            readers = try CatalogReaders(
-                path: directory.catalog, searchSecondsMaximum: settings.searchSecondsMaximum)
             ingestReaders = try CatalogReaders(path: directory.catalog, maximum: 8)
             checkpointer = try CatalogCheckpointer(path: directory.catalog, turn: catalog.turn)
             try Reclaimer.finishInterrupted(log, catalog)
             try Self.settleIncoming(log, catalog)
+            let follower = try CatalogFollower(catalog)
+            readers = try CatalogReaders(
+                path: directory.catalog, searchSecondsMaximum: settings.searchSecondsMaximum,
+                catchUp: { follower.catchUp() })
             recent = settings.bringsRecent ? try RecentRecords(log.reader) : nil
-            committer = Committer(writer, catalog, recent: recent, metrics: self.metrics)
+            committer = Committer(writer, follower, ingestReaders, recent: recent, metrics: self.metrics)
             try committer.run()
         } catch {
             throw Self.wrap(error)

@@ -14,8 +14,6 @@ package final class LogWriter {
     private var durableSequence: UInt64
     private var failure: LogError?
     private var isSealed = false
-    /// The end as it was before the last batch, in the same segment; nil: none to go back to.
-    private var beforeLast: (endOffset: UInt64, durableSequence: UInt64)?
     private let staging = StagingMemory()
 
     init(
@@ -56,21 +54,8 @@ package final class LogWriter {
         }
     }
 
-    /// Takes the last batch out of the log again: nobody was told of it, and its rows found no room in the catalog. What it
-    /// throws is final.
-    package func retract() throws(LogError) {
-        precondition(failure == nil && beforeLast != nil, "only a batch that was appended is taken back, and once")
-        (endOffset, durableSequence) = beforeLast!
-        beforeLast = nil
-        do { try discardTail() } catch {
-            failure = error
-            throw error
-        }
-    }
-
     private func write(_ records: [NewRecord]) throws(LogError) -> [(RecordHeader, RecordLocation)] {
         let segment = try openSegment()
-        beforeLast = (endOffset, durableSequence)
         var placed: [Placed] = []
         placed.reserveCapacity(records.count)
         var offset = endOffset

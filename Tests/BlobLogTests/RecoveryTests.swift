@@ -72,22 +72,6 @@ struct RecoveryTests {
         #expect(session.report.gaps.count == 1)
     }
 
-    @Test("A batch that is taken back has never been, and its numbers go to the next", arguments: [1 << 30, 4096])
-    func retracted(segmentBytes: UInt64) throws {
-        do {
-            let session = try Session(folder, segmentBytes: segmentBytes)
-            try session.append(Samples.bytes(9))
-            try session.append(Samples.bytes(9, seed: 2), Samples.bytes(70_000, seed: 3))
-            try session.writer.retract()
-            #expect(session.writer.position.sequence == 1)
-            let location = try session.append(Samples.bytes(9, seed: 4))[0]
-            #expect(try session.payload(at: location) == Samples.bytes(9, seed: 4))
-        }
-        let session = try Session(folder)
-        #expect(session.sequences == [1, 2] && session.report.gaps.isEmpty && session.report.cutBytes == 0)
-        #expect(session.replayed.map(\.header.blobID) == [1, 4].map { Samples.blobID(Samples.bytes(9, seed: $0)) })
-    }
-
     @Test("A position within the last batch loses none of it")
     func withinBatch() throws {
         let locations = try write([[Samples.bytes(9)], (2...5).map { Samples.bytes(9, seed: $0) }])

@@ -104,7 +104,7 @@ package final class Reclaimer: Sendable {
         guard !expired.isEmpty else { return }
         archive.register.add(expired)
         // What is to be dropped may stand in the open segment.
-        try archive.committer.exclusively { writer, _ in writer.seal() }
+        try archive.committer.exclusively { writer in writer.seal() }
         for tombstone in expired.map(\.sequence) {
             try archive.annotate(
                 ControlRecord.Annotation.purge.rawValue, target: "\(tombstone)", by: .archive)
@@ -116,7 +116,7 @@ package final class Reclaimer: Sendable {
         do {
             var garbage = try archive.readers.withReader { try $0.garbage() }
             if everything, let last = garbage.last, last.segment >= openSegment {
-                try archive.committer.exclusively { writer, _ in writer.seal() }
+                try archive.committer.exclusively { writer in writer.seal() }
                 // The open segment is the one that the last record stands in.
                 try archive.annotate("compaction", by: .archive)
                 garbage = try archive.readers.withReader { try $0.garbage() }
@@ -154,7 +154,7 @@ package final class Reclaimer: Sendable {
             guard isWritten else { return 0 }
         } catch { throw .log(error) }
         try Self.tellPlaces(compaction, archive.log, number, generation) { body throws(ArchiveError) in
-            try self.archive.committer.exclusively { _, catalog throws(ArchiveError) in try body(catalog) }
+            try self.archive.committer.withCatalog(body)
         }
         let freed: UInt64
         do { freed = try compaction.removeOld() } catch { throw .log(error) }

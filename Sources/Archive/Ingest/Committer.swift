@@ -17,12 +17,16 @@ struct PendingStore: @unchecked Sendable {
     let file: LargeObjectFile?
     let completion: @Sendable (Result<StoreOutcome, ArchiveError>) -> Void
 
+    var isControl: Bool {
+        if case .control = content { true } else { false }
+    }
+
     /// Memory held until the commit.
     var heldBytes: Int { record.buffer?.count ?? 0 }
 }
 
-/// The group commit: all finished instances of all associations are written with one gathered write, synced once, brought
-/// into the catalog in one transaction, and only then answered. While one batch is on its way, the next one gathers.
+/// The group commit: all finished instances of all associations are written with one gathered write, synced once, and only
+/// then answered. While one batch is on its way, the next one gathers. The catalog follows (`CatalogFollower`).
 ///
 /// One batch at a time; a thread of its own does them, but an instance that comes alone is committed by the thread that
 /// brings it: waking another and being woken by it costs as much as its sync.
@@ -35,7 +39,7 @@ final class Committer: Sendable {
     private struct Queue {
         var waiting: [PendingStore] = []
         var waitingBytes = 0
-        /// Somebody is at log and catalog.
+        /// Somebody is at the log.
         var isCommitting = false
         /// Who wait to be alone there.
         var outsiders = 0
@@ -49,24 +53,36 @@ final class Committer: Sendable {
     private let recent: RecentRecords?
     // Touched only by whoever has set `isCommitting`.
     private nonisolated(unsafe) let writer: LogWriter
-    private nonisolated(unsafe) let catalog: CatalogWriter
+    private let follower: CatalogFollower
+    private let readers: CatalogReaders
 
-    /// - Parameters: log and catalog writer are the committer's own from here on.
-    init(_ writer: LogWriter, _ catalog: CatalogWriter, recent: RecentRecords?, metrics: ArchiveMetrics) {
+    /// - Parameters:
+    ///   - writer: the committer's own from here on.
+    ///   - readers: who do not wait for what is on its way into the catalog.
+    init(
+        _ writer: LogWriter, _ follower: CatalogFollower, _ readers: CatalogReaders, recent: RecentRecords?,
+        metrics: ArchiveMetrics
+    ) {
         self.recent = recent
         self.writer = writer
-        self.catalog = catalog
+        self.follower = follower
+        self.readers = readers
         self.metrics = metrics
     }
 
     /// Why nothing is stored any more; nil while all is well.
-    var stopReason: String? { stopped.withLock { $0 } }
+    var stopReason: String? {
+        if let reason = stopped.withLock({ $0 }) { return reason }
+        // A full disk is no failure: it passes.
+        if case .catalog(let error)? = follower.problem { return "\(error)" }
+        return nil
+    }
 
     /// Starts the thread.
     func run() throws(SystemError) {
         try SystemThread(name: "commit", stackBytes: 1 << 20) { [self] in
             while let batch = next() { commit(batch, isAlone: false) }
-            catalog.close()
+            follower.stop()
             queue.update { $0.isRunning = false }
         }.detach()
     }
@@ -99,10 +115,15 @@ final class Committer: Sendable {
         _ = try result.wait { $0 }!.get()
     }
 
-    /// Runs `body` while nobody else is at log and catalog.
-    func exclusively<Result>(
-        _ body: (LogWriter, CatalogWriter) throws(ArchiveError) -> Result
+    /// Runs `body` with a catalog that has all that the log has, while nothing is appended to that.
+    func withCatalog<Result>(
+        _ body: (CatalogWriter) throws(ArchiveError) -> Result
     ) throws(ArchiveError) -> Result {
+        try exclusively { _ throws(ArchiveError) in try follower.withCatalog(body) }
+    }
+
+    /// Runs `body` while nobody else is at the log.
+    func exclusively<Result>(_ body: (LogWriter) throws(ArchiveError) -> Result) throws(ArchiveError) -> Result {
         queue.withLock { $0.outsiders += 1 }
         queue.wait { queue -> Bool? in
             guard !queue.isCommitting else { return nil }
@@ -112,7 +133,7 @@ final class Committer: Sendable {
         }
         defer { queue.update { $0.isCommitting = false } }
         if let reason = stopReason { throw .failed(reason) }
-        return try body(writer, catalog)
+        return try body(writer)
     }
 
     /// Commits what waits, then ends.
@@ -160,6 +181,7 @@ final class Committer: Sendable {
 
     private func write(_ batch: [PendingStore]) throws(ArchiveError) -> [StoreOutcome] {
         if let reason = stopReason { throw .failed(reason) }
+        if let problem = follower.problem { throw problem }
         var records: [NewRecord] = []
         var outcomes: [StoreOutcome] = []
         var inBatch: Set<BlobID> = []
@@ -184,6 +206,8 @@ final class Committer: Sendable {
         }
         for (store, outcome) in zip(batch, outcomes) where outcome == .stored { store.file?.keep(store.record.blobID) }
         count(batch, outcomes)
+        // What somebody has the archive do is done when it is answered.
+        if batch.contains(where: \.isControl) { try follower.checkCaughtUp() }
         return outcomes
     }
 
@@ -197,12 +221,7 @@ final class Committer: Sendable {
         let position = CatalogPosition(
             sequence: writer.position.sequence, writer: BlobLog.writerID, segment: writer.position.segment,
             endOffset: writer.position.endOffset)
-        do throws(CatalogError) { try catalog.apply(events, position: position) } catch {
-            // Nobody was told yet, so where only room is missing the batch goes again, and storing goes on when there is some.
-            if error.kind == .full, (try? writer.retract()) != nil { throw .outOfSpace }
-            // The log is ahead of the catalog; replay at the next start cures it.
-            throw .catalog(error)
-        }
+        follower.hand(events, placed.lazy.map(\.0.blobID), position: position)
         recent?.stored(placed.lazy.map(\.1))
     }
 
@@ -211,7 +230,11 @@ final class Committer: Sendable {
     private func isKnown(_ record: NewRecord, _ inBatch: Set<BlobID>) throws(ArchiveError) -> Bool {
         if inBatch.contains(record.blobID) { return true }
         if record.flags.contains(.heals) { return false }
-        do { return try catalog.location(ofBlob: record.blobID.bytes) != nil } catch { throw .catalog(error) }
+        // In this order: what has come into the catalog meanwhile is found there.
+        if follower.isWaiting(record.blobID) { return true }
+        do { return try readers.withReader { try $0.location(ofBlob: record.blobID.bytes) } != nil } catch {
+            throw Archive.wrap(error)
+        }
     }
 
     private static func event(_ store: PendingStore, _ place: (RecordHeader, RecordLocation)) -> CatalogEvent {

@@ -133,7 +133,7 @@ package final class MirrorKeeper: Sendable {
     }
 
     private func position() throws -> LogPosition {
-        try archive.committer.exclusively { writer, _ in writer.position }
+        try archive.committer.exclusively { writer in writer.position }
     }
 
     private func attach(_ catchUp: MirrorCatchUp) throws {
@@ -147,7 +147,7 @@ package final class MirrorKeeper: Sendable {
                 if isClose { break }
                 try catchUp.advance(to: now)
             }
-            try archive.committer.exclusively { writer, _ throws(ArchiveError) in
+            try archive.committer.exclusively { writer throws(ArchiveError) in
                 do throws(LogError) { try catchUp.attach(at: writer.position) } catch { throw .log(error) }
             }
         } catch {
