@@ -14,7 +14,7 @@ package final class CatalogCheckpointer: Sendable {
     /// second make it 12, and the write-ahead log stays shorter.
     private static let movesPerInterval = 4
     /// Fewer since the last move wait for the interval's end.
-    private static let commitsMinimum = 32
+    private static let commitsMinimum = 4
     /// For readers who still need the log.
     private static let busyTimeoutMilliseconds = 50
     private let isStopping = Monitor(false)
