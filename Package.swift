@@ -101,7 +101,7 @@ let package = Package(
             path: "Tools/snimok-fuzz/Fuzz", swiftSettings: strict),
 
         tests("AccessTests", ["Access", "Catalog", "Control", "Database", "Platform", "COpenSSL"]),
-        tests("ArchiveTests", ["Archive", "Catalog", "BlobLog", "CSQLite"]),
+        tests("ArchiveTests", ["Archive", "Catalog", "BlobLog", "Platform", "CSQLite"]),
         tests("AuditTests", ["Audit", "Platform"]),
         tests("BlobLogTests", ["BlobLog", "Platform", "CSystem"]),
         tests("CCodecsTests", ["CCodecs"]),

@@ -146,16 +146,23 @@ final class Committer: Sendable {
         queue.wait { queue -> [PendingStore]?? in
             guard !queue.isCommitting else { return nil }
             guard !queue.waiting.isEmpty else { return queue.isStopping ? .some(nil) : nil }
-            var bytes = 0
-            let count = queue.waiting.prefix(Self.batchMaximum).prefix { store in
-                defer { bytes += store.heldBytes }
-                return bytes < Self.batchBytesMaximum
-            }.count
+            let count = Self.batchCount(queue.waiting)
             let batch = Array(queue.waiting.prefix(count))
             queue.waiting.removeFirst(count)
             queue.isCommitting = true
             return .some(batch)
         } ?? nil
+    }
+
+    /// A control record is a batch of its own: where one ends what is there of some content, the same content behind it must
+    /// not be taken for a sighting of that.
+    private static func batchCount(_ waiting: [PendingStore]) -> Int {
+        if waiting[0].isControl { return 1 }
+        var bytes = 0
+        return waiting.prefix(batchMaximum).prefix { store in
+            defer { bytes += store.heldBytes }
+            return bytes < batchBytesMaximum && !store.isControl
+        }.count
     }
 
     // MARK: One batch
