@@ -25,6 +25,8 @@ package final class ArchiveReader {
             directory = try DataDirectory(path, locking: false)
             log = try BlobLog(directory)
             readers = try CatalogReaders(path: directory.catalog)
+            // What cannot be read here is told where it is wanted.
+            try? readers.catchUp(with: log)
         } catch {
             throw Archive.wrap(error)
         }

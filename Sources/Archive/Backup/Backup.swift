@@ -48,6 +48,7 @@ package final class Backup {
         }
         log = try BlobLog(source)
         readers = try CatalogReaders(path: source.catalog)
+        try? readers.catchUp(with: log)
         check = SegmentCheck(source)
         target = try BackupDirectory(path, archiveUUID: source.archiveUUID)
         self.onDamage = onDamage

@@ -134,13 +134,7 @@ extension Archive {
 
     /// Where the log ends for the catalog.
     package func storePosition() throws(ArchiveError) -> LogPosition {
-        do {
-            guard let position = try readers.withReader({ try $0.position() }), position.sequence > 0 else {
-                return .start
-            }
-            return LogPosition(
-                sequence: position.sequence, segment: position.segment, endOffset: position.endOffset)
-        } catch { throw Archive.wrap(error) }
+        do { return try readers.logPosition() } catch { throw Archive.wrap(error) }
     }
 }
 

@@ -161,6 +161,7 @@ final class CatalogFollower: Sendable {
         do throws(CatalogError) {
             // A single fault is over at the second time, and nobody has seen it.
             do throws(CatalogError) { try write(batch) } catch {
+                guard problem == nil else { throw error }
                 Log.warning("catalog transaction failed; once more", ["why": "\(error)"])
                 try write(batch)
             }

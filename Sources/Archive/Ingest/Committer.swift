@@ -213,8 +213,8 @@ final class Committer: Sendable {
         }
         for (store, outcome) in zip(batch, outcomes) where outcome == .stored { store.file?.keep(store.record.blobID) }
         count(batch, outcomes)
-        // What somebody has the archive do is done when it is answered.
-        if batch.contains(where: \.isControl) { try follower.checkCaughtUp() }
+        // What somebody has the archive do is done when it is answered; who repairs looks whether it is.
+        if batch.contains(where: { $0.isControl || $0.record.flags.contains(.heals) }) { try follower.checkCaughtUp() }
         return outcomes
     }
 
