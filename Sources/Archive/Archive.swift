@@ -195,6 +195,9 @@ package final class Archive: @unchecked Sendable {
 
     // MARK: Reading
 
+    /// Throws unless the catalog has all that was answered: for who decides by what is not found there.
+    package func checkCatalog() throws(ArchiveError) { try committer.checkCatalog() }
+
     /// Has the device bring headers that are read soon.
     package func prefetchHeaders(_ versions: some Sequence<CatalogVersion>) {
         log.reader.prefetchHeaders(versions.lazy.map { RecordLocation($0.location) })

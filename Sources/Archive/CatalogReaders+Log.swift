@@ -5,16 +5,14 @@ import Glibc
 import Platform
 
 extension CatalogReaders {
-    /// More than a server ever has on its way into the catalog (`CatalogFollower`).
-    private static let waitingMaximum = 4000
     /// A catalog that comes no further for so long has no server that brings it further.
-    private static let patienceNanoseconds: UInt64 = 1_000_000_000
+    private static let patienceNanoseconds: UInt64 = 2_000_000_000
     private static let pauseMicroseconds: UInt32 = 2000
 
     /// For a second process beside a running server: waits until the catalog has what the log had when this began.
     func catchUp(with log: BlobLog) throws {
         var reached = try logPosition()
-        let end = try log.records(after: reached, upTo: .max, limit: Self.waitingMaximum).position
+        let end = try Self.end(of: log, after: reached)
         var movedAt = Clock.monotonicNanoseconds()
         while reached.sequence < end.sequence, Clock.monotonicNanoseconds() - movedAt < Self.patienceNanoseconds {
             usleep(Self.pauseMicroseconds)
@@ -22,6 +20,22 @@ extension CatalogReaders {
             if now.sequence > reached.sequence { movedAt = Clock.monotonicNanoseconds() }
             reached = now
         }
+    }
+
+    /// Far more than a server has on its way into the catalog (`CatalogFollower`); a catalog that lacks as much has none.
+    private static let recordsMaximum = 20_000
+
+    /// A few records at a time: a large one keeps a file open.
+    private static func end(of log: BlobLog, after position: LogPosition) throws -> LogPosition {
+        var end = position
+        var count = 0
+        while count < recordsMaximum {
+            let (records, next) = try log.records(after: end, upTo: .max, limit: 64)
+            guard !records.isEmpty else { break }
+            count += records.count
+            end = next
+        }
+        return end
     }
 
     /// How far the catalog has come in the log.

@@ -89,7 +89,8 @@ package final class CatalogCheckpointer: Sendable {
 
         /// Whether a commit comes soon, so that the next checkpoint need not make commits wait.
         private func isFollowed() -> Bool {
-            for _ in 0..<10 {
+            // They may linger for 25 ms.
+            for _ in 0..<20 {
                 if turn.withLock({ $0 }) != commitsBehind { return true }
                 usleep(2000)
             }

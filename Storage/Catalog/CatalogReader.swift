@@ -687,6 +687,11 @@ package final class CatalogReaders: Sendable {
     /// Lends a reader, to whom the catalog stands still meanwhile. Not to be held while somebody else is waited for.
     package func withReader<Result>(_ body: (CatalogReader) throws -> Result) throws -> Result {
         catchUp?()
+        return try lend(body)
+    }
+
+    /// For what follows of an answer, which is owed nothing that came since.
+    private func lend<Result>(_ body: (CatalogReader) throws -> Result) throws -> Result {
         let reader = try borrow()
         defer { giveBack(reader) }
         return try reader.database.snapshot { try body(reader) }
@@ -704,8 +709,9 @@ package final class CatalogReaders: Sendable {
     private func handOut(_ answer: CatalogCursor, _ body: (CatalogRow) throws -> Bool) throws -> Int {
         var cursor = answer
         var count = 0
+        catchUp?()
         while !cursor.isAtEnd {
-            let rows = try withReader { try cursor.next($0) }
+            let rows = try lend { try cursor.next($0) }
             count += rows.count
             for row in rows where try !body(row) { return count }
         }
@@ -763,8 +769,9 @@ package final class CatalogReaders: Sendable {
         let start = Clock.monotonicNanoseconds()
         var all: [CatalogVersion] = []
         var after: Int64? = 0
+        catchUp?()
         while let id = after {
-            let (page, next) = try withReader { try $0.versions(selection, scope: scope, after: id) }
+            let (page, next) = try lend { try $0.versions(selection, scope: scope, after: id) }
             all += page
             after = next
         }

@@ -45,10 +45,7 @@ struct NamePattern {
     /// How an index finds its words.
     enum Place { case beginning, end, anywhere }
 
-    var place: Place {
-        guard word.hasPrefix("*") else { return .beginning }
-        return word.hasSuffix("*") ? .anywhere : .end
-    }
+    let place: Place
 
     /// An index has its words.
     var isIndexed: Bool { place != .anywhere || !trigrams.isEmpty }
@@ -74,8 +71,10 @@ struct NamePattern {
             scalars.indices.contains(index) && "*?".unicodeScalars.contains(scalars[index])
         }
         text = String(String.UnicodeScalarView(scalars[range]))
-        word = (isWildcard(range.lowerBound - 1) ? "*" : "") + text + (isWildcard(range.upperBound) ? "*" : "")
+        let (isOpenBefore, isOpenBehind) = (isWildcard(range.lowerBound - 1), isWildcard(range.upperBound))
+        word = (isOpenBefore ? "*" : "") + text + (isOpenBehind ? "*" : "")
+        place = isOpenBefore ? isOpenBehind ? .anywhere : .end : .beginning
         let around = scalars[..<range.lowerBound] + scalars[range.upperBound...]
-        decides = word.hasPrefix("*") && word.hasSuffix("*") && around.allSatisfy { $0 == "*" }
+        decides = place == .anywhere && around.allSatisfy { $0 == "*" }
     }
 }

@@ -141,7 +141,7 @@ struct CatalogFollowerTests {
         try world.block(true)
         world.hand(2)
         #expect(try world.instances(world.readers) == 1)
-        guard case .catalog? = world.follower.problem else { return #expect(Bool(false)) }
+        guard case .unavailable? = world.follower.problem else { return #expect(Bool(false)) }
         // One that was on its way when that was found out.
         world.hand(3)
         #expect(try world.instances(world.readers) == 1)

@@ -98,6 +98,14 @@ struct NameWordsTests {
         #expect(try catalog.find(.study, all, (.patientName, .wildcard("*ANNA"))) == ["1.2"])
     }
 
+    @Test("Where a part stands is told by scalars: one letter makes one character with the asterisk behind it")
+    func places() {
+        let places = ["*A*", "*A", "A*", "A", "*\u{0D4E}*", "*\u{301}", "*A^B*"].map { pattern in
+            NamePattern.parts(of: pattern).map(\.place)
+        }
+        #expect(places == [[.anywhere], [.end], [.beginning], [.beginning], [.anywhere], [.end], [.end, .beginning]])
+    }
+
     @Test("A pattern without a letter has none", arguments: ["", "*", "*^*", "?", "*=*?"])
     func none(pattern: String) { #expect(NamePattern.parts(of: pattern).isEmpty) }
 

@@ -22,6 +22,7 @@ extension Archive {
     ) throws(ArchiveError) -> Deletion {
         let scope: CatalogDeletionScope
         let owner = isOwnOnly ? source.organisation : nil
+        try checkCatalog()
         do { scope = try readers.deletionScope(under: target.uids, sentBy: owner) } catch { throw Self.wrap(error) }
         guard scope.instances > 0 else { throw .notFound("The archive has no \(target)") }
         try checkRetention(scope)

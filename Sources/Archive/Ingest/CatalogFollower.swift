@@ -12,6 +12,8 @@ final class CatalogFollower: Sendable {
     private static let lingerNanoseconds: UInt64 = 25_000_000
     /// With so many waiting the next ones wait, too: the catalog is slower than the log.
     private static let waitingMaximum = 2000
+    /// Who reads waits so long at most: then for what there is. A catalog whose device hangs holds up nobody for longer.
+    private static let readersPatienceSeconds = 2.0
     /// A catalog that cannot be written is tried again so often.
     private static let retryNanoseconds: UInt64 = 200_000_000
 
@@ -20,11 +22,14 @@ final class CatalogFollower: Sendable {
         var position: CatalogPosition?
         /// The contents of the instances among them.
         var blobs: Set<BlobID> = []
+        /// One of them may take away what later ones refer to.
+        var hasControl = false
 
         mutating func append(_ other: Batch) {
             events += other.events
             position = other.position
             blobs.formUnion(other.blobs)
+            hasControl = hasControl || other.hasControl
         }
     }
 
@@ -64,8 +69,18 @@ final class CatalogFollower: Sendable {
     // MARK: Who stores
 
     /// Why nothing comes into the catalog now; nil: all is well. What is in the log comes into it later, or at the next start.
-    var problem: ArchiveError? {
-        state.withLock { $0.problem }.map { $0.kind == .full ? .outOfSpace : .catalog($0) }
+    var problem: ArchiveError? { state.withLock { $0.problem }.map(Self.refusal) }
+
+    private static func refusal(_ problem: CatalogError) -> ArchiveError {
+        // It passes, so who stores may come again.
+        problem.kind == .full ? .outOfSpace : .unavailable("the catalog cannot be written: \(problem)")
+    }
+
+    /// Throws unless what is stored next may be held against the catalog.
+    func checkReady() throws(ArchiveError) {
+        let (problem, hasControl) = state.withLock { ($0.problem, $0.waiting.hasControl || $0.applying.hasControl) }
+        if let problem { throw Self.refusal(problem) }
+        if hasControl { try checkCaughtUp() }
     }
 
     /// Whether a content is on its way into the catalog.
@@ -74,9 +89,14 @@ final class CatalogFollower: Sendable {
     }
 
     /// Takes what was appended to the log, in its order; waits while too much is waiting already.
-    func hand(_ events: [CatalogEvent], _ blobs: some Sequence<BlobID>, position: CatalogPosition) {
+    /// - Parameters:
+    ///   - blobs: contents of which the log has a copy now.
+    ///   - hasControl: whether it is anything but instances.
+    func hand(
+        _ events: [CatalogEvent], _ blobs: some Sequence<BlobID>, hasControl: Bool = false, position: CatalogPosition
+    ) {
         state.wait { $0.waiting.events.count < Self.waitingMaximum || $0.isCaughtUp ? true : nil }
-        let batch = Batch(events: events, position: position, blobs: Set(blobs))
+        let batch = Batch(events: events, position: position, blobs: Set(blobs), hasControl: hasControl)
         let isFirst = state.withLock { state in
             state.waiting.append(batch)
             state.handed = position.sequence
@@ -89,12 +109,22 @@ final class CatalogFollower: Sendable {
 
     // MARK: Who reads
 
-    /// Waits until the catalog has all that was handed over before, unless it cannot be written.
+    /// Waits until the catalog has all that was handed over before, unless it cannot be written, or not soon.
     func catchUp() {
-        let target = state.withLock { $0.isCaughtUp ? nil : $0.handed }
-        guard let target else { return }
-        state.update { $0.isWanted = true }
-        state.wait { $0.applied >= target || $0.isCaughtUp ? true : nil }
+        guard let target = state.withLock({ $0.isCaughtUp ? nil : $0.handed }) else { return }
+        hurry(target)
+        state.wait(until: Clock.deadline(seconds: Self.readersPatienceSeconds)) {
+            $0.applied >= target || $0.isCaughtUp ? true : nil
+        }
+    }
+
+    /// Has the thread begin at once, if it has not with that.
+    private func hurry(_ target: UInt64) {
+        state.update { state in
+            if state.waiting.position != nil, state.applying.position?.sequence ?? state.applied < target {
+                state.isWanted = true
+            }
+        }
     }
 
     /// Lends the writer of a catalog that has everything. Nothing may be handed over meanwhile.
@@ -105,10 +135,15 @@ final class CatalogFollower: Sendable {
         return try catalog.withLock { catalog throws(ArchiveError) in try body(catalog) }
     }
 
-    /// Throws unless the catalog has everything.
+    /// Waits until the catalog has all that was handed over before, however long; throws if it cannot have it.
     func checkCaughtUp() throws(ArchiveError) {
-        catchUp()
-        if let problem { throw problem }
+        let target = state.withLock { $0.handed }
+        hurry(target)
+        let problem = state.wait { state -> CatalogError?? in
+            if state.applied >= target { return .some(nil) }
+            return state.problem.map { .some($0) }
+        }
+        if let problem = problem ?? nil { throw Self.refusal(problem) }
     }
 
     /// Brings in what waits, and closes the catalog. Nothing may be handed over any more.
@@ -130,7 +165,10 @@ final class CatalogFollower: Sendable {
         while true {
             let step = state.wait(until: due) { Self.step(&$0, knownDue: due) }
             switch step {
-            case .apply(let batch): return batch
+            case .apply(let batch):
+                // Who waits because so many were waiting goes on.
+                if batch.events.count >= Self.waitingMaximum { state.update { _ in } }
+                return batch
             case .wait(let until): due = until
             case .end: return nil
             // It is due now.

@@ -74,9 +74,12 @@ final class Committer: Sendable {
     var stopReason: String? {
         if let reason = stopped.withLock({ $0 }) { return reason }
         // A full disk is no failure: it passes.
-        if case .catalog(let error)? = follower.problem { return "\(error)" }
+        if case .unavailable(let reason)? = follower.problem { return reason }
         return nil
     }
+
+    /// Why nothing is stored now; nil while all is well.
+    var refusal: ArchiveError? { stopped.withLock { $0 }.map { .failed($0) } ?? follower.problem }
 
     /// Starts the thread.
     func run() throws(SystemError) {
@@ -122,6 +125,9 @@ final class Committer: Sendable {
         try exclusively { _ throws(ArchiveError) in try follower.withCatalog(body) }
     }
 
+    /// Throws unless the catalog has all that was answered: for who decides by what it does not find there.
+    func checkCatalog() throws(ArchiveError) { try follower.checkCaughtUp() }
+
     /// Runs `body` while nobody else is at the log.
     func exclusively<Result>(_ body: (LogWriter) throws(ArchiveError) -> Result) throws(ArchiveError) -> Result {
         queue.withLock { $0.outsiders += 1 }
@@ -132,7 +138,7 @@ final class Committer: Sendable {
             return true
         }
         defer { queue.update { $0.isCommitting = false } }
-        if let reason = stopReason { throw .failed(reason) }
+        if let reason = stopped.withLock({ $0 }) { throw .failed(reason) }
         return try body(writer)
     }
 
@@ -187,8 +193,8 @@ final class Committer: Sendable {
     }
 
     private func write(_ batch: [PendingStore]) throws(ArchiveError) -> [StoreOutcome] {
-        if let reason = stopReason { throw .failed(reason) }
-        if let problem = follower.problem { throw problem }
+        if let reason = stopped.withLock({ $0 }) { throw .failed(reason) }
+        try follower.checkReady()
         var records: [NewRecord] = []
         var outcomes: [StoreOutcome] = []
         var inBatch: Set<BlobID> = []
@@ -214,7 +220,8 @@ final class Committer: Sendable {
         for (store, outcome) in zip(batch, outcomes) where outcome == .stored { store.file?.keep(store.record.blobID) }
         count(batch, outcomes)
         // What somebody has the archive do is done when it is answered; who repairs looks whether it is.
-        if batch.contains(where: { $0.isControl || $0.record.flags.contains(.heals) }) { try follower.checkCaughtUp() }
+        if batch[0].isControl { try follower.checkCaughtUp() }
+        if batch.contains(where: { $0.record.flags.contains(.heals) }) { follower.catchUp() }
         return outcomes
     }
 
@@ -228,7 +235,9 @@ final class Committer: Sendable {
         let position = CatalogPosition(
             sequence: writer.position.sequence, writer: BlobLog.writerID, segment: writer.position.segment,
             endOffset: writer.position.endOffset)
-        follower.hand(events, placed.lazy.map(\.0.blobID), position: position)
+        let isControl = batch[0].isControl
+        follower.hand(
+            events, isControl ? [] : placed.map(\.0.blobID), hasControl: isControl, position: position)
         recent?.stored(placed.lazy.map(\.1))
     }
 

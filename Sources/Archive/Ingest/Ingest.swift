@@ -46,7 +46,7 @@ package final class Ingest {
             transferSyntax: transferSyntax, dataSetOffset: meta.count, contentHash: archive.directory.contentHash)
         if !archive.hasRoom { failure = .outOfSpace }
         if let refusal = archive.log.mirror?.refusal { failure = .unavailable(refusal) }
-        if let stopped = archive.committer.stopReason { failure = .failed(stopped) }
+        if let refusal = archive.committer.refusal { failure = refusal }
         for (tag, uid) in [(Tag.sopClassUID, sopClassUID), (.sopInstanceUID, sopInstanceUID)]
         where UIDGrammar.check(uid) == .unacceptable {
             failure = failure ?? .notUnderstood(tag, Self.notUID(tag))

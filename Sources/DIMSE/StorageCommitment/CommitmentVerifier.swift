@@ -74,6 +74,7 @@ struct CommitmentVerifier {
     private func ownVersions(_ sopInstanceUID: String) -> [CatalogVersion]? {
         for attempt in 1...Self.catalogAttempts {
             do {
+                try archive.checkCatalog()
                 return try archive.readers.withReader { reader in
                     try reader.versions(
                         sopInstanceUID: sopInstanceUID, sentBy: request.aeTitle, organisation: request.organisation)
