@@ -37,7 +37,7 @@ package final class Archive: @unchecked Sendable {
     package let quarantine: Quarantine
     package let readers: CatalogReaders
     /// Apart from those of queries, which a slow asker may hold for long, and without waiting for the catalog to follow.
-    private let ingestReaders: CatalogReaders
+    let ingestReaders: CatalogReaders
     package let recovery: RecoveryReport
     package let metrics: ArchiveMetrics
     let committer: Committer

@@ -6,18 +6,18 @@ import Platform
 
 extension CatalogReaders {
     /// A catalog that comes no further for so long has no server that brings it further.
-    private static let patienceNanoseconds: UInt64 = 2_000_000_000
+    private static let patienceSeconds = 2.0
     private static let pauseMicroseconds: UInt32 = 2000
 
     /// For a second process beside a running server: waits until the catalog has what the log had when this began.
     func catchUp(with log: BlobLog) throws {
         var reached = try logPosition()
         let end = try Self.end(of: log, after: reached)
-        var movedAt = Clock.monotonicNanoseconds()
-        while reached.sequence < end.sequence, Clock.monotonicNanoseconds() - movedAt < Self.patienceNanoseconds {
+        var deadline = Clock.deadline(seconds: Self.patienceSeconds)
+        while reached.sequence < end.sequence, Clock.monotonicNanoseconds() < deadline {
             usleep(Self.pauseMicroseconds)
             let now = try logPosition()
-            if now.sequence > reached.sequence { movedAt = Clock.monotonicNanoseconds() }
+            if now.sequence > reached.sequence { deadline = Clock.deadline(seconds: Self.patienceSeconds) }
             reached = now
         }
     }

@@ -333,19 +333,17 @@ package final class CatalogReader {
         }
         let indexed = parts.filter(\.isIndexed)
         guard indexed.count > 1 else { return indexed.first ?? parts.first }
-        var words: [(SQLCondition, Int)] = []
-        for part in indexed {
-            words.append((QueryBuilder.spelled(part), try samples.names.count(of: part, in: database)))
+        let words = try indexed.map { part throws(CatalogError) in
+            (QueryBuilder.spelled(part), try samples.names.count(of: part, in: database))
         }
         return indexed[try rarest(of: words) ?? 0]
     }
 
     private func rarestWord(_ keys: [String]) throws(CatalogError) -> Int? {
-        var words: [(SQLCondition, Int)] = []
-        for key in keys {
-            words.append((QueryBuilder.spelled(key), try samples.names.count(ofWordsSpelled: key, in: database)))
-        }
-        return try rarest(of: words)
+        try rarest(
+            of: keys.map { key throws(CatalogError) in
+                (QueryBuilder.spelled(key), try samples.names.count(ofWordsSpelled: key, in: database))
+            })
     }
 
     private func ids(

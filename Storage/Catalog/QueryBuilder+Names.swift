@@ -192,8 +192,8 @@ extension QueryBuilder {
 
     /// Whether a word `v` may be that part.
     static func spelled(_ part: NamePattern) -> SQLCondition {
-        var inner = SQLConjunction()
         if part.place == .end { return beginning("v.reversed", NameWords.reversed(part.text)) }
+        var inner = SQLConjunction()
         if !part.trigrams.isEmpty {
             inner.add(
                 "v.id IN (SELECT rowid FROM name_word_trigram WHERE name_word_trigram MATCH ?)",

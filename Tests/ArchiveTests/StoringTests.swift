@@ -8,7 +8,11 @@ import Testing
 @testable import Archive
 
 @Suite("Storing")
-struct StoringTests {
+final class StoringTests {
+    private let folder = "\(NSTemporaryDirectory())snimok-test-\(UUID().uuidString)"
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
     /// Explicit VR Little Endian, as short as one can be.
     private static func dataSet(_ uid: String) -> [UInt8] {
         [
@@ -20,7 +24,7 @@ struct StoringTests {
         }
     }
 
-    private static func open(_ folder: String) throws -> Archive {
+    private func open() throws -> Archive {
         var settings = Archive.Settings()
         settings.freeSpaceFloorBytes = 0
         settings.deletionRegister = "\(folder)/register"
@@ -39,9 +43,7 @@ struct StoringTests {
 
     @Test("Content that comes again together with the end of its last copy is kept")
     func purged() throws {
-        let folder = "\(NSTemporaryDirectory())snimok-test-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let archive = try Self.open(folder)
+        let archive = try open()
         defer { archive.close() }
         let outcomes = Monitor<[StoreOutcome?]>([])
         let done: @Sendable (StoreOutcome?) -> Void = { outcome in outcomes.update { $0.append(outcome) } }
@@ -70,9 +72,7 @@ struct StoringTests {
 
     @Test("Who opens the archive beside its server finds what was answered before")
     func secondProcess() throws {
-        let folder = "\(NSTemporaryDirectory())snimok-test-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let archive = try Self.open(folder)
+        let archive = try open()
         defer { archive.close() }
         let stored = Monitor(0)
         for number in 1...40 {
@@ -87,11 +87,9 @@ struct StoringTests {
 
     @Test("Who opens an archive whose server has stopped does not wait for what its catalog has not")
     func stopped() throws {
-        let folder = "\(NSTemporaryDirectory())snimok-test-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: folder) }
         let files = ["catalog.db", "catalog.db-wal"]
         do {
-            let archive = try Self.open(folder)
+            let archive = try open()
             for name in files {
                 try FileManager.default.copyItem(atPath: "\(folder)/data/\(name)", toPath: "\(folder)/\(name)")
             }

@@ -9,13 +9,13 @@ import Platform
 /// that is behind: `catchUp` comes first.
 final class CatalogFollower: Sendable {
     /// How long something may wait for more to come, where nobody asks for it.
-    private static let lingerNanoseconds: UInt64 = 25_000_000
+    private static let lingerSeconds = 0.025
     /// With so many waiting the next ones wait, too: the catalog is slower than the log.
     private static let waitingMaximum = 2000
     /// Who reads waits so long at most: then for what there is. A catalog whose device hangs holds up nobody for longer.
     private static let readersPatienceSeconds = 2.0
     /// A catalog that cannot be written is tried again so often.
-    private static let retryNanoseconds: UInt64 = 200_000_000
+    private static let retrySeconds = 0.2
 
     private struct Batch: Sendable {
         var events: [CatalogEvent] = []
@@ -27,7 +27,7 @@ final class CatalogFollower: Sendable {
 
         mutating func append(_ other: Batch) {
             events += other.events
-            position = other.position
+            position = other.position ?? position
             blobs.formUnion(other.blobs)
             hasControl = hasControl || other.hasControl
         }
@@ -101,7 +101,7 @@ final class CatalogFollower: Sendable {
             state.waiting.append(batch)
             state.handed = position.sequence
             guard state.due == nil else { return state.waiting.events.count >= Self.waitingMaximum }
-            state.due = Clock.monotonicNanoseconds() + Self.lingerNanoseconds
+            state.due = Clock.deadline(seconds: Self.lingerSeconds)
             return true
         }
         if isFirst { state.update { _ in } }
@@ -121,7 +121,7 @@ final class CatalogFollower: Sendable {
     /// Has the thread begin at once, if it has not with that.
     private func hurry(_ target: UInt64) {
         state.update { state in
-            if state.waiting.position != nil, state.applying.position?.sequence ?? state.applied < target {
+            if state.due != nil, state.applying.position?.sequence ?? state.applied < target {
                 state.isWanted = true
             }
         }
@@ -224,10 +224,9 @@ final class CatalogFollower: Sendable {
     private func failed(_ error: CatalogError) {
         let isNew = state.update { state in
             defer { state.problem = error }
-            var all = state.applying
-            if state.waiting.position != nil { all.append(state.waiting) }
-            (state.waiting, state.applying) = (all, Batch())
-            state.due = Clock.monotonicNanoseconds() + Self.retryNanoseconds
+            state.applying.append(state.waiting)
+            (state.waiting, state.applying) = (state.applying, Batch())
+            state.due = Clock.deadline(seconds: Self.retrySeconds)
             return state.problem == nil
         }
         if isNew {

@@ -70,16 +70,19 @@ final class Committer: Sendable {
         self.metrics = metrics
     }
 
-    /// Why nothing is stored any more; nil while all is well.
+    /// Why nothing is stored now; nil while all is well.
+    var refusal: ArchiveError? { failure ?? follower.problem }
+
+    /// The same in words. A full disk is no failure: it passes.
     var stopReason: String? {
-        if let reason = stopped.withLock({ $0 }) { return reason }
-        // A full disk is no failure: it passes.
-        if case .unavailable(let reason)? = follower.problem { return reason }
-        return nil
+        switch refusal {
+        case .failed(let reason), .unavailable(let reason): reason
+        default: nil
+        }
     }
 
-    /// Why nothing is stored now; nil while all is well.
-    var refusal: ArchiveError? { stopped.withLock { $0 }.map { .failed($0) } ?? follower.problem }
+    /// Why nothing is stored until the next start; nil while all is well.
+    private var failure: ArchiveError? { stopped.withLock { $0 }.map { .failed($0) } }
 
     /// Starts the thread.
     func run() throws(SystemError) {
@@ -138,7 +141,7 @@ final class Committer: Sendable {
             return true
         }
         defer { queue.update { $0.isCommitting = false } }
-        if let reason = stopped.withLock({ $0 }) { throw .failed(reason) }
+        if let failure { throw failure }
         return try body(writer)
     }
 
@@ -193,7 +196,7 @@ final class Committer: Sendable {
     }
 
     private func write(_ batch: [PendingStore]) throws(ArchiveError) -> [StoreOutcome] {
-        if let reason = stopped.withLock({ $0 }) { throw .failed(reason) }
+        if let failure { throw failure }
         try follower.checkReady()
         var records: [NewRecord] = []
         var outcomes: [StoreOutcome] = []

@@ -47,7 +47,8 @@ package final class Scrubber: Sendable {
     package init(_ archive: Archive, settings: Settings, metrics: Metrics) {
         self.archive = archive
         self.settings = settings
-        check = RecordCheck(reader: archive.log.reader, readers: archive.readers)
+        // It asks for each record of what the catalog had when the pass began, and need not have it follow.
+        check = RecordCheck(reader: archive.log.reader, readers: archive.ingestReaders)
         progress = ScrubProgress(archive.directory)
         damagedFound = metrics.counter(
             "snimok_scrub_damaged_total", "Damaged records that the scrub has found since the start.")
@@ -171,7 +172,7 @@ package final class Scrubber: Sendable {
         _ name: SegmentName, _ position: CatalogPosition, _ onProgress: (UInt64) -> Void
     ) throws(LogError) {
         let segment = SegmentCheck(archive.directory)
-        let check = RecordCheck(reader: segment.reader, readers: archive.readers)
+        let check = RecordCheck(reader: segment.reader, readers: archive.ingestReaders)
         try segment.forEachRecord(of: name) { record throws(LogError) in
             let sequence = record.header.sequence
             guard sequence > progress.sequence, sequence <= position.sequence else { return }
