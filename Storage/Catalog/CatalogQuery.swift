@@ -117,4 +117,12 @@ package struct CatalogRow: Sendable {
     mutating func addContent(kind: Int64, _ value: String?) {
         if kind == 1 { modalitiesInStudy.append(value ?? "") } else { sopClassesInStudy.append(value ?? "") }
     }
+    /// - Parameters: as a row of `study` has them.
+    mutating func setContents(modalities: String, sopClasses: String) {
+        func values(_ text: String) -> [String] {
+            text.utf8.split(separator: UInt8(ascii: "\\")).map { String(Substring($0)) }
+        }
+        modalitiesInStudy = values(modalities)
+        sopClassesInStudy = values(sopClasses)
+    }
 }

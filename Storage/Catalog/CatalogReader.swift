@@ -481,8 +481,9 @@ package final class CatalogReader {
                 WHERE l.patient = patient.id ORDER BY s.id LIMIT 1))
             """
         let counts = [
-            "studies, series, instances, \(firstOfPatient)", "series, instances, first_instance, 0",
-            "instances, first_instance, 0, 0", "id, 0, 0, 0",
+            "studies, series, instances, \(firstOfPatient), 0",
+            "series, instances, first_instance, modalities, sop_classes",
+            "instances, first_instance, 0, 0, 0", "id, 0, 0, 0, 0",
         ]
         let columns = CatalogColumn.columns(of: CatalogLevel(rawValue: level)!).map(\.sqlName).joined(separator: ", ")
         let table = CatalogLevel(rawValue: level)!.table
@@ -499,6 +500,8 @@ package final class CatalogReader {
         var first: Int64?
         var isOwnLevel = true
         while true {
+            let asksContent = level == .study && query.needsContents && asker.filter == nil
+            var (modalities, classes): (String?, String?)
             let found = try database.statement(Self.rowStatements[level.rawValue]).first([.integer(id)]) { columns in
                 if isOwnLevel {
                     row.flags = CatalogFlags(rawValue: columns.integer(1))
@@ -506,14 +509,19 @@ package final class CatalogReader {
                 } else {
                     _ = Self.readCounts(level, columns, into: &row)
                 }
+                if asksContent { (modalities, classes) = (columns.text(5), columns.text(6)) }
                 for (index, column) in CatalogColumn.columns(of: level).enumerated() {
-                    row.set(column, columns.text(6 + index))
+                    row.set(column, columns.text(7 + index))
                 }
                 return columns.integer(0)
             }
             guard let parent = found else { return nil }
             place.ids[level.rawValue] = id
-            if level == .study, query.needsContents, asker.filter == nil { try readContent(id, of: 0, into: &row) }
+            if let modalities, let classes {
+                row.setContents(modalities: modalities, sopClasses: classes)
+            } else if asksContent {
+                try readContent(id, of: 0, into: &row)
+            }
             guard level > .patient else { break }
             isOwnLevel = false
             level = CatalogLevel(rawValue: level.rawValue - 1)!

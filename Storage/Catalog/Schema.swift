@@ -3,7 +3,7 @@ import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 10
+    static let version: Int64 = 11
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -16,6 +16,26 @@ enum Schema {
                 ? "\(column.sqlName) TEXT, \(column.foldedName) TEXT" : "\(column.sqlName) TEXT"
         }.joined(separator: ", ")
     }
+
+    /// Keeps what a study's row tells of its contents.
+    private static func contentTrigger(_ event: String, of row: String) -> String {
+        func values(_ kind: Int) -> String {
+            """
+            (SELECT group_concat(value, '\\') FROM
+                (SELECT value FROM study_content WHERE study = \(row).study AND organisation = 0 AND kind = \(kind)
+                    ORDER BY value LIMIT \(contentsMaximum + 1))
+                HAVING count(*) <= \(contentsMaximum) AND max(instr(value, '\\')) = 0)
+            """
+        }
+        return """
+            CREATE TRIGGER study_content_\(event) AFTER \(event) ON study_content WHEN \(row).organisation = 0 BEGIN
+                UPDATE study SET modalities = \(values(1)), sop_classes = \(values(2)) WHERE id = \(row).study;
+            END;
+            """
+    }
+
+    /// Who sends a study with a new modality in each series makes its row no longer by it.
+    private static let contentsMaximum = 32
 
     private static var statements: String {
         """
@@ -52,9 +72,12 @@ enum Schema {
             word, content='name_word', content_rowid='id', tokenize='trigram case_sensitive 1', detail=none,
             columnsize=0);
 
+        -- modalities, sop_classes: what study_content has of it for all together, with a backslash between; NULL where that is
+        -- nothing, or does not go into a row. A list touches a page less for each study so, all of which are anywhere in a large
+        -- archive.
         CREATE TABLE study(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, \(columns(.study)),
             series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, first_instance INTEGER,
-            flags INTEGER NOT NULL DEFAULT 0) STRICT;
+            modalities TEXT, sop_classes TEXT, flags INTEGER NOT NULL DEFAULT 0) STRICT;
         CREATE UNIQUE INDEX study_uid ON study(uid);
         CREATE INDEX study_date ON study(study_date, study_time);
         CREATE INDEX study_accession ON study(accession_number) WHERE accession_number IS NOT NULL;
@@ -84,6 +107,8 @@ enum Schema {
         CREATE TABLE study_content(study INTEGER NOT NULL, organisation INTEGER NOT NULL, kind INTEGER NOT NULL,
             value TEXT NOT NULL, date TEXT, PRIMARY KEY(study, organisation, kind, value)) STRICT, WITHOUT ROWID;
         CREATE INDEX study_content_value ON study_content(organisation, kind, value, date, study);
+        \(contentTrigger("INSERT", of: "new"))
+        \(contentTrigger("DELETE", of: "old"))
         -- What each organisation has sent that is seen; by it an organisation with few studies finds them among many.
         CREATE TABLE study_count(study INTEGER NOT NULL, organisation INTEGER NOT NULL, series INTEGER NOT NULL,
             instances INTEGER NOT NULL, known INTEGER NOT NULL, date TEXT, PRIMARY KEY(study, organisation)) STRICT,

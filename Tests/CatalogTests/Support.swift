@@ -176,8 +176,16 @@ private enum Recount {
         ("patient", "series", "SELECT coalesce(sum(series), 0) FROM study WHERE patient = t.id"),
         ("patient", "instances", "SELECT coalesce(sum(instances), 0) FROM study WHERE patient = t.id"),
         ("patient", "first_instance", "SELECT min(first_instance) FROM study WHERE patient = t.id"),
+        ("study", "modalities", contents(kind: 1)), ("study", "sop_classes", contents(kind: 2)),
     ].map { table, column, count in
         ("\(table).\(column)", "SELECT t.id, t.\(column), (\(count)) AS n FROM \(table) t WHERE t.\(column) IS NOT n")
+    }
+
+    private static func contents(kind: Int) -> String {
+        """
+        SELECT group_concat(value, '\\') FROM
+            (SELECT value FROM study_content WHERE study = t.id AND organisation = 0 AND kind = \(kind) ORDER BY value)
+        """
     }
 
     private static let totals: [(String, String)] = [

@@ -295,6 +295,23 @@ struct WriterTests {
         #expect(try catalog.select("SELECT count(DISTINCT organisation) FROM study_content") == ["3"])
     }
 
+    @Test(
+        "The modalities of a study are told, however many and however odd",
+        arguments: [
+            [], ["CT"], (1...32).map { "M\($0)" }, (1...40).map { "M\($0)" }, ["A\\B", "C"], ["Ж", "\u{301}"],
+        ])
+    func modalities(_ modalities: [String]) throws {
+        for (index, modality) in modalities.enumerated() {
+            try catalog.add(Samples.instance(1, index, 1, [.modality: modality]))
+        }
+        if modalities.isEmpty { try catalog.add(Samples.instance(1, 1, 1, [.modality: ""])) }
+        let study = try row(.study, "1.1")
+        #expect(
+            study.modalitiesInStudy.map { Array($0.utf8) }
+                == modalities.map { Array($0.utf8) }.sorted { $0.lexicographicallyPrecedes($1) })
+        #expect(study.sopClassesInStudy == ["1.2.840.10008.5.1.4.1.1.2"])
+    }
+
     @Test("A position that goes back changes nothing")
     func positionGoesBack() throws {
         let instance = Samples.instance(1, 1, 1)
