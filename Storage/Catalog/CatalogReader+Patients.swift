@@ -17,7 +17,7 @@ extension CatalogReader {
     /// The patient that a study belongs to.
     package func patient(ofStudy uid: String) throws(CatalogError) -> CatalogPatientID? {
         try database.statement(
-            "SELECT p.patient_id, p.issuer FROM study s JOIN patient p ON p.id = s.patient WHERE s.uid = ?"
+            "SELECT patient_id, issuer FROM study WHERE uid = ?"
         ).first([.text(uid)]) { row in CatalogPatientID(id: row.text(0) ?? "", issuer: row.text(1) ?? "") }
     }
 

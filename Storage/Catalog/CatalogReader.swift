@@ -485,9 +485,14 @@ package final class CatalogReader {
             "series, instances, first_instance, modalities, sop_classes",
             "instances, first_instance, 0, 0, 0", "id, 0, 0, 0, 0",
         ]
-        let columns = CatalogColumn.columns(of: CatalogLevel(rawValue: level)!).map(\.sqlName).joined(separator: ", ")
+        let columns = rowColumns[level].map(\.sqlName).joined(separator: ", ")
         let table = CatalogLevel(rawValue: level)!.table
         return "SELECT \(parents[level]), flags, \(counts[level]), \(columns) FROM \(table) WHERE id = ?"
+    }
+
+    /// What a level's rows tell: a study's of its patient, too.
+    private static let rowColumns: [[CatalogColumn]] = [CatalogLevel.patient, .study, .series, .instance].map { level in
+        CatalogColumn.columns(of: level) + (level == .study ? CatalogColumn.columns(of: .patient) : [])
     }
 
     private func row(
@@ -495,22 +500,20 @@ package final class CatalogReader {
     ) throws(CatalogError) -> CatalogRow? {
         var row = CatalogRow()
         var place = RowPlace()
+        var first: Int64?
         var level = query.level
         var id = id
-        var first: Int64?
-        var isOwnLevel = true
         while true {
             let asksContent = level == .study && query.needsContents && asker.filter == nil
             var (modalities, classes): (String?, String?)
             let found = try database.statement(Self.rowStatements[level.rawValue]).first([.integer(id)]) { columns in
-                if isOwnLevel {
+                let instance = Self.readCounts(level, columns, into: &row)
+                if level == query.level {
                     row.flags = CatalogFlags(rawValue: columns.integer(1))
-                    first = Self.readCounts(level, columns, into: &row)
-                } else {
-                    _ = Self.readCounts(level, columns, into: &row)
+                    first = instance
                 }
                 if asksContent { (modalities, classes) = (columns.text(5), columns.text(6)) }
-                for (index, column) in CatalogColumn.columns(of: level).enumerated() {
+                for (index, column) in Self.rowColumns[level.rawValue].enumerated() {
                     row.set(column, columns.text(7 + index))
                 }
                 return columns.integer(0)
@@ -522,14 +525,19 @@ package final class CatalogReader {
             } else if asksContent {
                 try readContent(id, of: 0, into: &row)
             }
-            guard level > .patient else { break }
-            isOwnLevel = false
-            level = CatalogLevel(rawValue: level.rawValue - 1)!
-            guard let above = level == .patient ? try self.patient(patient, of: id, parent, asker, &place) : parent
-            else {
-                return nil
+            guard let above = CatalogLevel(rawValue: level.rawValue - 1) else { break }
+            if above == .patient {
+                guard let known = try self.patient(patient, of: id, parent, asker, &place) else { return nil }
+                id = known
+                // The study's row has told of its own.
+                if id == parent, !query.countsPatients {
+                    place.ids[above.rawValue] = id
+                    break
+                }
+            } else {
+                id = parent
             }
-            id = above
+            level = above
         }
         if let filter = asker.filter { first = try restrict(&row, query, place, filter, first: first ?? 0) }
         if let first, query.needsRepresentative || !row.unknownLevels.isEmpty {

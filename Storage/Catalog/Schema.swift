@@ -9,12 +9,23 @@ enum Schema {
         try database.execute(statements)
     }
 
-    /// Attribute columns of a level, with the folded form of names.
-    private static func columns(_ level: CatalogLevel, except: Set<CatalogColumn> = []) -> String {
-        CatalogColumn.columns(of: level).filter { !except.contains($0) }.map { column in
-            column.kind == .personName
+    /// Attribute columns of a level.
+    /// - Parameter hasFolded: with the folded form of names, in which these are searched.
+    private static func columns(_ level: CatalogLevel, hasFolded: Bool = true) -> String {
+        CatalogColumn.columns(of: level).map { column in
+            column.kind == .personName && hasFolded
                 ? "\(column.sqlName) TEXT, \(column.foldedName) TEXT" : "\(column.sqlName) TEXT"
         }.joined(separator: ", ")
+    }
+
+    /// Keeps what a study's row tells of its patient, of whom none of it ever changes.
+    private static func patientTrigger(_ event: String) -> String {
+        let names = CatalogColumn.columns(of: .patient).map(\.sqlName).joined(separator: ", ")
+        return """
+            CREATE TRIGGER "study \(event)" AFTER \(event) ON study BEGIN
+                UPDATE study SET (\(names)) = (SELECT \(names) FROM patient WHERE id = new.patient) WHERE id = new.id;
+            END;
+            """
     }
 
     /// Keeps what a study's row tells of its contents.
@@ -28,7 +39,7 @@ enum Schema {
             """
         }
         return """
-            CREATE TRIGGER study_content_\(event) AFTER \(event) ON study_content WHEN \(row).organisation = 0 BEGIN
+            CREATE TRIGGER "study_content \(event)" AFTER \(event) ON study_content WHEN \(row).organisation = 0 BEGIN
                 UPDATE study SET modalities = \(values(1)), sop_classes = \(values(2)) WHERE id = \(row).study;
             END;
             """
@@ -72,12 +83,14 @@ enum Schema {
             word, content='name_word', content_rowid='id', tokenize='trigram case_sensitive 1', detail=none,
             columnsize=0);
 
-        -- modalities, sop_classes: what study_content has of it for all together, with a backslash between; NULL where that is
-        -- nothing, or does not go into a row. A list touches a page less for each study so, all of which are anywhere in a large
-        -- archive.
+        -- All that a list tells of a study is in its row, for each row is on a page anywhere in a large archive: its patient's
+        -- attributes, too, and in modalities and sop_classes what study_content has of it for all together, with a backslash
+        -- between (NULL where that is nothing, or does not go into a row). Triggers keep these; nothing is searched in them.
         CREATE TABLE study(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, \(columns(.study)),
             series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, first_instance INTEGER,
-            modalities TEXT, sop_classes TEXT, flags INTEGER NOT NULL DEFAULT 0) STRICT;
+            flags INTEGER NOT NULL DEFAULT 0, modalities TEXT, sop_classes TEXT, \(columns(.patient, hasFolded: false))) STRICT;
+        \(patientTrigger("INSERT"))
+        \(patientTrigger("UPDATE OF patient"))
         CREATE UNIQUE INDEX study_uid ON study(uid);
         CREATE INDEX study_date ON study(study_date, study_time);
         CREATE INDEX study_accession ON study(accession_number) WHERE accession_number IS NOT NULL;

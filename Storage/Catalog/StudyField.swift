@@ -14,10 +14,7 @@ enum StudyField: Int, CaseIterable {
     private var letter: UInt8 { [UInt8(ascii: "p"), UInt8(ascii: "a"), UInt8(ascii: "d")][rawValue] }
 
     /// The texts of a study, a column each.
-    static let texts: StaticString = """
-        SELECT p.patient_id, s.accession_number, s.study_description FROM study s JOIN patient p ON p.id = s.patient
-            WHERE s.id = ?
-        """
+    static let texts: StaticString = "SELECT patient_id, accession_number, study_description FROM study WHERE id = ?"
 
     static func texts(_ row: Statement) -> [String] { allCases.map { row.text($0.rawValue) ?? "" } }
 

@@ -177,9 +177,14 @@ private enum Recount {
         ("patient", "instances", "SELECT coalesce(sum(instances), 0) FROM study WHERE patient = t.id"),
         ("patient", "first_instance", "SELECT min(first_instance) FROM study WHERE patient = t.id"),
         ("study", "modalities", contents(kind: 1)), ("study", "sop_classes", contents(kind: 2)),
+        ("study", "patient_id", own("patient_id")), ("study", "issuer", own("issuer")),
+        ("study", "patient_name", own("patient_name")), ("study", "patient_sex", own("patient_sex")),
+        ("study", "patient_birth_date", own("patient_birth_date")),
     ].map { table, column, count in
         ("\(table).\(column)", "SELECT t.id, t.\(column), (\(count)) AS n FROM \(table) t WHERE t.\(column) IS NOT n")
     }
+
+    private static func own(_ column: String) -> String { "SELECT p.\(column) FROM patient p WHERE p.id = t.patient" }
 
     private static func contents(kind: Int) -> String {
         """
