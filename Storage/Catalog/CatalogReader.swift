@@ -715,6 +715,7 @@ package final class CatalogReaders: Sendable {
     /// who takes its answer slowly holds up nobody.
     package func find(_ query: CatalogQuery, _ body: (CatalogRow) throws -> Bool) throws {
         let start = Clock.monotonicNanoseconds()
+        catchUp?()
         if try handOut(CatalogCursor(query), body) == 0 { query.scope.concealAbsence(since: start) }
     }
 
@@ -723,7 +724,6 @@ package final class CatalogReaders: Sendable {
     private func handOut(_ answer: CatalogCursor, _ body: (CatalogRow) throws -> Bool) throws -> Int {
         var cursor = answer
         var count = 0
-        catchUp?()
         while !cursor.isAtEnd {
             let rows = try lend { try cursor.next($0) }
             count += rows.count
@@ -740,7 +740,7 @@ package final class CatalogReaders: Sendable {
         return page
     }
 
-    /// Hands out the rows of a page as `find` does.
+    /// Hands out the rows of a page as `find` does. It was found in a catalog that had caught up.
     package func rows(_ page: CatalogReader.Page, _ body: (CatalogRow) throws -> Bool) throws {
         try handOut(page.cursor, body)
     }

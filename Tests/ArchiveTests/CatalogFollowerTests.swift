@@ -2,6 +2,7 @@
 import BlobLog
 import CSQLite
 import Foundation
+import Platform
 import Testing
 
 @testable import Archive
@@ -162,5 +163,28 @@ struct CatalogFollowerTests {
         world.hand(1)
         world.follower.stop()
         #expect(try world.instances(world.hasty) == 0)
+    }
+
+    /// A catalog that hangs would hold up who asks for each.
+    @Test("Who asks has the catalog catch up once")
+    func once() throws {
+        let world = try World()
+        world.hand(1)
+        world.follower.catchUp()
+        let count = Monitor(0)
+        let readers = try CatalogReaders(
+            path: "\(world.folder)/catalog.db", catchUp: { count.update { $0 += 1 } })
+        func asked(_ question: () throws -> Void) rethrows -> Int {
+            count.update { $0 = 0 }
+            try question()
+            return count.withLock { $0 }
+        }
+        let scope = CatalogScope.everything(as: "A")
+        var selection = CatalogSelection()
+        selection.studyInstanceUIDs = ["1.2"]
+        let query = CatalogQuery(level: .instance, scope: scope)
+        #expect(try asked { try readers.find(query) { _ in true } } == 1)
+        #expect(try asked { try readers.rows(try readers.page(query, countingUpTo: 10)) { _ in true } } == 1)
+        #expect(try asked { _ = try readers.versions(selection, scope: scope) } == 1)
     }
 }
