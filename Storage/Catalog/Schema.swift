@@ -3,7 +3,7 @@ import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 11
+    static let version: Int64 = 12
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -18,7 +18,7 @@ enum Schema {
         }.joined(separator: ", ")
     }
 
-    /// Keeps what a study's row tells of its patient, of whom none of it ever changes.
+    /// Keeps what a study's row tells of its patient. Nothing changes the attributes of a patient's row.
     private static func patientTrigger(_ event: String) -> String {
         let names = CatalogColumn.columns(of: .patient).map(\.sqlName).joined(separator: ", ")
         return """
@@ -28,25 +28,32 @@ enum Schema {
             """
     }
 
-    /// Keeps what a study's row tells of its contents.
-    private static func contentTrigger(_ event: String, of row: String) -> String {
-        func values(_ kind: Int) -> String {
-            """
-            (SELECT group_concat(value, '\\') FROM
-                (SELECT value FROM study_content WHERE study = \(row).study AND organisation = 0 AND kind = \(kind)
-                    ORDER BY value LIMIT \(contentsMaximum + 1))
-                HAVING count(*) <= \(contentsMaximum) AND max(instr(value, '\\')) = 0)
-            """
-        }
-        return """
-            CREATE TRIGGER "study_content \(event)" AFTER \(event) ON study_content WHEN \(row).organisation = 0 BEGIN
-                UPDATE study SET modalities = \(values(1)), sop_classes = \(values(2)) WHERE id = \(row).study;
+    /// Keeps what a study's row tells of its contents. Those of a study are only ever taken away all together.
+    private static let contentTriggers =
+        contentTrigger("modalities", kind: 1) + contentTrigger("sop_classes", kind: 2) + """
+            CREATE TRIGGER "study_content DELETE" AFTER DELETE ON study_content WHEN old.organisation = 0 BEGIN
+                UPDATE study SET modalities = NULL, sop_classes = NULL
+                    WHERE id = old.study AND coalesce(modalities, sop_classes) IS NOT NULL;
             END;
             """
+
+    private static func contentTrigger(_ column: String, kind: Int) -> String {
+        """
+        CREATE TRIGGER "study_content INSERT \(column)" AFTER INSERT ON study_content
+            WHEN new.organisation = 0 AND new.kind = \(kind) BEGIN
+            UPDATE study SET \(column) = (SELECT group_concat(value, '\\') FROM
+                (SELECT value FROM study_content WHERE study = new.study AND organisation = 0 AND kind = \(kind)
+                    ORDER BY value LIMIT \(contentsMaximum + 1))
+                HAVING count(*) <= \(contentsMaximum) AND sum(length(value)) <= \(contentsCharactersMaximum)
+                    AND max(instr(value, '\\')) = 0) WHERE id = new.study;
+        END;
+
+        """
     }
 
     /// Who sends a study with a new modality in each series makes its row no longer by it.
     private static let contentsMaximum = 32
+    private static let contentsCharactersMaximum = 1000
 
     private static var statements: String {
         """
@@ -88,7 +95,8 @@ enum Schema {
         -- between (NULL where that is nothing, or does not go into a row). Triggers keep these; nothing is searched in them.
         CREATE TABLE study(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, \(columns(.study)),
             series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, first_instance INTEGER,
-            flags INTEGER NOT NULL DEFAULT 0, modalities TEXT, sop_classes TEXT, \(columns(.patient, hasFolded: false))) STRICT;
+            flags INTEGER NOT NULL DEFAULT 0, \(columns(.patient, hasFolded: false)), modalities TEXT,
+            sop_classes TEXT) STRICT;
         \(patientTrigger("INSERT"))
         \(patientTrigger("UPDATE OF patient"))
         CREATE UNIQUE INDEX study_uid ON study(uid);
@@ -120,8 +128,7 @@ enum Schema {
         CREATE TABLE study_content(study INTEGER NOT NULL, organisation INTEGER NOT NULL, kind INTEGER NOT NULL,
             value TEXT NOT NULL, date TEXT, PRIMARY KEY(study, organisation, kind, value)) STRICT, WITHOUT ROWID;
         CREATE INDEX study_content_value ON study_content(organisation, kind, value, date, study);
-        \(contentTrigger("INSERT", of: "new"))
-        \(contentTrigger("DELETE", of: "old"))
+        \(contentTriggers)
         -- What each organisation has sent that is seen; by it an organisation with few studies finds them among many.
         CREATE TABLE study_count(study INTEGER NOT NULL, organisation INTEGER NOT NULL, series INTEGER NOT NULL,
             instances INTEGER NOT NULL, known INTEGER NOT NULL, date TEXT, PRIMARY KEY(study, organisation)) STRICT,

@@ -299,6 +299,7 @@ struct WriterTests {
         "The modalities of a study are told, however many and however odd",
         arguments: [
             [], ["CT"], (1...32).map { "M\($0)" }, (1...40).map { "M\($0)" }, ["A\\B", "C"], ["Ж", "\u{301}"],
+            [String(repeating: "A", count: 600), String(repeating: "B", count: 600)],
         ])
     func modalities(_ modalities: [String]) throws {
         for (index, modality) in modalities.enumerated() {

@@ -82,10 +82,10 @@ package final class Reclaimer: Sendable {
     private func work(everything: Bool) throws(ArchiveError) -> Result {
         var result = Result()
         if archive.stopReason != nil { return result }
-        // A segment would be copied for nothing, once a minute, while the catalog cannot be told where its records are now.
-        try archive.checkCatalog()
         try makeFinal()
         for (generation, number) in try candidates(everything: everything) where !isStopping {
+            // It would be copied for nothing, once a minute, while the catalog cannot be told where its records are now.
+            if let refusal = archive.committer.refusal { throw refusal }
             do {
                 result.freedBytes += try compact(number, generation)
                 result.segments += 1

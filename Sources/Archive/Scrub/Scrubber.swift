@@ -32,6 +32,7 @@ package final class Scrubber: Sendable {
 
     private let archive: Archive
     private let check: RecordCheck
+    private let quickCheck: RecordCheck
     private let settings: Settings
     private let state = Monitor(State.stopped)
     private let figures = Monitor(Figures())
@@ -47,8 +48,9 @@ package final class Scrubber: Sendable {
     package init(_ archive: Archive, settings: Settings, metrics: Metrics) {
         self.archive = archive
         self.settings = settings
-        // It asks for each record of what the catalog had when the pass began, and need not have it follow.
-        check = RecordCheck(reader: archive.log.reader, readers: archive.ingestReaders)
+        check = RecordCheck(reader: archive.log.reader, readers: archive.readers)
+        // What the catalog had when the pass began is asked of each record: it need not follow for that.
+        quickCheck = RecordCheck(reader: archive.log.reader, readers: archive.ingestReaders)
         progress = ScrubProgress(archive.directory)
         damagedFound = metrics.counter(
             "snimok_scrub_damaged_total", "Damaged records that the scrub has found since the start.")
@@ -172,7 +174,7 @@ package final class Scrubber: Sendable {
         _ name: SegmentName, _ position: CatalogPosition, _ onProgress: (UInt64) -> Void
     ) throws(LogError) {
         let segment = SegmentCheck(archive.directory)
-        let check = RecordCheck(reader: segment.reader, readers: archive.ingestReaders)
+        let check = RecordCheck(reader: segment.reader, readers: archive.readers)
         try segment.forEachRecord(of: name) { record throws(LogError) in
             let sequence = record.header.sequence
             guard sequence > progress.sequence, sequence <= position.sequence else { return }
@@ -189,7 +191,7 @@ package final class Scrubber: Sendable {
 
     private func scrub(_ record: StoredRecord, _ check: RecordCheck) throws(LogError) {
         try pace(record.header.metadataLength)
-        guard !record.header.hasContent || check.isServed(record) else { return }
+        guard !record.header.hasContent || quickCheck.isServed(record) else { return }
         guard let why = try check.fault(of: record, onPiece: pace) else { return }
         guard record.header.hasContent else {
             progress.found += 1
