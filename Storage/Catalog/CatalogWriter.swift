@@ -23,6 +23,10 @@ package final class CatalogWriter {
     private var transaction: (events: Int, position: CatalogPosition?)?
     private static let replayedPerTransaction = 20_000
     private var pageCache = CatalogPageCache()
+    /// 512 MiB: what is changed before a commit is held in memory up to here, and then written before it. A page that is written,
+    /// read again and changed again has SQLite read all that the write-ahead log got since, for its checksums. Only what
+    /// deletes a million images at once comes so far, and a replay, whose transactions are larger than memory should be.
+    private static let spillPages = 131_072
     private static let replayCacheKiB = 262_144
 
     /// - Parameter nameKey: under what a word of a folded name is found by fuzzy matching; empty: not at all.
@@ -50,6 +54,7 @@ package final class CatalogWriter {
         // The log is what is durable; after a power cut the lost transactions are replayed from it.
         try database.execute("PRAGMA synchronous=NORMAL")
         try database.execute("PRAGMA wal_autocheckpoint=0")
+        try database.execute("PRAGMA cache_spill=\(spillPages)")
         database.countWriteAheadPages()
         try createSchema(in: database)
         return database
@@ -145,6 +150,7 @@ package final class CatalogWriter {
         guard !isReplaying else { return }
         // With the cache that it has, it works, too.
         try? database.execute("PRAGMA cache_size=-\(Self.replayCacheKiB)")
+        try? database.execute("PRAGMA cache_spill=1")
         isReplaying = true
     }
 
@@ -160,6 +166,7 @@ package final class CatalogWriter {
             }
         }
         try? database.execute("PRAGMA cache_size=-\(pageCache.kiB)")
+        try? database.execute("PRAGMA cache_spill=\(Self.spillPages)")
         try? database.execute("PRAGMA shrink_memory")
         _ = database.takeCacheMisses()
     }

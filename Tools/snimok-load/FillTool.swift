@@ -19,10 +19,11 @@ enum FillTool {
         let record = try LoadRecord(acknowledged: options.acknowledged)
         let start = Clock.monotonicNanoseconds()
         let running = try (0..<threads).map { index in
-            let part = job.part(index, of: threads)
             return try SystemThread(name: "fill") {
                 let cursor = job.makeCursor()
-                for number in part { fill(archive, cursor, number, options, waiting, record) }
+                for number in job.interleavedPart(index, of: threads) {
+                    fill(archive, cursor, number, options, waiting, record)
+                }
             }
         }
         for thread in running { thread.join() }

@@ -33,6 +33,13 @@ struct LoadJob: Sendable {
     /// The instances of one of so many equal parts: neighbours stay together, as a scanner sends a study.
     func part(_ index: Int, of parts: Int) -> Range<Int> { count * index / parts..<count * (index + 1) / parts }
 
+    /// Another one of so many parts, which all come to the end together: each takes every so many-th study, or file.
+    func interleavedPart(_ index: Int, of parts: Int) -> some Sequence<Int> {
+        var length = 1
+        if case .synthetic(let options, _) = content { length = options.instances }
+        return stride(from: index * length, to: count, by: parts * length).lazy.flatMap { $0..<$0 + length }
+    }
+
     /// What walks through instances; each thread has its own, for the study at hand is kept.
     func makeCursor() -> any LoadCursor {
         switch content {

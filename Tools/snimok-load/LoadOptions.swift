@@ -11,6 +11,10 @@ struct SyntheticOptions {
     var instances = 400
     var shape = ImageShape(rows: 512, columns: 512, frames: 1, isEncapsulated: false)
     var seed: UInt64 = 1
+    /// As a region sends them, instead of all values at random: see `Region`.
+    var isRegional = false
+    /// The number of the first study.
+    var first = 0
 
     /// The seed mixed with all that shapes an instance, so that other content never comes under the same UID.
     var identity: UInt64 {
@@ -72,6 +76,9 @@ struct LoadOptions {
           --frames N           in each instance (1); pixel data is never held in memory
           --encapsulated       as RLE Lossless with an Extended Offset Table, which may go beyond 4 GiB
           --seed N             another seed gives other studies, the same seed the same ones (1)
+          --regional           day by day, of patients and physicians who come again, from a thousand machines that
+                               number on; otherwise all values are at random
+          --first N            begin with study N of those of the seed (0)
         Whither:
           --to HOST:PORT       or [ADDRESS]:PORT
           --tls                over TLS; with:
@@ -161,6 +168,8 @@ struct LoadOptions {
         }
         options.studies = try words.number("--studies", 1...1_000_000_000) ?? options.studies
         options.instances = try words.number("--instances", 1...10_000_000) ?? options.instances
+        options.isRegional = words.flag("--regional")
+        options.first = try words.number("--first", 0...1_000_000_000) ?? options.first
         options.seed = UInt64(try words.number("--seed", 0...Int.max) ?? Int(options.seed))
         options.shape = try shape(&words)
         return words.count < before

@@ -4,7 +4,7 @@ import Seeded
 /// A patient as clinics in Russia and elsewhere enter them.
 struct Patient {
     let name: String
-    let id: String
+    private(set) var id: String
     let birthDate: String
     let sex: String
 
@@ -14,6 +14,12 @@ struct Patient {
         id = "P\(10_000_000 + random.below(90_000_000))"
         birthDate = Self.date(in: 1930..<2020, &random)
         sex = isFemale ? "F" : "M"
+    }
+
+    /// One of those of whom each number is somebody.
+    init(number: Int, _ random: inout SplitMix) {
+        self.init(&random)
+        id = "P\(10_000_000 + number)"
     }
 
     static func date(in years: Range<Int>, _ random: inout SplitMix) -> String {

@@ -21,6 +21,7 @@ struct SyntheticStudy {
     private let shape: ImageShape
     private let identity: UInt64
     private let index: Int
+    private let region: Region?
     private let sopClassUID: String
     /// What a query for this study would ask.
     private(set) var keys = Keys()
@@ -31,7 +32,9 @@ struct SyntheticStudy {
     init(_ options: SyntheticOptions, index: Int) {
         shape = options.shape
         identity = options.identity
+        let index = options.first + index
         self.index = index
+        region = options.isRegional ? Region(study: index, identity: options.identity) : nil
         var random = SplitMix(seed: identity, [index])
         let modality = options.isMixed ? Modality.mixed(&random) : options.modality
         sopClassUID = shape.frames > 1 ? modality.multiFrameClassUID : modality.sopClassUID
@@ -53,7 +56,8 @@ struct SyntheticStudy {
     func instance(_ number: Int) -> StoreSender.Instance {
         var random = SplitMix(seed: identity, [index, number])
         return StoreSender.Instance(
-            sopClassUID: sopClassUID, sopInstanceUID: random.uid(), transferSyntaxUID: transferSyntaxUID)
+            sopClassUID: sopClassUID, sopInstanceUID: region?.sopInstanceUID(number) ?? random.uid(),
+            transferSyntaxUID: transferSyntaxUID)
     }
 
     /// Hands out the data set of an instance, piece by piece.
@@ -61,7 +65,7 @@ struct SyntheticStudy {
         of instance: StoreSender.Instance, number: Int, pixels: PixelSource,
         _ body: (UnsafeRawBufferPointer, _ isLast: Bool) throws(Failure) -> Void
     ) throws(Failure) {
-        patch(uidPosition, instance.sopInstanceUID, width: 44)
+        patch(uidPosition, instance.sopInstanceUID, width: uidWidth)
         patch(numberPosition, String(number + 1), width: Self.numberWidth)
         try head.withRawBytes { bytes throws(Failure) in try body(bytes, false) }
         let salt = index &* 31 &+ number
@@ -72,6 +76,9 @@ struct SyntheticStudy {
             try body(bytes, remaining == 0)
         }
     }
+
+    /// Of an instance's UID.
+    private var uidWidth: Int { region == nil ? 44 : 50 }
 
     private mutating func patch(_ position: Int, _ text: String, width: Int) {
         let padded = text + String(repeating: " ", count: width - text.utf8.count)
@@ -113,17 +120,19 @@ struct SyntheticStudy {
 
 extension SyntheticStudy {
     private mutating func appendStudy(_ writer: inout DataSetWriter, _ modality: Modality, _ random: inout SplitMix) {
-        let patient = Patient(&random)
-        let date = Patient.date(in: 2020..<2026, &random)
-        let time = "\(Patient.twoDigits(8 + random.below(12)))\(Patient.twoDigits(random.below(60)))00"
-        let number = 10_000_000 + random.below(90_000_000)
+        let patient = region?.patient ?? Patient(&random)
+        let date = region?.date ?? Patient.date(in: 2020..<2026, &random)
+        let time =
+            region?.time ?? "\(Patient.twoDigits(8 + random.below(12)))\(Patient.twoDigits(random.below(60)))00"
+        let number = region == nil ? 10_000_000 + random.below(90_000_000) : index
         keys = Keys(
-            patientID: patient.id, patientName: patient.name, studyDate: date, accessionNumber: "A\(number)",
-            studyInstanceUID: random.uid())
+            patientID: patient.id, patientName: patient.name, studyDate: date,
+            accessionNumber: region?.accessionNumber ?? "A\(number)",
+            studyInstanceUID: region?.studyInstanceUID ?? random.uid())
         writer.append(.specificCharacterSet, .cs, text: "ISO_IR 192")
         writer.append(Tag(0x0008_0008), .cs, text: "ORIGINAL\\PRIMARY")
         writer.append(.sopClassUID, .ui, text: sopClassUID)
-        uidPosition = appendPlaceholder(&writer, .sopInstanceUID, .ui, width: 44)
+        uidPosition = appendPlaceholder(&writer, .sopInstanceUID, .ui, width: uidWidth)
         writer.append(.studyDate, .da, text: date)
         writer.append(.seriesDate, .da, text: date)
         writer.append(.studyTime, .tm, text: time)
@@ -132,7 +141,7 @@ extension SyntheticStudy {
         writer.append(.modality, .cs, text: modality.code)
         writer.append(Tag(0x0008_0070), .lo, text: "Snimok load generator")
         writer.append(.institutionName, .lo, text: "Городская больница № \(1 + random.below(60))")
-        writer.append(.referringPhysicianName, .pn, text: Patient.physician(&random))
+        writer.append(.referringPhysicianName, .pn, text: region?.physician ?? Patient.physician(&random))
         writer.append(.stationName, .sh, text: "\(modality.code)\(1 + random.below(4))")
         writer.append(.studyDescription, .lo, text: random.pick(modality.descriptions))
         writer.append(.seriesDescription, .lo, text: "Серия 1")
@@ -142,7 +151,7 @@ extension SyntheticStudy {
         writer.append(.patientSex, .cs, text: patient.sex)
         writer.append(.bodyPartExamined, .cs, text: random.pick(modality.bodyParts))
         writer.append(.studyInstanceUID, .ui, text: keys.studyInstanceUID)
-        writer.append(.seriesInstanceUID, .ui, text: random.uid())
+        writer.append(.seriesInstanceUID, .ui, text: region?.seriesInstanceUID ?? random.uid())
         writer.append(.studyID, .sh, text: "\(number)")
         writer.append(.seriesNumber, .is, text: "1")
         numberPosition = appendPlaceholder(&writer, .instanceNumber, .is, width: Self.numberWidth)
