@@ -22,12 +22,15 @@ def query(bench):
     lines = [
         "## Queries", "",
         "C-FIND at the study level with 14 return keys, one association that stays open, 2,000 queries of each kind; "
-        "milliseconds, p50 / p99. Studies have one tiny instance each. Days are so many that about 50 studies match. Adding: "
+        "milliseconds, p50 / p99. Studies have one tiny instance each, and all their values are at random. Days are so many that "
+        "about 50 studies match. Adding: "
         f"how fast {ADDED:,} further studies are stored, by the archive's own ingest without a network, and how much of the rate "
-        "of an empty archive that is.", "",
+        "of an empty archive that is; at random, and as a region sends them (in an archive of such studies: days, numbers and "
+        "UIDs rise, patients and physicians come again).", "",
         "| Studies | " + " | ".join(KINDS.values())
-        + " | infix of 2 letters | rows/s of a large answer | start, s | catalog, bytes a study | adding, studies/s |",
-        "|---:|" + "---:|" * (len(KINDS) + 5)]
+        + " | infix of 2 letters | rows/s of a large answer | start, s | catalog, bytes a study | adding at random, studies/s "
+        "| adding as a region, studies/s |",
+        "|---:|" + "---:|" * (len(KINDS) + 6)]
     for studies in bench.studies:
         lines.append(at(bench, studies))
     if bench.scale == 1:
@@ -56,42 +59,56 @@ def at(bench, studies):
         rows = find(bench, server, "rows", 1, studies, 400)
         say(f"large answer: {rows['rows']} rows, {(server.peak() - before) / 1e6:.0f} MB more")
     catalog = os.path.getsize(directory / "catalog.db") / studies
-    adding = added(bench, directory, studies)
+    adding = [added(bench, directory, studies)]
+    if not is_kept:
+        shutil.rmtree(directory)
+    directory = bench.data / f"regional-{studies}"
+    is_kept = filled(bench, directory, studies, "--regional")
+    adding.append(added(bench, directory, studies, "--regional"))
     if not is_kept:
         shutil.rmtree(directory)
     return (f"| {studies:,} | " + " | ".join(cells)
             + f" | {short:.0f} | {rows['rowsPerSecond']:.0f} | {started:.2f} | {catalog:.0f} "
-            + f"| {adding} |")
+            + f"| {adding[0]} | {adding[1]} |")
 
 
-def filled(bench, directory, studies):
+def filled(bench, directory, studies, *kind):
     """Whether it was there before; then it is taken as it is, and kept: ten million studies take an hour."""
     if directory.exists():
         return True
     say(f"filling {studies} studies")
-    fill(bench, directory, studies)
+    fill(bench, directory, studies, *kind)
     return False
 
 
-def fill(bench, directory, studies, seed=1):
+def fill(bench, directory, studies, *kind):
     """Studies a second."""
     done = subprocess.run(
-        [str(bench.binaries / "snimok-load"), "--fill", str(directory), "--studies", str(studies), "--seed", str(seed),
-         "--json", *map(str, STUDY)], check=True, stdout=subprocess.PIPE, text=True)
+        [str(bench.binaries / "snimok-load"), "--fill", str(directory), "--studies", str(studies),
+         "--json", *map(str, [*STUDY, *kind])], check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)["instancesPerSecond"]
 
 
-def added(bench, directory, studies):
-    """By turns into the archive and into an empty one, twice; others each time."""
+def added(bench, directory, studies, *kind):
+    """By turns into the archive and into an empty one, three times; others each time."""
     rates, empty = [], []
-    for turn in range(2):
-        seed = time.time_ns() % 1_000_000_000
-        rates.append(fill(bench, directory, ADDED, seed))
+    for turn in range(3):
+        # Those of a region go on where the last ones ended.
+        others = [*kind, "--first", stored(bench, directory)] if kind else ["--seed", time.time_ns() % 1_000_000_000]
+        rates.append(fill(bench, directory, ADDED, *others))
         with_nothing = bench.data / "archive-empty"
-        empty.append(fill(bench, with_nothing, ADDED, seed))
+        empty.append(fill(bench, with_nothing, ADDED, *others))
         shutil.rmtree(with_nothing)
         say(f"{studies} studies, adding: {rates[-1]:.0f}/s, to an empty archive {empty[-1]:.0f}/s")
     return f"{median(rates):.0f}, {median(rates) / median(empty):.2f}"
+
+
+def stored(bench, directory):
+    """How many studies the archive has."""
+    done = subprocess.run(
+        [str(bench.binaries / "snimok"), "stats", "--json", "--data", str(directory)], check=True, stdout=subprocess.PIPE,
+        text=True)
+    return json.loads(done.stdout)["studies"]
 
 
 def find(bench, server, kind, queries, studies, days):

@@ -7,7 +7,7 @@ import Database
 struct CatalogPageCache {
     static let leastKiB = 16_384
     private static let mostKiB = 131_072
-    private static let eventsExamined = 1024
+    static let eventsExamined = 1024
     /// An image of a known study misses two or three in a large archive: those of its content's address and of its UID.
     private static let missesPerEvent = 4
 

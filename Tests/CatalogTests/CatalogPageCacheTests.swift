@@ -36,9 +36,9 @@ struct CatalogPageCacheTests {
         #expect(cache.kiB == CatalogPageCache.leastKiB)
         for _ in 0..<5 { try read(4000) }
         // Not before it has seen as many events as it judges by.
-        cache.fit(to: 4000, in: database)
+        cache.fit(to: CatalogPageCache.eventsExamined - 24, in: database)
         #expect(cache.kiB == CatalogPageCache.leastKiB)
-        cache.fit(to: 96, in: database)
+        cache.fit(to: 24, in: database)
         #expect(cache.kiB == 2 * CatalogPageCache.leastKiB)
         #expect(
             try database.statement("PRAGMA cache_size").first([]) { $0.integer(0) } == -2
