@@ -24,7 +24,12 @@ struct CatalogCache {
 
     struct Patient {
         let id: Int64
+        let key: PatientKey
+        /// Of `CatalogLevel.valueColumns`.
         let values: [String?]
+
+        /// Its attributes in the order of their columns, of which those of the key come first.
+        var row: [String?] { [key.id, key.issuer] + values }
     }
 
     /// That an organisation says whose a study is.
@@ -58,12 +63,13 @@ struct CatalogCache {
         let values: [String?]
         /// Not in the catalog before this instance.
         var isNew = false
+        var isOfNewStudy = false
     }
 
     struct Content: Hashable {
         let study: Int64
         let organisation: Int64
-        let kind: Int64
+        let kind: StudyContents
         let value: String
     }
 

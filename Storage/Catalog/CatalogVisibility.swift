@@ -283,13 +283,19 @@ extension CatalogWriter {
                     (\(Self.studySources)) z JOIN version v ON v.id = z.version ORDER BY v.sequence LIMIT 1) WHERE id = ?1
                 """
             ).run([.integer(id)])
-            try change(wordsOfStudy: id, by: Self.addingWords)
+            try database.statement(Self.copyingPatient).run([.integer(id)])
+            try change(wordsOfStudy: id, by: PendingWords.addingStudy)
         }
         if left.count == 1 {
             try database.statement("UPDATE study SET flags = flags & ~2 WHERE id = ?").run([.integer(id)])
         }
         return gone.union(left)
     }
+
+    private static let copyingPatient: String = {
+        let names = CatalogColumn.columns(of: .patient).map(\.sqlName).joined(separator: ", ")
+        return "UPDATE study SET (\(names)) = (SELECT \(names) FROM patient WHERE id = study.patient) WHERE id = ?"
+    }()
 
     private func removeNames(_ patient: Int64, _ organisation: Int64) throws(CatalogError) {
         try database.statement("DELETE FROM patient_name WHERE patient = ? AND organisation = ?").run([
@@ -304,6 +310,7 @@ extension CatalogWriter {
 
     /// Takes words from studies; those that no other study has go altogether.
     private func forget(words deletion: StaticString, _ values: [Statement.Value]) throws(CatalogError) {
+        try pendingWords.write(to: database)
         var words: Set<Int64> = []
         try database.statement(deletion).forEach(values) { row throws(CatalogError) in
             words.insert(row.integer(0))
@@ -528,9 +535,12 @@ extension CatalogWriter {
                 ? nil
                 : "SELECT DISTINCT h.reasons FROM series x JOIN hidden h ON h.level = 2 AND h.id = x.id WHERE x.study = ?1"
         )
-        try database.statement("UPDATE study SET series = ?, instances = ?, first_instance = ? WHERE id = ?").run([
-            .integer(seen.series), .integer(seen.instances), seen.first, .integer(id),
-        ])
+        try database.statement(
+            """
+            UPDATE study SET series = ?, instances = ?, first_instance = ?, modalities = NULL, sop_classes = NULL
+                WHERE id = ?
+            """
+        ).run([.integer(seen.series), .integer(seen.instances), seen.first, .integer(id)])
         try database.statement("DELETE FROM study_count WHERE study = ?").run([.integer(id)])
         try database.statement("DELETE FROM study_content WHERE study = ?").run([.integer(id)])
         guard seen.instances > 0 else { return }
@@ -558,15 +568,16 @@ extension CatalogWriter {
                 JOIN version_source c ON c.instance = i.id JOIN version v ON v.id = c.version
                 WHERE e.study = ?1 AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.level = 3 AND h.id = i.id)
             """
-        for (kind, rows) in [(1, modalities), (2, classes)] {
+        for (kind, rows) in [(StudyContents.modality, modalities), (.sopClass, classes)] {
             for (organisation, condition) in [("organisation", "AND known <> 0"), ("0", "")] {
                 try database.statement(
                     """
-                    INSERT INTO study_content SELECT DISTINCT ?1, \(organisation), \(kind), value,
+                    INSERT INTO study_content SELECT DISTINCT ?1, \(organisation), \(kind.rawValue), value,
                         (SELECT study_date FROM study WHERE id = ?1) FROM (\(rows)) WHERE value <> '' \(condition)
                     """
                 ).run([.integer(id)])
             }
+            try kind.tell(study: id, in: database)
         }
     }
 
@@ -643,12 +654,12 @@ extension CatalogWriter {
         for patient in patients { try removeIfEmpty(patient: patient) }
     }
 
-    static let addingWords: StaticString = "INSERT INTO study_gram(rowid, words) VALUES(?, ?)"
     /// An index without the texts is told what they were.
     private static let forgettingWords: StaticString =
         "INSERT INTO study_gram(study_gram, rowid, words) VALUES('delete', ?, ?)"
 
     private func change(wordsOfStudy id: Int64, by statement: StaticString) throws(CatalogError) {
+        try pendingWords.write(to: database)
         let texts = try database.statement(StudyField.texts).first([.integer(id)]) { StudyField.texts($0) }!
         try database.statement(statement).run([.integer(id), .text(StudyField.words(of: texts))])
     }

@@ -17,6 +17,8 @@ package final class CatalogWriter {
     var cache = CatalogCache()
     /// Counts of the running transaction, written once at its end.
     var pending = PendingCounts()
+    /// Likewise what it adds to the indexes of words.
+    var pendingWords = PendingWords()
     package private(set) var position: CatalogPosition?
     private var isReplaying = false
     /// The transaction that is open, and how far it has come; of a replay it may stay open from batch to batch.
@@ -131,6 +133,7 @@ package final class CatalogWriter {
         let reached = transaction?.position
         pending.position = reached
         try pending.write(to: database)
+        try pendingWords.write(to: database)
         try database.execute("COMMIT")
         transaction = nil
         position = reached
@@ -141,6 +144,7 @@ package final class CatalogWriter {
         transaction = nil
         cache = CatalogCache()
         pending = PendingCounts()
+        pendingWords = PendingWords()
     }
 
     /// Many batches follow. Blob ids have no order, so nearly each one that is added changes another page of their index: what
@@ -236,8 +240,9 @@ package final class CatalogWriter {
         }
         let organisation = try organisationID(event.source.organisation)
         var known: KnownLevels = []
-        let patient = try patient(event, organisation, &known)
-        let series = try series(event, of: patient, organisation, &known)
+        let owner = try patient(event, organisation, &known)
+        let patient = owner.id
+        let series = try series(event, of: owner, organisation, &known)
         let isFaulty = event.flags & 1 != 0
         var flags: CatalogFlags = isFaulty ? .faultyUID : []
         let inserted = try insert(instance: event, series.id, organisation, flags)
@@ -260,7 +265,8 @@ package final class CatalogWriter {
         try count(
             Place(
                 series: series.id, study: series.study.id, date: series.study.date, modality: series.modality,
-                sopClassUID: event[.sopClassUID], isNewSeries: series.isNew), organisation, known)
+                sopClassUID: event[.sopClassUID], isNewSeries: series.isNew, isNewStudy: series.isOfNewStudy),
+            organisation, known)
         cache.series[.init(uid: event[.seriesInstanceUID], study: series.study.id)] = CatalogCache.Series(
             id: series.id, study: series.study, modality: series.modality, values: series.values)
         try place(new: instance, event[.sopInstanceUID], in: series)
@@ -385,7 +391,7 @@ package final class CatalogWriter {
     // MARK: Patient, study, series
 
     private func series(
-        _ event: CatalogInstance, of patient: Int64, _ organisation: Int64, _ known: inout KnownLevels
+        _ event: CatalogInstance, of patient: CatalogCache.Patient, _ organisation: Int64, _ known: inout KnownLevels
     ) throws(CatalogError) -> CatalogCache.Series {
         let study = try study(event, of: patient, organisation, &known)
         let uid = event[.seriesInstanceUID]
@@ -414,12 +420,14 @@ package final class CatalogWriter {
         pending.patients[study.patient, default: .init()].series += 1
         pending.totals.series += 1
         return CatalogCache.Series(
-            id: id, study: study.known, modality: event[.modality], values: values, isNew: true)
+            id: id, study: study.known, modality: event[.modality], values: values, isNew: true,
+            isOfNewStudy: study.isNew)
     }
 
     private func study(
-        _ event: CatalogInstance, of patient: Int64, _ organisation: Int64, _ known: inout KnownLevels
+        _ event: CatalogInstance, of owner: CatalogCache.Patient, _ organisation: Int64, _ known: inout KnownLevels
     ) throws(CatalogError) -> CatalogCache.Study {
+        let patient = owner.id
         let uid = event[.studyInstanceUID]
         if cache.studies.count > CatalogCache.maximum { cache.studies.removeAll() }
         var study = cache.studies[uid]
@@ -440,9 +448,11 @@ package final class CatalogWriter {
             if study.patient != patient { try link(study, to: patient) }
             return study
         }
-        let id = try insert(.study, parent: patient, event)
+        let id = try insert(
+            .study, parent: patient, event,
+            further: owner.row + [event[.modality], event[.sopClassUID]].map { StudyContents.text([$0]) })
         let words = StudyField.words(of: [event[.patientID], event[.accessionNumber], event[.studyDescription]])
-        try database.statement(Self.addingWords).run([.integer(id), .text(words)])
+        pendingWords.studies.append((id, words))
         try database.statement("INSERT INTO study_patient VALUES(?, ?)").run([.integer(patient), .integer(id)])
         try addWords(study: id, patient)
         known.insert(.study)
@@ -477,7 +487,7 @@ package final class CatalogWriter {
 
     private func patient(
         _ event: CatalogInstance, _ organisation: Int64, _ known: inout KnownLevels
-    ) throws(CatalogError) -> Int64 {
+    ) throws(CatalogError) -> CatalogCache.Patient {
         // Nobody knows whose a study without a Patient ID is, so it has a patient of its own.
         let nameless = event[.patientID].isEmpty ? event[.studyInstanceUID] : ""
         let key = CatalogCache.PatientKey(id: event[.patientID], issuer: event[.issuerOfPatientID], nameless: nameless)
@@ -491,7 +501,7 @@ package final class CatalogWriter {
                     WHERE patient_id = ? AND issuer = ? AND nameless_study = ?
                 """
             ).first([.text(key.id), .text(key.issuer), .text(nameless)]) {
-                CatalogCache.Patient(id: $0.integer(0), values: Self.values(.patient, $0, from: 1))
+                CatalogCache.Patient(id: $0.integer(0), key: key, values: Self.values(.patient, $0, from: 1))
             }
         }
         if found == nil {
@@ -499,14 +509,14 @@ package final class CatalogWriter {
             event.values[CatalogColumn.patientID.rawValue] = key.id
             event.values[CatalogColumn.issuerOfPatientID.rawValue] = key.issuer
             let id = try insert(.patient, parent: nil, event, parentText: nameless)
-            found = CatalogCache.Patient(id: id, values: values)
+            found = CatalogCache.Patient(id: id, key: key, values: values)
             pending.totals.patients += 1
         }
         let patient = found!
         cache.patients[key] = patient
         if patient.values == values { known.insert(.patient) }
         try addNames(event.folded[CatalogColumn.patientName.rawValue], patient.id, organisation)
-        return patient.id
+        return patient
     }
 
     /// A patient is found under every name that came with the ID.
@@ -583,22 +593,23 @@ package final class CatalogWriter {
                 .text(word), .text(NameWords.reversed(word)), .text(nameKey(word)),
             ])
             id = database.lastInsertedID
-            try database.statement("INSERT INTO name_word_trigram(rowid, word) VALUES(?, ?)").run([
-                .integer(id!), .text(word),
-            ])
+            pendingWords.names.append((id!, word))
         }
         cache.words[key] = id
         return id!
     }
 
+    /// - Parameter further: of a study, what its row tells of its patient and its contents.
     private func insert(
-        _ level: CatalogLevel, parent: Int64?, _ event: CatalogInstance, parentText: String = ""
+        _ level: CatalogLevel, parent: Int64?, _ event: CatalogInstance, parentText: String = "",
+        further: [String?] = []
     ) throws(CatalogError) -> Int64 {
         var values: [Statement.Value] = [parent.map { .integer($0) } ?? .text(parentText)]
         for column in CatalogColumn.columns(of: level) {
             values.append(Statement.Value(event.values[column.rawValue]))
             if column.kind == .personName { values.append(Statement.Value(event.folded[column.rawValue])) }
         }
+        for value in further { values.append(Statement.Value(value)) }
         try database.statement(Self.insertions[level.rawValue]).run(values)
         return database.lastInsertedID
     }
@@ -610,6 +621,9 @@ package final class CatalogWriter {
         for column in CatalogColumn.columns(of: level) {
             names.append(column.sqlName)
             if column.kind == .personName { names.append(column.foldedName) }
+        }
+        if level == .study {
+            names += CatalogColumn.columns(of: .patient).map(\.sqlName) + StudyContents.allCases.map(\.column)
         }
         let places = names.map { _ in "?" }.joined(separator: ", ")
         return "INSERT INTO \(level.table)(\(names.joined(separator: ", "))) VALUES(\(places))"
@@ -666,8 +680,8 @@ package final class CatalogWriter {
         pending.studyOrganisations[inStudy]!.known.formUnion(known.intersection(.study))
         pending.seriesOrganisations[inSeries, default: .init()].instances += 1
         pending.seriesOrganisations[inSeries]!.known.formUnion(known.intersection(.series))
-        try addContent(place, organisation, kind: 1, place.modality, isKnown: known.contains(.series))
-        try addContent(place, organisation, kind: 2, place.sopClassUID, isKnown: known.contains(.instance))
+        try add(.modality, place.modality, place, organisation, isKnown: known.contains(.series))
+        try add(.sopClass, place.sopClassUID, place, organisation, isKnown: known.contains(.instance))
     }
 
     /// An organisation has sent a version of what it had sent before, or somebody else's content: it may know more by it.
@@ -691,9 +705,9 @@ package final class CatalogWriter {
                     "UPDATE series_count SET known = known | 4 WHERE series = ? AND organisation = ?"
                 ).run([.integer(place.series), .integer(organisation)])
             }
-            try addContent(place, organisation, kind: 1, place.modality, isKnown: true)
+            try add(.modality, place.modality, place, organisation, isKnown: true)
         }
-        if known.contains(.instance) { try addContent(place, organisation, kind: 2, place.sopClassUID, isKnown: true) }
+        if known.contains(.instance) { try add(.sopClass, place.sopClassUID, place, organisation, isKnown: true) }
     }
 
     /// Who sends content that is known says with it what its first sender said: whose the study is, and under which name.
@@ -738,16 +752,17 @@ package final class CatalogWriter {
     }
 
     /// Where an instance stands, for the counts.
-    private struct Place {
+    struct Place {
         let series: Int64
         let study: Int64
         let date: String?
         let modality: String
         let sopClassUID: String
         let isNewSeries: Bool
+        var isNewStudy = false
     }
 
-    private func place(ofInstance id: Int64) throws(CatalogError) -> Place {
+    func place(ofInstance id: Int64) throws(CatalogError) -> Place {
         try database.statement(
             """
             SELECT e.id, e.study, s.study_date, coalesce(e.modality, ''), i.sop_class_uid FROM instance i
@@ -758,22 +773,6 @@ package final class CatalogWriter {
                 series: $0.integer(0), study: $0.integer(1), date: $0.text(2), modality: $0.text(3) ?? "",
                 sopClassUID: $0.text(4) ?? "", isNewSeries: false)
         }!
-    }
-
-    /// - Parameter isKnown: the value is one that the organisation has sent itself.
-    private func addContent(
-        _ place: Place, _ organisation: Int64, kind: Int64, _ value: String, isKnown: Bool
-    ) throws(CatalogError) {
-        guard !value.isEmpty else { return }
-        if cache.contents.count > CatalogCache.maximum { cache.contents.removeAll() }
-        let content = CatalogCache.Content(
-            study: place.study, organisation: isKnown ? organisation : 0, kind: kind, value: value)
-        guard cache.contents.insert(content).inserted else { return }
-        for organisation in isKnown ? [0, organisation] : [0] {
-            try database.statement("INSERT INTO study_content VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING").run([
-                .integer(place.study), .integer(organisation), .integer(kind), .text(value), .init(place.date),
-            ])
-        }
     }
 }
 

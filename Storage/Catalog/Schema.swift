@@ -3,7 +3,7 @@ import Database
 
 /// The tables. All of it is derived from the log, so a new version of the schema is a rebuild, not a migration.
 enum Schema {
-    static let version: Int64 = 12
+    static let version: Int64 = 13
 
     static func create(in database: Database) throws(CatalogError) {
         try database.execute(statements)
@@ -17,43 +17,6 @@ enum Schema {
                 ? "\(column.sqlName) TEXT, \(column.foldedName) TEXT" : "\(column.sqlName) TEXT"
         }.joined(separator: ", ")
     }
-
-    /// Keeps what a study's row tells of its patient. Nothing changes the attributes of a patient's row.
-    private static func patientTrigger(_ event: String) -> String {
-        let names = CatalogColumn.columns(of: .patient).map(\.sqlName).joined(separator: ", ")
-        return """
-            CREATE TRIGGER "study \(event)" AFTER \(event) ON study BEGIN
-                UPDATE study SET (\(names)) = (SELECT \(names) FROM patient WHERE id = new.patient) WHERE id = new.id;
-            END;
-            """
-    }
-
-    /// Keeps what a study's row tells of its contents. Those of a study are only ever taken away all together.
-    private static let contentTriggers =
-        contentTrigger("modalities", kind: 1) + contentTrigger("sop_classes", kind: 2) + """
-            CREATE TRIGGER "study_content DELETE" AFTER DELETE ON study_content WHEN old.organisation = 0 BEGIN
-                UPDATE study SET modalities = NULL, sop_classes = NULL
-                    WHERE id = old.study AND coalesce(modalities, sop_classes) IS NOT NULL;
-            END;
-            """
-
-    private static func contentTrigger(_ column: String, kind: Int) -> String {
-        """
-        CREATE TRIGGER "study_content INSERT \(column)" AFTER INSERT ON study_content
-            WHEN new.organisation = 0 AND new.kind = \(kind) BEGIN
-            UPDATE study SET \(column) = (SELECT group_concat(value, '\\') FROM
-                (SELECT value FROM study_content WHERE study = new.study AND organisation = 0 AND kind = \(kind)
-                    ORDER BY value LIMIT \(contentsMaximum + 1))
-                HAVING count(*) <= \(contentsMaximum) AND sum(length(value)) <= \(contentsCharactersMaximum)
-                    AND max(instr(value, '\\')) = 0) WHERE id = new.study;
-        END;
-
-        """
-    }
-
-    /// Who sends a study with a new modality in each series makes its row no longer by it.
-    private static let contentsMaximum = 32
-    private static let contentsCharactersMaximum = 1000
 
     private static var statements: String {
         """
@@ -92,13 +55,11 @@ enum Schema {
 
         -- All that a list tells of a study is in its row, for each row is on a page anywhere in a large archive: its patient's
         -- attributes, too, and in modalities and sop_classes what study_content has of it for all together, with a backslash
-        -- between (NULL where that is nothing, or does not go into a row). Triggers keep these; nothing is searched in them.
+        -- between (NULL where that is nothing, or does not go into a row). Nothing is searched in these.
         CREATE TABLE study(id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, \(columns(.study)),
             series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, first_instance INTEGER,
             flags INTEGER NOT NULL DEFAULT 0, \(columns(.patient, hasFolded: false)), modalities TEXT,
             sop_classes TEXT) STRICT;
-        \(patientTrigger("INSERT"))
-        \(patientTrigger("UPDATE OF patient"))
         CREATE UNIQUE INDEX study_uid ON study(uid);
         CREATE INDEX study_date ON study(study_date, study_time);
         CREATE INDEX study_accession ON study(accession_number) WHERE accession_number IS NOT NULL;
@@ -128,7 +89,6 @@ enum Schema {
         CREATE TABLE study_content(study INTEGER NOT NULL, organisation INTEGER NOT NULL, kind INTEGER NOT NULL,
             value TEXT NOT NULL, date TEXT, PRIMARY KEY(study, organisation, kind, value)) STRICT, WITHOUT ROWID;
         CREATE INDEX study_content_value ON study_content(organisation, kind, value, date, study);
-        \(contentTriggers)
         -- What each organisation has sent that is seen; by it an organisation with few studies finds them among many.
         CREATE TABLE study_count(study INTEGER NOT NULL, organisation INTEGER NOT NULL, series INTEGER NOT NULL,
             instances INTEGER NOT NULL, known INTEGER NOT NULL, date TEXT, PRIMARY KEY(study, organisation)) STRICT,
