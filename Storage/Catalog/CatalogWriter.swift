@@ -3,17 +3,13 @@ import Database
 import Glibc
 import Platform
 
-/// Held by who writes to the catalog. SQLite's own lock is asked for again and again, and found free too seldom where one
-/// transaction follows the other. Its value says how many commits have written pages.
-package typealias CatalogTurn = Monitor<Int>
-
 /// The one writer of the catalog: applies events in the order of their sequence numbers, a batch a transaction. What it
 /// writes depends on the events alone, so that a rebuild gives the same tables.
 package final class CatalogWriter {
     private(set) var database: Database
     let path: String
     private let nameKey: @Sendable (String) -> String
-    package let turn = CatalogTurn(0)
+    package let turn = CatalogTurn()
     var cache = CatalogCache()
     /// Counts of the running transaction, written once at its end.
     var pending = PendingCounts()
@@ -57,6 +53,8 @@ package final class CatalogWriter {
         try database.execute("PRAGMA synchronous=NORMAL")
         try database.execute("PRAGMA wal_autocheckpoint=0")
         try database.execute("PRAGMA cache_spill=\(spillPages)")
+        // What a long transaction, or a reader who stayed, has made longer is given back when it begins anew.
+        try database.execute("PRAGMA journal_size_limit=\(CatalogCheckpointer.writeAheadBytesKept)")
         database.countWriteAheadPages()
         try createSchema(in: database)
         return database
@@ -99,10 +97,7 @@ package final class CatalogWriter {
     }
 
     func inTurn(_ body: () throws(CatalogError) -> Void) throws(CatalogError) {
-        try turn.withLock { commits throws(CatalogError) in
-            defer { commits = database.commits }
-            try body()
-        }
+        try turn.write(in: database, body)
     }
 
     private func take(_ events: [CatalogEvent], position: CatalogPosition) throws(CatalogError) {
