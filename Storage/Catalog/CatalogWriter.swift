@@ -244,7 +244,7 @@ package final class CatalogWriter {
         let instance = if let inserted { inserted } else { try otherVersion(event, series.id, &flags, &known) }
         if let inserted {
             known.insert(.instance)
-            try flagNamesakes("instance", event[.sopInstanceUID], inserted)
+            try flagNamesakes(.instance, event[.sopInstanceUID], inserted)
         }
         let version = try insert(version: event, instance, patient, organisation, flags, known)
         pending.totals.versions += 1
@@ -295,27 +295,28 @@ package final class CatalogWriter {
     }
 
     /// The same UID under another parent: both are kept where they came, and flagged.
-    private func flagNamesakes(_ table: String, _ uid: String, _ id: Int64) throws(CatalogError) {
-        let other = try database.statement("SELECT 1 FROM \(table) WHERE uid = ? AND id <> ?")
-            .first([.text(uid), .integer(id)]) { _ in true }
+    private func flagNamesakes(_ level: CatalogLevel, _ uid: String, _ id: Int64) throws(CatalogError) {
+        let other = try database.statement("namesake", form: level.rawValue) {
+            "SELECT 1 FROM \(level.table) WHERE uid = ? AND id <> ?"
+        }.first([.text(uid), .integer(id)]) { _ in true }
         guard other != nil else { return }
-        try database.statement("UPDATE \(table) SET flags = flags | 2 WHERE uid = ?").run([.text(uid)])
+        try database.statement("UPDATE \(level.table) SET flags = flags | 2 WHERE uid = ?").run([.text(uid)])
     }
 
     // MARK: Rows
 
-    private static let instanceInsertion: String = {
+    private static var instanceInsertion: String {
         let columns = CatalogColumn.columns(of: .instance)
         let names = columns.map(\.sqlName).joined(separator: ", ")
         let places = String(repeating: ", ?", count: columns.count)
         return "INSERT INTO instance(series, first_organisation, flags, \(names)) VALUES(?, ?, ?\(places))"
             + " ON CONFLICT(uid, series) DO NOTHING"
-    }()
+    }
 
     private func insert(
         instance event: CatalogInstance, _ series: Int64, _ organisation: Int64, _ flags: CatalogFlags
     ) throws(CatalogError) -> Int64? {
-        try database.statement(Self.instanceInsertion).run(
+        try database.statement("add instance", form: 0) { Self.instanceInsertion }.run(
             [.integer(series), .integer(organisation), .integer(flags.rawValue)]
                 + CatalogColumn.columns(of: .instance).map { Statement.Value(event.values[$0.rawValue]) })
         return database.changes > 0 ? database.lastInsertedID : nil
@@ -393,9 +394,9 @@ package final class CatalogWriter {
         if cache.series.count > CatalogCache.maximum { cache.series.removeAll() }
         var series = cache.series[.init(uid: uid, study: study.id)]
         if series == nil, !study.isNew {
-            series = try database.statement(
+            series = try database.statement("known series", form: 0) {
                 "SELECT id, modality, \(Self.valueColumns(.series)) FROM series WHERE uid = ? AND study = ?"
-            ).first([.text(uid), .integer(study.id)]) {
+            }.first([.text(uid), .integer(study.id)]) {
                 CatalogCache.Series(
                     id: $0.integer(0), study: study.known, modality: $0.text(1) ?? "",
                     values: Self.values(.series, $0, from: 2))
@@ -409,7 +410,7 @@ package final class CatalogWriter {
         }
         known.insert(.series)
         let id = try insert(.series, parent: study.id, event)
-        try flagNamesakes("series", uid, id)
+        try flagNamesakes(.series, uid, id)
         try addRequests(event, id, organisation)
         pending.studies[study.id, default: .init()].series += 1
         pending.patients[study.patient, default: .init()].series += 1
@@ -427,9 +428,9 @@ package final class CatalogWriter {
         if cache.studies.count > CatalogCache.maximum { cache.studies.removeAll() }
         var study = cache.studies[uid]
         if study == nil {
-            study = try database.statement(
+            study = try database.statement("known study", form: 0) {
                 "SELECT id, patient, study_date, \(Self.valueColumns(.study)) FROM study WHERE uid = ?"
-            ).first([.text(uid)]) {
+            }.first([.text(uid)]) {
                 CatalogCache.Study(
                     id: $0.integer(0), patient: $0.integer(1), date: $0.text(2),
                     values: Self.values(.study, $0, from: 3))
@@ -490,12 +491,12 @@ package final class CatalogWriter {
         let values = event.values(of: .patient)
         var found = cache.patients[key]
         if found == nil {
-            found = try database.statement(
+            found = try database.statement("known patient", form: 0) {
                 """
                 SELECT id, \(Self.valueColumns(.patient)) FROM patient
                     WHERE patient_id = ? AND issuer = ? AND nameless_study = ?
                 """
-            ).first([.text(key.id), .text(key.issuer), .text(nameless)]) {
+            }.first([.text(key.id), .text(key.issuer), .text(nameless)]) {
                 CatalogCache.Patient(id: $0.integer(0), key: key, values: Self.values(.patient, $0, from: 1))
             }
         }
@@ -605,14 +606,13 @@ package final class CatalogWriter {
             if column.kind == .personName { values.append(Statement.Value(event.folded[column.rawValue])) }
         }
         for value in further { values.append(Statement.Value(value)) }
-        try database.statement(Self.insertions[level.rawValue]).run(values)
+        try database.statement("add", form: level.rawValue) { Self.insertion(level) }.run(values)
         return database.lastInsertedID
     }
 
     /// Of a patient, a study, a series.
-    private static let insertions: [String] = (0..<3).map { number in
-        let level = CatalogLevel(rawValue: number)!
-        var names = [["nameless_study", "patient", "study"][number]]
+    private static func insertion(_ level: CatalogLevel) -> String {
+        var names = [["nameless_study", "patient", "study"][level.rawValue]]
         for column in CatalogColumn.columns(of: level) {
             names.append(column.sqlName)
             if column.kind == .personName { names.append(column.foldedName) }
