@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast questions are answered, as the archive grows."""
+import contextlib
 import json
 import os
 import shutil
@@ -11,7 +12,12 @@ from servers import Orthanc, Snimok
 
 # Stored into archives of all sizes, to see whether that takes longer in a large one.
 ADDED = 50_000
-STUDY = ["--instances", 1, "--pixel-bytes", 100, "--modality", "MIX"]
+# Or so many of them in each study.
+IMAGES = 100
+# Larger archives are filled as a region sends only; at random ten million studies would take half a day.
+LARGEST_AT_RANDOM = 1_000_000
+IMAGE = ["--pixel-bytes", 100, "--modality", "MIX"]
+STUDY = ["--instances", 1, *IMAGE]
 KINDS = {
     "id": "patient id", "name": "beginning of a name", "infix": "infix of a name", "date": "days and modality",
     "accession": "accession number"}
@@ -22,15 +28,16 @@ def query(bench):
     lines = [
         "## Queries", "",
         "C-FIND at the study level with 14 return keys, one association that stays open, 2,000 queries of each kind; "
-        "milliseconds, p50 / p99. Studies have one tiny instance each, and all their values are at random. Days are so many that "
-        "about 50 studies match. Adding: "
-        f"how fast {ADDED:,} further studies are stored, by the archive's own ingest without a network, and how much of the rate "
+        "milliseconds, p50 / p99. Studies have one tiny instance each, and all their values are at random; of more than "
+        f"{LARGEST_AT_RANDOM:,} they are as a region sends them. Days are so many that about 50 studies match. Adding: "
+        f"how fast {ADDED:,} further images are stored, by the archive's own ingest without a network, and how much of the rate "
         "of an empty archive that is; at random, and as a region sends them (in an archive of such studies: days, numbers and "
-        "UIDs rise, patients and physicians come again).", "",
+        "UIDs rise, patients and physicians come again), one in a study as all "
+        f"that are there, and {IMAGES} in a study.", "",
         "| Studies | " + " | ".join(KINDS.values())
         + " | infix of 2 letters | rows/s of a large answer | start, s | catalog, bytes a study | adding at random, studies/s "
-        "| adding as a region, studies/s |",
-        "|---:|" + "---:|" * (len(KINDS) + 6)]
+        f"| adding as a region, studies/s | so, of {IMAGES} images each, images/s |",
+        "|---:|" + "---:|" * (len(KINDS) + 7)]
     for studies in bench.studies:
         lines.append(at(bench, studies))
     if bench.scale == 1:
@@ -39,37 +46,50 @@ def query(bench):
 
 
 def at(bench, studies):
-    directory = bench.data / f"archive-{studies}"
-    is_kept = filled(bench, directory, studies)
+    adding = []
+    if studies <= LARGEST_AT_RANDOM:
+        with archive(bench, studies) as directory:
+            asked = ask(bench, directory, studies, max(1, round(5000 * 2016 / studies)))
+            adding.append(added(bench, directory, studies))
+    with archive(bench, studies, "--regional") as directory:
+        if not adding:
+            # A region has 5,000 studies a day.
+            asked = ask(bench, directory, studies, 1, "--regional")
+            adding.append("")
+        for images in (1, IMAGES):
+            adding.append(added(bench, directory, studies, "--regional", images=images))
+    return f"| {studies:,} | {asked} | {' | '.join(adding)} |"
+
+
+@contextlib.contextmanager
+def archive(bench, studies, *kind):
+    directory = bench.data / f"{'regional' if kind else 'archive'}-{studies}"
+    is_kept = filled(bench, directory, studies, *kind)
+    yield directory
+    if not is_kept:
+        shutil.rmtree(directory)
+
+
+def ask(bench, directory, studies, days, *kind):
     server = Snimok(bench.work / "server", bench.binaries / "snimok", {}, data=directory)
     # The start counts from nothing in memory but what the system keeps of the files.
     start = time.monotonic()
     with server:
         started = server.started - start
         # The first query of a process samples the names; it is one of 2,000.
-        cells, days = [], max(1, round(5000 * 2016 / studies))
-        for kind in KINDS:
-            report = find(bench, server, kind, 2000, studies, days)
+        cells = []
+        for what in KINDS:
+            report = find(bench, server, what, 2000, studies, days, *kind)
             figures = report["latencyMilliseconds"]
-            bench.figures.setdefault("query", {}).setdefault(KINDS[kind], {})[studies] = figures["p99"]
+            bench.figures.setdefault("query", {}).setdefault(KINDS[what], {})[studies] = figures["p99"]
             cells.append(f"{figures['p50']:.2f} / {figures['p99']:.2f}")
-            say(f"{studies} studies, {kind}: {cells[-1]} ms, {report['rows'] / 2000:.1f} rows")
-        short = find(bench, server, "short-infix", 5, studies, 1)["latencyMilliseconds"]["p50"]
+            say(f"{studies} studies, {what}: {cells[-1]} ms, {report['rows'] / 2000:.1f} rows")
+        short = find(bench, server, "short-infix", 5, studies, 1, *kind)["latencyMilliseconds"]["p50"]
         before = server.resident()
-        rows = find(bench, server, "rows", 1, studies, 400)
+        rows = find(bench, server, "rows", 1, studies, 400 if days > 1 else 20, *kind)
         say(f"large answer: {rows['rows']} rows, {(server.peak() - before) / 1e6:.0f} MB more")
     catalog = os.path.getsize(directory / "catalog.db") / studies
-    adding = [added(bench, directory, studies)]
-    if not is_kept:
-        shutil.rmtree(directory)
-    directory = bench.data / f"regional-{studies}"
-    is_kept = filled(bench, directory, studies, "--regional")
-    adding.append(added(bench, directory, studies, "--regional"))
-    if not is_kept:
-        shutil.rmtree(directory)
-    return (f"| {studies:,} | " + " | ".join(cells)
-            + f" | {short:.0f} | {rows['rowsPerSecond']:.0f} | {started:.2f} | {catalog:.0f} "
-            + f"| {adding[0]} | {adding[1]} |")
+    return " | ".join(cells) + f" | {short:.0f} | {rows['rowsPerSecond']:.0f} | {started:.2f} | {catalog:.0f}"
 
 
 def filled(bench, directory, studies, *kind):
@@ -81,25 +101,25 @@ def filled(bench, directory, studies, *kind):
     return False
 
 
-def fill(bench, directory, studies, *kind):
-    """Studies a second."""
+def fill(bench, directory, studies, *kind, images=1):
+    """Images a second."""
     done = subprocess.run(
         [str(bench.binaries / "snimok-load"), "--fill", str(directory), "--studies", str(studies),
-         "--json", *map(str, [*STUDY, *kind])], check=True, stdout=subprocess.PIPE, text=True)
+         "--instances", str(images), "--json", *map(str, [*IMAGE, *kind])], check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)["instancesPerSecond"]
 
 
-def added(bench, directory, studies, *kind):
+def added(bench, directory, studies, *kind, images=1):
     """By turns into the archive and into an empty one, three times; others each time."""
     rates, empty = [], []
     for turn in range(3):
         # Those of a region go on where the last ones ended.
         others = [*kind, "--first", stored(bench, directory)] if kind else ["--seed", time.time_ns() % 1_000_000_000]
-        rates.append(fill(bench, directory, ADDED, *others))
+        rates.append(fill(bench, directory, ADDED // images, *others, images=images))
         with_nothing = bench.data / "archive-empty"
-        empty.append(fill(bench, with_nothing, ADDED, *others))
+        empty.append(fill(bench, with_nothing, ADDED // images, *others, images=images))
         shutil.rmtree(with_nothing)
-        say(f"{studies} studies, adding: {rates[-1]:.0f}/s, to an empty archive {empty[-1]:.0f}/s")
+        say(f"{studies} studies, adding {images} in each: {rates[-1]:.0f}/s, to an empty archive {empty[-1]:.0f}/s")
     return f"{median(rates):.0f}, {median(rates) / median(empty):.2f}"
 
 
@@ -111,9 +131,9 @@ def stored(bench, directory):
     return json.loads(done.stdout)["studies"]
 
 
-def find(bench, server, kind, queries, studies, days):
+def find(bench, server, what, queries, studies, days, *kind):
     report = bench.load(
-        server, "--find", kind, "--queries", queries, "--associations", 1, "--studies", studies, "--days", days, *STUDY)
+        server, "--find", what, "--queries", queries, "--associations", 1, "--studies", studies, "--days", days, *STUDY, *kind)
     if report["queries"] != queries:
         raise SystemExit(f"{report['complaints']}")
     return report
