@@ -53,8 +53,8 @@ package final class Accounts: Sendable {
         _ name: String, password: String, organisation: String, roles: Set<Role>
     ) throws(AccountError) {
         try Self.check(name: name, "a user's name")
-        // HTTP Basic ends the name at the first colon (RFC 7617 section 2).
-        guard !name.contains(":") else { throw AccountError("a user's name holds no colon") }
+        // HTTP Basic ends the name at the first colon (RFC 7617 section 2), also at one with a mark behind it.
+        guard !name.utf8.contains(UInt8(ascii: ":")) else { throw AccountError("a user's name holds no colon") }
         try Self.check(name: organisation, "an organisation")
         guard !roles.isEmpty else { throw AccountError("a user needs a role") }
         let user = UserAccount(

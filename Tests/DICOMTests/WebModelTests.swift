@@ -106,6 +106,15 @@ struct WebModelTests {
                 #"<Value number="1">a b c d\#u{FFFD}e&lt;&amp;&gt;</Value>"#))
     }
 
+    @Test("A backslash parts values, whatever mark stands behind it")
+    func parted() {
+        var xml = XMLAttributeWriter()
+        xml.append(.patientID, .lo, text: "a\\\u{301}b")
+        #expect(
+            String(decoding: xml.bytes, as: UTF8.self).contains(
+                "<Value number=\"1\">a</Value><Value number=\"2\">\u{301}b</Value>"))
+    }
+
     @Test("Paths of attributes", arguments: ["7FE00010", "00081140.0.00091010", "00081140.12.00081199.3.00081155"])
     func paths(text: String) { #expect(AttributePath(text)?.description == text) }
 

@@ -293,6 +293,12 @@ def test_the_first_user_closes_the_archive_at_once_and_for_good(archive):
     web.get(archive, "studies", **basic("anna")).expect(204)
 
 
+def test_a_colon_ends_the_name_whatever_mark_stands_behind_it(archive):
+    assert "colon" in add_user(archive, "anna:\u0301", "viewer", check=None).stderr
+    add_user(archive, "anna", "viewer", password="\u0301a long password")
+    web.get(archive, "studies", **basic("anna", "\u0301a long password")).expect(204)
+
+
 def test_who_is_disabled_removed_or_has_another_password_is_out_at_once(archive):
     add_user(archive, "keeper", "administrator")
     add_user(archive, "anna", "viewer")

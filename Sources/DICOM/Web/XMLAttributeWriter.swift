@@ -66,9 +66,9 @@ package struct XMLAttributeWriter: AttributeWriter {
         beginAttribute(tag, vr)
         if !text.isEmpty {
             let isSingle = vr == .lt || vr == .st || vr == .ut || vr == .ur
-            append(
-                values: isSingle
-                    ? [text] : text.split(separator: "\\", omittingEmptySubsequences: false).map(String.init), vr)
+            // By scalars: a backslash and the mark behind it are one character of Swift's.
+            let values = text.unicodeScalars.split(separator: "\\", omittingEmptySubsequences: false)
+            append(values: isSingle ? [text] : values.map(String.init), vr)
         }
         raw("</DicomAttribute>")
     }

@@ -163,11 +163,12 @@ struct HTTPGate: Sendable {
         switch parts[0].lowercased() {
         case "bearer": return .bearer(String(credentials))
         case "basic":
-            // RFC 7617 section 2; the text is UTF-8, as the challenge says.
+            // RFC 7617 section 2; the text is UTF-8, as the challenge says. By bytes: a password may begin with a mark.
             guard let bytes = Secret.bytes(credentials, isURLSafe: false),
-                let text = String(validating: bytes, as: UTF8.self), let colon = text.firstIndex(of: ":")
+                let text = String(validating: bytes, as: UTF8.self),
+                let colon = text.utf8.firstIndex(of: UInt8(ascii: ":"))
             else { throw .wrongCredentials }
-            return .basic(name: String(text[..<colon]), password: String(text[text.index(after: colon)...]))
+            return .basic(name: String(text[..<colon]), password: String(text[text.utf8.index(after: colon)...]))
         default: throw .wrongCredentials
         }
     }

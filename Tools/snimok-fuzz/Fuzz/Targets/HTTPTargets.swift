@@ -70,8 +70,10 @@ extension FuzzTarget {
             "a type reads the same again: \(written.debugDescription)")
     }
 
+    /// By scalars: a quote and the mark behind it are one character of Swift's.
     private static func quoted(_ text: String) -> String {
-        "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+        let escaped = text.unicodeScalars.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : "\($0)" }
+        return "\"" + escaped.joined() + "\""
     }
 
     /// Multipart bodies: however they arrive, the parts are the same.
