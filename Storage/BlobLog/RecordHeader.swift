@@ -90,8 +90,7 @@ package struct RecordHeader: Equatable, Sendable {
     /// Whether the lengths can be those of a record: sums and differences of them are taken without further tests.
     private var areLengthsPossible: Bool {
         // Far beyond all files, and far from where sums overflow.
-        guard max(recordLength, payloadLength) <= 1 << 60 else { return false }
-        return kind != .instance && kind != .largeInstance || dataSetLength <= payloadLength
+        max(recordLength, payloadLength) <= 1 << 60 && dataSetLength <= payloadLength
     }
 
     init(_ record: NewRecord, sequence: UInt64, durableSequence: UInt64) {
