@@ -84,13 +84,14 @@ package struct RecordHeader: Equatable, Sendable {
         payloadOffset = bytes.littleEndian(at: 96)
         metadataChecksum = bytes.littleEndian(at: 104)
         durableSequence = bytes.littleEndian(at: 112)
-        guard areLengthsPossible else { return nil }
+        guard isPossible else { return nil }
     }
 
-    /// Whether the lengths can be those of a record: sums and differences of them are taken without further tests.
-    private var areLengthsPossible: Bool {
-        // Far beyond all files, and far from where sums overflow.
-        max(recordLength, payloadLength) <= 1 << 60 && dataSetLength <= payloadLength
+    /// Whether lengths and numbers can be those of a record: sums and differences of them are taken without further tests.
+    private var isPossible: Bool {
+        // Far beyond all files and counts, and far from where sums overflow.
+        max(recordLength, payloadLength) <= 1 << 60 && max(sequence, durableSequence) <= 1 << 62
+            && dataSetLength <= payloadLength
     }
 
     init(_ record: NewRecord, sequence: UInt64, durableSequence: UInt64) {

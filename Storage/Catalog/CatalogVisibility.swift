@@ -123,9 +123,14 @@ extension CatalogWriter {
                 """, cause))
     }
 
-    /// Gives back what was withdrawn, but what has come again since.
+    /// Gives back what was withdrawn, but what has come again since. What a later deletion holds of these instances stays
+    /// its own.
     private func giveBack(_ cause: Int64) throws(CatalogError) -> Set<Int64> {
-        let series = try series(withdrawnBy: cause)
+        var series = try series(withdrawnBy: cause)
+        for instance in try ids("SELECT DISTINCT instance FROM withdrawn WHERE tombstone = ?", cause)
+        where try setAside(instance) {
+            series.formUnion(try apply(note: instance))
+        }
         try database.statement(
             """
             INSERT INTO version_source SELECT w.instance, w.organisation, w.sequence, w.version FROM withdrawn w
@@ -173,6 +178,7 @@ extension CatalogWriter {
         let cause = Int64(tombstone)
         guard try close(tombstone, state: 2) else { return }
         try writeCounts()
+        try handOver(from: cause)
         let series = try series(hiddenBy: cause).union(try series(withdrawnBy: cause))
         var studies: Set<Int64> = []
         for id in series { studies.formUnion(try ids("SELECT study FROM series WHERE id = ?", id)) }
@@ -180,7 +186,6 @@ extension CatalogWriter {
         // Of what is hidden all versions; of what was withdrawn those that nobody else has.
         let versions = """
             SELECT version FROM version_source WHERE instance IN (\(instances))
-                UNION SELECT version FROM withdrawn WHERE instance IN (\(instances))
                 UNION SELECT version FROM withdrawn w WHERE tombstone = ?1
                     AND NOT EXISTS (SELECT 1 FROM version_source c WHERE c.instance = w.instance AND c.version = w.version)
                     AND NOT EXISTS (SELECT 1 FROM withdrawn o WHERE o.instance = w.instance AND o.version = w.version
@@ -200,9 +205,16 @@ extension CatalogWriter {
         pending.totals.storedBytes -= bytes
         for statement in [
             "DELETE FROM version_caller WHERE blob IN (SELECT blob FROM version WHERE id IN (\(versions)))",
-            "DELETE FROM version WHERE id IN (\(versions))", "DELETE FROM withdrawn WHERE tombstone = ?1",
+            "DELETE FROM version WHERE id IN (\(versions))",
+            // As if what is gone had never come.
+            """
+            UPDATE instance SET first_organisation = (SELECT v.organisation FROM
+                    (SELECT version FROM version_source WHERE instance = instance.id
+                        UNION SELECT version FROM withdrawn WHERE instance = instance.id) z
+                    JOIN version v ON v.id = z.version ORDER BY v.sequence LIMIT 1)
+                WHERE id IN (SELECT instance FROM withdrawn WHERE tombstone = ?1)
+            """, "DELETE FROM withdrawn WHERE tombstone = ?1",
             "DELETE FROM version_source WHERE instance IN (\(instances))",
-            "DELETE FROM withdrawn WHERE instance IN (\(instances))",
             "DELETE FROM rejection WHERE note IN (\(instances))", "DELETE FROM instance WHERE id IN (\(instances))",
             "DELETE FROM hidden WHERE level = 3 AND id IN (\(instances))",
         ] {
@@ -342,19 +354,64 @@ extension CatalogWriter {
         return database.changes > 0
     }
 
-    /// Content that comes again is there again, whatever was deleted before. What a note rejects stays hidden; who sends it
-    /// has no more of it than others.
-    func revive(_ instance: Int64) throws(CatalogError) {
-        guard try hasRows("hidden") else { return }
+    /// Content that comes again is there again: for who sends it, while what came before stays with the deletion that took
+    /// it. So no arrival decides about what another one has brought: a record that was compacted away is missed by nothing
+    /// else when the log is replayed. What a note rejects stays hidden; who sends it has no more of it than others.
+    /// - Parameter arrive: adds the source.
+    func arrive(at instance: Int64, _ arrive: () throws(CatalogError) -> Void) throws(CatalogError) {
+        guard try hasRows("hidden") else { return try arrive() }
         let isHidden = try database.statement("SELECT 1 FROM hidden WHERE level = 3 AND id = ? LIMIT 1")
             .first([.integer(instance)]) { _ in true }
-        guard isHidden != nil else { return }
-        try database.statement("DELETE FROM hidden WHERE level = 3 AND id = ? AND reasons = 1").run([
-            .integer(instance)
-        ])
-        var series = database.changes > 0 ? try apply(note: instance) : []
+        guard isHidden != nil else { return try arrive() }
+        let wasDeleted = try setAside(instance)
+        try arrive()
+        var series = wasDeleted ? try apply(note: instance) : []
         series.insert(try self.series(of: instance))
         try refresh(series)
+    }
+
+    /// Something of an instance is to be seen again, of which a tombstone has hidden all: what there was is withdrawn instead.
+    /// - Returns: false: it was not hidden by one.
+    private func setAside(_ instance: Int64) throws(CatalogError) -> Bool {
+        let cause = try database.statement("SELECT cause FROM hidden WHERE level = 3 AND id = ? AND reasons = 1")
+            .first([.integer(instance)]) { $0.integer(0) }
+        guard let cause else { return false }
+        try database.statement(
+            """
+            INSERT INTO withdrawn SELECT ?, instance, organisation, sequence, version FROM version_source WHERE instance = ?
+            """
+        ).run([.integer(cause), .integer(instance)])
+        try database.statement("DELETE FROM version_source WHERE instance = ?").run([.integer(instance)])
+        try database.statement("DELETE FROM hidden WHERE level = 3 AND id = ? AND cause = ?").run([
+            .integer(instance), .integer(cause),
+        ])
+        return true
+    }
+
+    /// What is for good by one tombstone may be held in part by another, whose grace is not over: that one hides what is left.
+    private func handOver(from cause: Int64) throws(CatalogError) {
+        var shared: [(instance: Int64, other: Int64)] = []
+        try database.statement(
+            """
+            SELECT h.id, max(w.tombstone) FROM hidden h JOIN withdrawn w ON w.instance = h.id
+                WHERE h.level = 3 AND h.cause = ? GROUP BY h.id
+            """
+        ).forEach([.integer(cause)]) { row throws(CatalogError) in
+            shared.append((row.integer(0), row.integer(1)))
+            return true
+        }
+        for (instance, other) in shared {
+            _ = try setAside(instance)
+            for statement in [
+                """
+                INSERT INTO version_source SELECT instance, organisation, sequence, version FROM withdrawn
+                    WHERE tombstone = ?1 AND instance = ?2
+                """, "DELETE FROM withdrawn WHERE tombstone = ?1 AND instance = ?2",
+                "INSERT INTO hidden VALUES(3, ?2, ?1, 1)",
+            ] as [StaticString] {
+                try database.statement(statement).run([.integer(other), .integer(instance)])
+            }
+        }
     }
 
     /// Shows what a new instance stands in, and hides the instance if a note that came before names it.

@@ -206,9 +206,10 @@ package final class CatalogWriter {
         try add(caller: sighting.source, of: sighting.blobID)
         pending.totals.sightings += 1
         pending.totals.savedBytes += length
-        try addSource(
-            instance, organisation, sighting.sequence, version, try adopt(version, by: organisation))
-        try revive(instance)
+        try arrive(at: instance) { () throws(CatalogError) in
+            try addSource(
+                instance, organisation, sighting.sequence, version, try adopt(version, by: organisation))
+        }
     }
 
     /// Known content, newly written: the old copy was damaged, and readers are sent to the new one.
@@ -223,8 +224,9 @@ package final class CatalogWriter {
         if instance.isOwnCopy { return true }
         pending.totals.sightings += 1
         let organisation = try organisationID(instance.source.organisation)
-        try addSource(id, organisation, instance.sequence, version, try adopt(version, by: organisation))
-        try revive(id)
+        try arrive(at: id) { () throws(CatalogError) in
+            try addSource(id, organisation, instance.sequence, version, try adopt(version, by: organisation))
+        }
         return true
     }
 
@@ -250,9 +252,10 @@ package final class CatalogWriter {
         pending.totals.versions += 1
         pending.totals.storedBytes += Int64(event.dataSetLength)
         guard inserted != nil else {
-            try addSource(instance, organisation, event.sequence, version, known)
-            if let rejection = event.rejection { try add(rejection, note: instance) }
-            return try revive(instance)
+            return try arrive(at: instance) { () throws(CatalogError) in
+                try addSource(instance, organisation, event.sequence, version, known)
+                if let rejection = event.rejection { try add(rejection, note: instance) }
+            }
         }
         // What is new was sent by nobody before, so that need not be looked up.
         try insert(source: version, of: instance, organisation, event.sequence)

@@ -145,8 +145,7 @@ enum Schema {
             received_at INTEGER NOT NULL, organisation INTEGER NOT NULL, calling_ae_title TEXT NOT NULL,
             instances INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, is_own INTEGER NOT NULL DEFAULT 0) STRICT;
         CREATE INDEX tombstone_pending ON tombstone(received_at) WHERE state = 0;
-        -- What an organisation has deleted of its own of instances that others sent, too: rows of version_source, which come
-        -- back with it.
+        -- What is deleted of instances of which something else is there: rows of version_source, which come back with it.
         CREATE TABLE withdrawn(tombstone INTEGER NOT NULL, instance INTEGER NOT NULL, organisation INTEGER NOT NULL,
             sequence INTEGER NOT NULL, version INTEGER NOT NULL,
             PRIMARY KEY(tombstone, instance, organisation, sequence)) STRICT, WITHOUT ROWID;

@@ -57,16 +57,18 @@ struct EncodingTests {
     }
 
     @Test(
-        "A header with lengths that no record can have is none, though its checksum is right",
-        arguments: [(16, .max, 1), (64, .max, 1), (72, 701, 1), (72, 701, 3), (72, 701, 99)] as [(Int, UInt64, UInt8)])
-    func impossibleLengths(place: Int, length: UInt64, kind: UInt8) throws {
+        "A header with lengths or numbers that no record can have is none, though its checksum is right",
+        arguments: [
+            (8, .max, 1), (16, .max, 1), (64, .max, 1), (72, 701, 1), (72, 701, 3), (72, 701, 99), (112, .max, 1),
+        ] as [(Int, UInt64, UInt8)])
+    func impossibleNumbers(place: Int, number: UInt64, kind: UInt8) throws {
         let folder = try Folder()
         let directory = try DataDirectory(folder.path)
         let segment = try Segment(creatingIn: directory, writer: 1, number: 1)
         let header = RecordHeader(Samples.record(Samples.bytes(700)), sequence: 1, durableSequence: 0)
         var bytes = Array(header.encoded(segment: segment, offset: 4096)[..<240])
         bytes[4] = kind
-        for index in 0..<8 { bytes[place + index] = UInt8(truncatingIfNeeded: length >> UInt64(8 * index)) }
+        for index in 0..<8 { bytes[place + index] = UInt8(truncatingIfNeeded: number >> UInt64(8 * index)) }
         bytes += segment.headerChecksum(of: bytes, at: 4096)
         #expect(bytes.withUnsafeBytes { RecordHeader(decoding: $0, segment: segment, offset: 4096) } == nil)
     }

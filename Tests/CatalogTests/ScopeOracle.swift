@@ -21,9 +21,9 @@ struct ScopeOracle {
         let uid: String
         let row: CatalogInstance
         var versions: [Version]
-        var deletedBy: UInt64?
 
-        var firstOrganisation: String { row.source.organisation }
+        /// Of what is there, who sent the oldest.
+        var firstOrganisation: String { versions[0].sender }
     }
 
     struct Link: Hashable {
@@ -54,7 +54,7 @@ struct ScopeOracle {
     /// Studies and patients that are named together by something that is there, seen or not.
     private var named: Set<[String]> = []
     private var closed: Set<UInt64> = []
-    /// What organisations deleted of their own of instances that others have, too, by tombstone.
+    /// What was deleted, by tombstone: each source goes and comes by itself, whatever becomes of others.
     private var withdrawn: [UInt64: [Source]] = [:]
 
     private struct Source {
@@ -72,31 +72,23 @@ struct ScopeOracle {
         case .instance(let content): add(content)
         case .sighting(let sighting): see(sighting)
         case .tombstone(let tombstone):
-            for index in instances.indices where instances[index].deletedBy == nil {
+            for index in instances.indices {
                 let uids = [instances[index].study, instances[index].series, instances[index].uid]
                 guard zip(tombstone.uids, uids).allSatisfy({ $0 == nil || $0 == $1 }) else { continue }
-                let owner = tombstone.source.organisation
-                let senders = senders(instances[index])
-                if tombstone.isOwnOnly, !senders.contains(owner) { continue }
-                guard tombstone.isOwnOnly, senders.count > 1 else {
-                    instances[index].deletedBy = tombstone.sequence
-                    continue
-                }
                 for number in instances[index].versions.indices {
-                    guard let sequence = instances[index].versions[number].sources.removeValue(forKey: owner) else {
-                        continue
+                    let version = instances[index].versions[number]
+                    for (organisation, sequence) in version.sources
+                    where !tombstone.isOwnOnly || organisation == tombstone.source.organisation {
+                        instances[index].versions[number].sources[organisation] = nil
+                        withdrawn[tombstone.sequence, default: []].append(
+                            Source(
+                                instance: instances[index].id, blob: version.content.blobID,
+                                organisation: organisation, sequence: sequence))
                     }
-                    withdrawn[tombstone.sequence, default: []].append(
-                        Source(
-                            instance: instances[index].id, blob: instances[index].versions[number].content.blobID,
-                            organisation: owner, sequence: sequence))
                 }
             }
         case .undelete(_, let number):
             guard closed.insert(number).inserted else { return }
-            for index in instances.indices where instances[index].deletedBy == number {
-                instances[index].deletedBy = nil
-            }
             for source in withdrawn.removeValue(forKey: number) ?? [] {
                 for index in instances.indices where instances[index].id == source.instance {
                     for version in instances[index].versions.indices
@@ -110,9 +102,7 @@ struct ScopeOracle {
             guard closed.insert(number).inserted else { return }
             let taken = withdrawn.removeValue(forKey: number) ?? []
             let touched = Set(
-                instances.filter { instance in
-                    instance.deletedBy == number || taken.contains { $0.instance == instance.id }
-                }.map(\.study))
+                instances.filter { instance in taken.contains { $0.instance == instance.id } }.map(\.study))
             for index in instances.indices {
                 let id = instances[index].id
                 instances[index].versions.removeAll { version in
@@ -122,10 +112,7 @@ struct ScopeOracle {
                         }
                 }
             }
-            instances.removeAll { $0.deletedBy == number }
-            for number in withdrawn.keys {
-                withdrawn[number]!.removeAll { source in !instances.contains { $0.id == source.instance } }
-            }
+            instances.removeAll { $0.versions.isEmpty }
             forgetLinks(in: touched)
             forgetPatients(in: touched)
             removeEmpty()
@@ -207,7 +194,6 @@ struct ScopeOracle {
             content: content, patient: patient.id, sources: [organisation: content.sequence], known: known)
         if let found {
             instances[found].versions.append(version)
-            instances[found].deletedBy = nil
         } else {
             instances.append(
                 Instance(
@@ -233,7 +219,6 @@ struct ScopeOracle {
             if instances[index].versions[number].sources[organisation] == nil {
                 instances[index].versions[number].sources[organisation] = sighting.sequence
             }
-            instances[index].deletedBy = nil
         }
     }
 
@@ -261,7 +246,7 @@ struct ScopeOracle {
     }
 
     func isSeen(_ instance: Instance, _ scope: CatalogScope) -> Bool {
-        instance.deletedBy == nil && senders(instance).contains { sees($0, in: instance.study, scope) }
+        senders(instance).contains { sees($0, in: instance.study, scope) }
     }
 
     private func senders(_ instance: Instance) -> Set<String> { Set(instance.versions.flatMap { $0.sources.keys }) }
@@ -272,11 +257,10 @@ struct ScopeOracle {
     func isKnown(_ level: CatalogLevel, in instances: [Instance], _ scope: CatalogScope) -> Bool {
         scope.visible == nil
             || instances.contains { instance in
-                instance.deletedBy == nil
-                    && instance.versions.contains { version in
-                        version.known.contains(level)
-                            && version.sources.keys.contains { sees($0, in: instance.study, scope) }
-                    }
+                instance.versions.contains { version in
+                    version.known.contains(level)
+                        && version.sources.keys.contains { sees($0, in: instance.study, scope) }
+                }
             }
     }
 
@@ -288,7 +272,7 @@ struct ScopeOracle {
         }
         for (link, known) in links where link.study == study && sees(link.organisation, in: study, scope) {
             let hasContent = instances.contains {
-                $0.study == study && $0.deletedBy == nil && senders($0).contains(link.organisation)
+                $0.study == study && senders($0).contains(link.organisation)
             }
             guard hasContent else { continue }
             found[link.patient] = (found[link.patient] ?? false) || known

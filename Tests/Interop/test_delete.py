@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import clients, web, wire
-from harness.archive import BINARY, INPUT_MISSING, INPUT_OUTPUT, USAGE
+from harness.archive import BINARY, INPUT_MISSING, INPUT_OUTPUT, USAGE, configuration
 from harness.clients import Destination, find, identifier, move, store_all
 from harness.deletion import (
     AS_STORED, COUNTED, answers, below, check_all_there, check_gone, check_rebuilt, check_same, compact, delete,
@@ -219,6 +219,87 @@ def test_other_content_under_a_deleted_uid_is_there(archive):
     check_all_there(archive, [second])
     undelete(archive, number)
     check_all_there(archive, [second])
+
+
+# Of several organisations
+
+@pytest.fixture
+def shared(new_archive):
+    """An archive that two organisations send to, of which each sees its own; `become` makes it that of one of them."""
+    names = ["North", "South"]
+
+    def settings(organisation, grace_days):
+        return dict(
+            organisation=organisation, dicomweb={"allowDelete": True}, storage={"deletionGraceDays": grace_days},
+            peers=[{"aeTitle": name, "addresses": ["127.0.0.0/8"], "organisation": name} for name in names],
+            organisations=[{"name": name} for name in names])
+
+    def become(organisation, grace_days=30):
+        archive.stop()
+        archive.write_config(configuration(**settings(organisation, grace_days)))
+        archive.start()
+
+    archive = new_archive(**settings("North", 30))
+    archive.become = become
+    return archive
+
+
+def seen(archive, sent):
+    """What each organisation gets of an instance."""
+    found = {}
+    for name in ("North", "South"):
+        archive.become(name)
+        found[name] = get(archive, resource("instance", sent)).status
+    return found
+
+
+def check_kept(archive, sent, expected):
+    """Now, when every deletion is for good and compacted, and by a catalog made anew from what is left of the log."""
+    assert seen(archive, sent) == expected
+    archive.become("North", grace_days=0)
+    compact(archive, "--all")
+    assert {deletion["state"] for deletion in deletions(archive)} <= {"for good", "taken back"}
+    assert seen(archive, sent) == expected
+    archive.stop()
+    archive.command("rebuild", check=0)
+    archive.start()
+    assert seen(archive, sent) == expected
+    archive.become("North", grace_days=0)
+    compact(archive, "--all")
+    assert seen(archive, sent) == expected
+    archive.verify()
+
+
+def test_what_others_send_brings_back_nothing_that_was_deleted(shared):
+    first, other = ct(1, 1, 1, seed=1), ct(1, 1, 1, seed=2)
+    store_all(shared, [first], calling="North")
+    delete(shared, "instance", first)
+    store_all(shared, [other], calling="South")
+    check_kept(shared, first, {"North": 404, "South": 200})
+
+
+def test_what_is_taken_back_stays_though_what_others_sent_since_is_gone_for_good(shared):
+    first, other = ct(1, 1, 1, seed=1), ct(1, 1, 1, seed=2)
+    store_all(shared, [first], calling="North")
+    number = delete(shared, "instance", first)
+    store_all(shared, [other], calling="South")
+    undelete(shared, number)
+    shared.become("South")
+    get(shared, resource("instance", first), method="DELETE").expect(204)
+    check_kept(shared, first, {"North": 200, "South": 404})
+
+
+@pytest.mark.parametrize("seed", [1, 2], ids=["the same content", "other content"])
+def test_who_takes_a_deletion_back_has_its_own_though_the_others_have_deleted_theirs(seed, shared):
+    first = ct(1, 1, 1, seed=1)
+    store_all(shared, [first], calling="North")
+    store_all(shared, [ct(1, 1, 1, seed=seed)], calling="South")
+    shared.become("South")
+    number = delete(shared, "instance", first, "HTTP")
+    shared.become("North")
+    delete(shared, "instance", first, "HTTP")
+    undelete(shared, number)
+    check_kept(shared, first, {"North": 404, "South": 200})
 
 
 def test_a_new_instance_of_a_deleted_study_shows_alone(archive):
