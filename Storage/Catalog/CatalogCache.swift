@@ -6,20 +6,21 @@ import Database
 struct CatalogCache {
     static let maximum = 4096
 
-    /// As bytes, for SQLite compares these: to Swift a letter is the same however it is encoded.
-    struct PatientKey: Hashable {
-        let id: String
-        let issuer: String
-        let nameless: String
+    /// A text by its bytes, for SQLite compares these: to Swift a letter is the same however it is encoded.
+    struct ExactText: Hashable {
+        let text: String
+
+        init(_ text: String) { self.text = text }
 
         static func == (left: Self, right: Self) -> Bool {
-            left.id.utf8.elementsEqual(right.id.utf8) && left.issuer.utf8.elementsEqual(right.issuer.utf8)
-                && left.nameless.utf8.elementsEqual(right.nameless.utf8)
+            left.text == right.text && left.text.utf8.elementsEqual(right.text.utf8)
         }
+    }
 
-        func hash(into hasher: inout Hasher) {
-            for text in [id, issuer, nameless] { for byte in text.utf8 { hasher.combine(byte) } }
-        }
+    struct PatientKey: Hashable {
+        let id: ExactText
+        let issuer: ExactText
+        let nameless: ExactText
     }
 
     struct Patient {
@@ -29,7 +30,7 @@ struct CatalogCache {
         let values: [String?]
 
         /// Its attributes in the order of their columns, of which those of the key come first.
-        var row: [String?] { [key.id, key.issuer] + values }
+        var row: [String?] { [key.id.text, key.issuer.text] + values }
     }
 
     /// That an organisation says whose a study is.
@@ -52,7 +53,7 @@ struct CatalogCache {
     }
 
     struct SeriesKey: Hashable {
-        let uid: String
+        let uid: ExactText
         let study: Int64
     }
 
@@ -70,16 +71,16 @@ struct CatalogCache {
         let study: Int64
         let organisation: Int64
         let kind: StudyContents
-        let value: String
+        let value: ExactText
     }
 
     var organisations: [String: Int64] = [:]
     var patients: [PatientKey: Patient] = [:]
     var names: Set<[UInt8]> = []
     var words: [[UInt8]: Int64] = [:]
-    var studies: [String: Study] = [:]
+    var studies: [ExactText: Study] = [:]
     var series: [SeriesKey: Series] = [:]
-    var requests: Set<[String]> = []
+    var requests: Set<[ExactText]> = []
     /// Series in which an organisation is known to have instances.
     var seriesOrganisations: Set<PendingCounts.OrganisationKey> = []
     var contents: Set<Content> = []

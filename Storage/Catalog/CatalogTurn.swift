@@ -8,10 +8,14 @@ import Synchronization
 package final class CatalogTurn: Sendable {
     private let next = Monitor(())
     /// Holds the number of commits.
-    private let holder = Monitor(0)
-    private let counted = Atomic(0)
+    private let holder: Monitor<Int>
+    private let counted: Atomic<Int>
 
-    package init() {}
+    /// - Parameter database: the writer's, which may have made its tables.
+    init(after database: Database) {
+        holder = Monitor(database.commits)
+        counted = Atomic(database.commits)
+    }
 
     /// Commits that have written pages. One that is under way may have written them and not be counted yet.
     var commits: Int { counted.load(ordering: .acquiring) }

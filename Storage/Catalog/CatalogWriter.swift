@@ -6,10 +6,10 @@ import Platform
 /// The one writer of the catalog: applies events in the order of their sequence numbers, a batch a transaction. What it
 /// writes depends on the events alone, so that a rebuild gives the same tables.
 package final class CatalogWriter {
-    private(set) var database: Database
+    let database: Database
     let path: String
     private let nameKey: @Sendable (String) -> String
-    package let turn = CatalogTurn()
+    package let turn: CatalogTurn
     var cache = CatalogCache()
     /// Counts of the running transaction, written once at its end.
     var pending = PendingCounts()
@@ -31,17 +31,19 @@ package final class CatalogWriter {
     package init(path: String, nameKey: @escaping @Sendable (String) -> String = { _ in "" }) throws(CatalogError) {
         self.nameKey = nameKey
         self.path = path
-        database = try Self.open(path)
+        var database = try Self.open(path)
         // An older schema is not migrated: all of it is in the log, and is replayed from there.
-        if try version() < Schema.version {
+        if try Self.version(of: database) < Schema.version {
             database.close()
             for file in [path, path + "-wal", path + "-shm"] { unlink(file) }
             database = try Self.open(path)
         }
-        guard try version() == Schema.version else {
+        guard try Self.version(of: database) == Schema.version else {
             throw CatalogError(kind: .newerSchema, message: CatalogError.newerSchemaText)
         }
         position = try database.position()
+        turn = CatalogTurn(after: database)
+        self.database = database
     }
 
     private static func open(_ path: String) throws(CatalogError) -> Database {
@@ -80,7 +82,7 @@ package final class CatalogWriter {
         }
     }
 
-    private func version() throws(CatalogError) -> Int64 {
+    private static func version(of database: Database) throws(CatalogError) -> Int64 {
         try database.statement("SELECT value FROM meta WHERE key = 'schema'").first([]) { $0.integer(0) } ?? 0
     }
 
@@ -265,7 +267,7 @@ package final class CatalogWriter {
                 series: series.id, study: series.study.id, date: series.study.date, modality: series.modality,
                 sopClassUID: event[.sopClassUID], isNewSeries: series.isNew, isNewStudy: series.isOfNewStudy),
             organisation, known)
-        cache.series[.init(uid: event[.seriesInstanceUID], study: series.study.id)] = CatalogCache.Series(
+        cache.series[.init(uid: .init(event[.seriesInstanceUID]), study: series.study.id)] = CatalogCache.Series(
             id: series.id, study: series.study, modality: series.modality, values: series.values)
         try place(new: instance, event[.sopInstanceUID], in: series)
         if let rejection = event.rejection { try add(rejection, note: instance) }
@@ -395,7 +397,7 @@ package final class CatalogWriter {
         let study = try study(event, of: patient, organisation, &known)
         let uid = event[.seriesInstanceUID]
         if cache.series.count > CatalogCache.maximum { cache.series.removeAll() }
-        var series = cache.series[.init(uid: uid, study: study.id)]
+        var series = cache.series[.init(uid: .init(uid), study: study.id)]
         if series == nil, !study.isNew {
             series = try database.statement("known series", form: 0) {
                 "SELECT id, modality, \(Self.valueColumns(.series)) FROM series WHERE uid = ? AND study = ?"
@@ -429,7 +431,7 @@ package final class CatalogWriter {
         let patient = owner.id
         let uid = event[.studyInstanceUID]
         if cache.studies.count > CatalogCache.maximum { cache.studies.removeAll() }
-        var study = cache.studies[uid]
+        var study = cache.studies[.init(uid)]
         if study == nil {
             study = try database.statement("known study", form: 0) {
                 "SELECT id, patient, study_date, \(Self.valueColumns(.study)) FROM study WHERE uid = ?"
@@ -441,7 +443,7 @@ package final class CatalogWriter {
         }
         let values = event.values(of: .study)
         if let study {
-            cache.studies[uid] = study
+            cache.studies[.init(uid)] = study
             if study.values == values { known.insert(.study) }
             try add(CatalogCache.Link(study: study.id, patient: patient, organisation: organisation), known)
             if study.patient != patient { try link(study, to: patient) }
@@ -460,7 +462,7 @@ package final class CatalogWriter {
         pending.totals.studies += 1
         var made = CatalogCache.Study(
             id: id, patient: patient, date: event.values[CatalogColumn.studyDate.rawValue], values: values)
-        cache.studies[uid] = made
+        cache.studies[.init(uid)] = made
         made.isNew = true
         return made
     }
@@ -489,7 +491,8 @@ package final class CatalogWriter {
     ) throws(CatalogError) -> CatalogCache.Patient {
         // Nobody knows whose a study without a Patient ID is, so it has a patient of its own.
         let nameless = event[.patientID].isEmpty ? event[.studyInstanceUID] : ""
-        let key = CatalogCache.PatientKey(id: event[.patientID], issuer: event[.issuerOfPatientID], nameless: nameless)
+        let key = CatalogCache.PatientKey(
+            id: .init(event[.patientID]), issuer: .init(event[.issuerOfPatientID]), nameless: .init(nameless))
         if cache.patients.count > CatalogCache.maximum { cache.patients.removeAll() }
         let values = event.values(of: .patient)
         var found = cache.patients[key]
@@ -499,14 +502,14 @@ package final class CatalogWriter {
                 SELECT id, \(Self.valueColumns(.patient)) FROM patient
                     WHERE patient_id = ? AND issuer = ? AND nameless_study = ?
                 """
-            }.first([.text(key.id), .text(key.issuer), .text(nameless)]) {
+            }.first([.text(key.id.text), .text(key.issuer.text), .text(nameless)]) {
                 CatalogCache.Patient(id: $0.integer(0), key: key, values: Self.values(.patient, $0, from: 1))
             }
         }
         if found == nil {
             var event = event
-            event.values[CatalogColumn.patientID.rawValue] = key.id
-            event.values[CatalogColumn.issuerOfPatientID.rawValue] = key.issuer
+            event.values[CatalogColumn.patientID.rawValue] = key.id.text
+            event.values[CatalogColumn.issuerOfPatientID.rawValue] = key.issuer.text
             let id = try insert(.patient, parent: nil, event, parentText: nameless)
             found = CatalogCache.Patient(id: id, key: key, values: values)
             pending.totals.patients += 1
@@ -637,7 +640,8 @@ package final class CatalogWriter {
             ]
             // All slices of a series carry the same items.
             if cache.requests.count > CatalogCache.maximum { cache.requests.removeAll() }
-            guard cache.requests.insert([String(series), String(organisation)] + values).inserted else { continue }
+            let known = ([String(series), String(organisation)] + values).map { CatalogCache.ExactText($0) }
+            guard cache.requests.insert(known).inserted else { continue }
             try database.statement(
                 """
                 INSERT INTO series_request(series, requested_procedure_id, scheduled_procedure_step_id, accession_number,

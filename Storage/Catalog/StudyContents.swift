@@ -48,7 +48,7 @@ extension CatalogWriter {
         guard !value.isEmpty else { return }
         if cache.contents.count > CatalogCache.maximum { cache.contents.removeAll() }
         let content = CatalogCache.Content(
-            study: place.study, organisation: isKnown ? organisation : 0, kind: kind, value: value)
+            study: place.study, organisation: isKnown ? organisation : 0, kind: kind, value: .init(value))
         guard cache.contents.insert(content).inserted else { return }
         for organisation in isKnown ? [0, organisation] : [0] {
             try database.statement("INSERT INTO study_content VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING").run([

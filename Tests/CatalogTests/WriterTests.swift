@@ -219,6 +219,21 @@ struct WriterTests {
         #expect(try row(.instance, "1.1.1.1").representative?.sequence == 2)
     }
 
+    @Test("Texts that differ in their bytes alone are different ones, also to what the writer remembers")
+    func equivalentTexts() throws {
+        let letters = ["\u{E9}", "e\u{301}"]
+        try catalog.apply(
+            letters.enumerated().flatMap { number, letter in
+                [
+                    .instance(Samples.instance(1, 1 + number, 1, [.modality: letter])),
+                    .instance(Samples.instance(2, 1, 1 + number, [.studyInstanceUID: "1.2" + letter])),
+                ]
+            })
+        #expect(try catalog.select("SELECT count(*) FROM study_content WHERE organisation = 0 AND kind = 1") == ["4"])
+        #expect(try catalog.select("SELECT count(*) FROM study") == ["3"])
+        #expect(try catalog.miscounted() == [])
+    }
+
     @Test("A sighting of something unknown changes nothing")
     func unknownSighting() throws {
         try catalog.apply([Samples.sighting(of: Samples.instance(1, 1, 1), organisation: "A")])
