@@ -13,7 +13,7 @@ struct CatalogCache {
         init(_ text: String) { self.text = text }
 
         static func == (left: Self, right: Self) -> Bool {
-            left.text == right.text && left.text.utf8.elementsEqual(right.text.utf8)
+            left.text.utf8.elementsEqual(right.text.utf8)
         }
     }
 

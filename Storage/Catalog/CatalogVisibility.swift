@@ -373,8 +373,9 @@ extension CatalogWriter {
     /// Something of an instance is to be seen again, of which a tombstone has hidden all: what there was is withdrawn instead.
     /// - Returns: false: it was not hidden by one.
     private func setAside(_ instance: Int64) throws(CatalogError) -> Bool {
-        let cause = try database.statement("SELECT cause FROM hidden WHERE level = 3 AND id = ? AND reasons = 1")
-            .first([.integer(instance)]) { $0.integer(0) }
+        let cause = try database.statement(
+            "DELETE FROM hidden WHERE level = 3 AND id = ? AND reasons = 1 RETURNING cause"
+        ).first([.integer(instance)]) { $0.integer(0) }
         guard let cause else { return false }
         try database.statement(
             """
@@ -382,9 +383,6 @@ extension CatalogWriter {
             """
         ).run([.integer(cause), .integer(instance)])
         try database.statement("DELETE FROM version_source WHERE instance = ?").run([.integer(instance)])
-        try database.statement("DELETE FROM hidden WHERE level = 3 AND id = ? AND cause = ?").run([
-            .integer(instance), .integer(cause),
-        ])
         return true
     }
 

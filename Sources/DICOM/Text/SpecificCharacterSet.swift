@@ -187,7 +187,7 @@ extension SpecificCharacterSet {
 
 extension VR {
     /// Backslash is a character like any other in these (PS3.5 section 6.2).
-    fileprivate var isSingleText: Bool { self == .st || self == .lt || self == .ut || self == .ur }
+    var isSingleText: Bool { self == .st || self == .lt || self == .ut || self == .ur }
 
     /// Leading spaces are part of the text (PS3.5 section 6.2).
     fileprivate var hasLeadingSpaces: Bool { self == .st || self == .lt || self == .ut || self == .uc }

@@ -155,7 +155,7 @@ package struct JSONAttributeWriter {
     }
 
     private mutating func appendText(_ vr: VR, plain value: UnsafeRawBufferPointer) {
-        let isSingle = vr == .lt || vr == .st || vr == .ut || vr == .ur
+        let isSingle = vr.isSingleText
         if Self.trimmed(value, vr).count == 0 { return }
         raw(",\"Value\":[")
         var start = 0

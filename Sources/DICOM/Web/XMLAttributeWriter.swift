@@ -65,10 +65,11 @@ package struct XMLAttributeWriter: AttributeWriter {
     package mutating func append(_ tag: Tag, _ vr: VR, text: String) {
         beginAttribute(tag, vr)
         if !text.isEmpty {
-            let isSingle = vr == .lt || vr == .st || vr == .ut || vr == .ur
             // By scalars: a backslash and the mark behind it are one character of Swift's.
-            let values = text.unicodeScalars.split(separator: "\\", omittingEmptySubsequences: false)
-            append(values: isSingle ? [text] : values.map(String.init), vr)
+            append(
+                values: vr.isSingleText
+                    ? [text]
+                    : text.unicodeScalars.split(separator: "\\", omittingEmptySubsequences: false).map(String.init), vr)
         }
         raw("</DicomAttribute>")
     }
@@ -87,9 +88,8 @@ package struct XMLAttributeWriter: AttributeWriter {
         guard value.count > 0 else { return }
         if vr.isText {
             if vr == .ur { return append(values: [SpecificCharacterSet.utf8.decode(value, vr: .ut)], vr) }
-            let isSingle = vr == .lt || vr == .st || vr == .ut
             let set = vr.isAffectedByCharacterSet ? characterSet : .ascii
-            return append(values: isSingle ? [set.decode(value, vr: vr)] : set.decodeValues(value, vr: vr), vr)
+            return append(values: vr.isSingleText ? [set.decode(value, vr: vr)] : set.decodeValues(value, vr: vr), vr)
         }
         switch vr {
         case .us: append(numbers: value, isBigEndian, UInt16.self) { String($0) }
