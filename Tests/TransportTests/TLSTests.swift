@@ -7,17 +7,17 @@ import Testing
 
 @testable import Transport
 
-/// A key and its certificate, which is its own authority, made by the openssl command.
-struct TestFiles {
-    let files: TLSFiles
+/// Makes keys and their certificates in a folder that goes with it.
+final class TestCertificates {
+    private let folder = "\(NSTemporaryDirectory())snimok-test-\(UUID().uuidString)"
 
-    init() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("snimok-tls-\(UUID().uuidString)")
-            .path
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    /// A key and its certificate, which is its own authority, made by the openssl command.
+    func make() throws -> TLSFiles {
+        let stem = "\(folder)/\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        files = TLSFiles(
-            certificate: "\(folder)/certificate.pem", key: "\(folder)/key.pem",
-            authorities: "\(folder)/certificate.pem")
+        let files = TLSFiles(certificate: "\(stem).pem", key: "\(stem).key", authorities: "\(stem).pem")
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
         process.arguments = [
@@ -28,11 +28,14 @@ struct TestFiles {
         process.standardError = FileHandle.nullDevice
         try process.run()
         process.waitUntilExit()
+        return files
     }
 }
 
 @Suite("TLS on a socket")
 struct TLSTests {
+    private let certificates = TestCertificates()
+
     /// Two ends of a connection whose buffers are small, so that nothing fits at once.
     private func pair(
         _ files: TLSFiles, host: String = "station.example"
@@ -69,7 +72,7 @@ struct TLSTests {
 
     @Test("What is written in vectors of all sizes through a narrow socket is what is read")
     func transfer() throws {
-        let (acceptor, requestor, sessions) = try pair(try TestFiles().files)
+        let (acceptor, requestor, sessions) = try pair(try certificates.make())
         try shakeHands(sessions)
         #expect(sessions[0].peer.certificate?.names.first == "Test station")
         #expect(sessions[0].peer.version == "TLSv1.3")
@@ -110,7 +113,7 @@ struct TLSTests {
 
     @Test("The end is told as an end, after all that was sent before it")
     func end() throws {
-        let (acceptor, requestor, sessions) = try pair(try TestFiles().files)
+        let (acceptor, requestor, sessions) = try pair(try certificates.make())
         try shakeHands(sessions)
         try requestor.sendAll([1, 2, 3], deadline: Clock.deadline(seconds: 1))
         requestor.shutdownWriting()
@@ -125,7 +128,7 @@ struct TLSTests {
 
     @Test("A certificate for another host is refused, and both sides say why")
     func otherHost() throws {
-        let (_, _, sessions) = try pair(try TestFiles().files, host: "elsewhere.example")
+        let (_, _, sessions) = try pair(try certificates.make(), host: "elsewhere.example")
         for session in sessions { try session.begin() }
         var said: [String] = []
         for _ in 0..<10 {
@@ -138,8 +141,8 @@ struct TLSTests {
 
     @Test("A certificate that nobody vouches for is refused")
     func otherAuthority() throws {
-        var mixed = try TestFiles().files
-        mixed.authorities = try TestFiles().files.authorities
+        var mixed = try certificates.make()
+        mixed.authorities = try certificates.make().authorities
         let (_, _, sessions) = try pair(mixed)
         for session in sessions { try session.begin() }
         var said: [String] = []
@@ -154,6 +157,7 @@ struct TLSTests {
 
 @Suite("Rules for certificates")
 struct CertificateRuleTests {
+    private let certificates = TestCertificates()
     private let certificate = PeerCertificate(
         fingerprint: String(repeating: "0f", count: 32),
         names: ["CT1", "ct1.hospital.example", "10.1.2.3", "*.wild.example"])
@@ -171,7 +175,7 @@ struct CertificateRuleTests {
 
     @Test("A certificate's names and fingerprint are read")
     func reading() throws {
-        let files = try TestFiles().files
+        let files = try certificates.make()
         let context = try TLSContext(acceptor: files, clients: .none)
         let own = try withExtendedLifetime(context) {
             PeerCertificate(try #require(SSL_CTX_get0_certificate(context.pointer)))
