@@ -13,6 +13,8 @@ package final class BlobLog {
     /// The second copy; nil: none is wanted.
     package let mirror: Mirror?
     private let segmentBytes: UInt64
+    /// The mirror while recovery looks into it; `.some(nil)`: it cannot be had.
+    private let recoveryMirror = Monitor<DataDirectory??>(nil)
     /// Whether recovery passed places without a readable record.
     private var hasGaps = false
 
@@ -48,16 +50,7 @@ package final class BlobLog {
     private func takeFromMirror(
         _ end: inout LogPosition, _ replay: (StoredRecord) throws(LogError) -> Void
     ) throws(LogError) -> Int {
-        guard let mirror else { return 0 }
-        let other: DataDirectory
-        do throws(LogError) {
-            guard try mirror.settings.isThere() else { return 0 }
-            other = try mirror.open(mayCreate: false)
-        } catch {
-            mirror.note("\(error)")
-            return 0
-        }
-        defer { other.releaseLock() }
+        guard let mirror, let other = openRecoveryMirror() else { return 0 }
         let before = end.sequence
         do throws(LogError) {
             try MirrorExtension(primary: directory, reader: reader, mirror: other, mirrorReader: LogReader(other))
@@ -72,6 +65,33 @@ package final class BlobLog {
             Log.warning("records came from the mirror that the archive did not have", ["records": "\(count)"])
         }
         return count
+    }
+
+    private func openRecoveryMirror() -> DataDirectory? {
+        guard let mirror else { return nil }
+        return recoveryMirror.update { opened in
+            if let opened { return opened }
+            do throws(LogError) {
+                opened = .some(try mirror.settings.isThere() ? try mirror.open(mayCreate: false) : nil)
+            } catch {
+                mirror.note("\(error)")
+                opened = .some(nil)
+            }
+            return opened ?? nil
+        }
+    }
+
+    /// While the log is recovered: the record that the mirror has at a place, if it has one.
+    package func recordInMirror(at location: RecordLocation) -> StoredRecord? {
+        openRecoveryMirror().flatMap { try? LogReader($0).record(at: location) }
+    }
+
+    /// Lets go of the mirror, which others open from here on.
+    package func endRecovery() {
+        recoveryMirror.update { opened in
+            if let mirror = opened ?? nil { mirror.releaseLock() }
+            opened = nil
+        }
     }
 
     /// Walks through all records without changing anything; `gap` is told where none could be read.

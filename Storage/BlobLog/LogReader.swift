@@ -168,6 +168,26 @@ package final class LogReader: Sendable {
         in segment: Segment, at offset: UInt64, headBytes: Int = 4096, file: (any VolumeFile)? = nil
     ) throws(LogError) -> StoredRecord {
         let file = file ?? segment.file
+        let head = try head(in: segment, at: offset, headBytes: headBytes, file: file)
+        let header = head.header
+        let isLarge = header.kind == .largeInstance
+        return StoredRecord(
+            header: header,
+            location: RecordLocation(
+                writer: segment.writer, segment: segment.number, offset: offset, length: header.recordLength),
+            provenance: head.provenance, index: head.index, file: isLarge ? try openLarge(header) : file,
+            payloadStart: isLarge ? 0 : offset + UInt64(header.payloadOffset), contentHash: directory.contentHash,
+            observer: observer)
+    }
+
+    /// What a record says of itself, which needs no payload to be there.
+    func provenance(in segment: Segment, at offset: UInt64) throws(LogError) -> Provenance {
+        try head(in: segment, at: offset, headBytes: 4096, file: segment.file).provenance
+    }
+
+    private func head(
+        in segment: Segment, at offset: UInt64, headBytes: Int, file: any VolumeFile
+    ) throws(LogError) -> (header: RecordHeader, provenance: Provenance, index: PayloadIndex) {
         var bytes = try read(file, offset, count: headBytes)
         guard let header = bytes.withUnsafeBytes({ RecordHeader(decoding: $0, segment: segment, offset: offset) })
         else {
@@ -188,17 +208,11 @@ package final class LogReader: Sendable {
                 throw .damaged("provenance or index at byte \(offset) of \(file.path)")
             }
             let split = Int(header.provenanceLength)
-            let isLarge = header.kind == .largeInstance
-            let hasIndex = header.kind == .instance || isLarge
-            return StoredRecord(
-                header: header,
-                location: RecordLocation(
-                    writer: segment.writer, segment: segment.number, offset: offset, length: header.recordLength),
-                provenance: try Provenance(decoding: metadata.part(0..<split)),
-                index: hasIndex ? try PayloadIndex(decoding: metadata.part(split..<metadata.count)) : PayloadIndex(),
-                file: isLarge ? try openLarge(header) : file,
-                payloadStart: isLarge ? 0 : offset + UInt64(header.payloadOffset), contentHash: directory.contentHash,
-                observer: observer)
+            let index = metadata.part(split..<metadata.count)
+            return (
+                header, try Provenance(decoding: metadata.part(0..<split)),
+                header.hasContent ? try PayloadIndex(decoding: index) : PayloadIndex()
+            )
         }
     }
 

@@ -36,10 +36,13 @@ package final class SegmentCompaction {
     /// Writes the next generation and gives it its name.
     /// - Parameters:
     ///   - isGarbage: whether the instance record at an offset is to be left out; other kinds never are.
+    ///   - sighting: of garbage at an offset whose content stands elsewhere: the provenance of the sighting that takes its
+    ///     place, given its own if that can be read. nil: nothing does.
     ///   - pace: called with the bytes of each piece; false: give up.
     /// - Returns: false: given up, nothing changed.
     package func write(
-        isGarbage: (UInt64) -> Bool, pace: (Int) -> Bool
+        isGarbage: (UInt64) -> Bool, sighting: (UInt64, Provenance?) -> Provenance? = { _, _ in nil },
+        pace: (Int) -> Bool
     ) throws(LogError) -> Bool {
         let path = directory.segment(writer: next, number: number)
         let unfinished = path + ".new"
@@ -47,7 +50,7 @@ package final class SegmentCompaction {
         let source = try reader.segment(writer: generation, number: number)
         do throws(LogError) {
             let target = try Segment(creatingIn: directory, writer: next, number: number, suffix: ".new")
-            guard try copy(source, target, isGarbage, pace), try verify(target, pace) else {
+            guard try copy(source, target, isGarbage, sighting, pace), try verify(target, pace) else {
                 try? directory.volume.unlink(unfinished)
                 return false
             }
@@ -63,12 +66,24 @@ package final class SegmentCompaction {
     }
 
     private func copy(
-        _ source: Segment, _ target: Segment, _ isGarbage: (UInt64) -> Bool, _ pace: (Int) -> Bool
+        _ source: Segment, _ target: Segment, _ isGarbage: (UInt64) -> Bool,
+        _ sighting: (UInt64, Provenance?) -> Provenance?, _ pace: (Int) -> Bool
     ) throws(LogError) -> Bool {
         var end = UInt64(Segment.blockBytes)
         var isGoingOn = true
         try forEachHeader(source) { header, offset throws(LogError) in
-            guard isGoingOn, !(header.hasContent && isGarbage(offset)) else { return }
+            guard isGoingOn else { return }
+            if header.hasContent, isGarbage(offset) {
+                let own = try? self.reader.provenance(in: source, at: offset)
+                // One that has itself replaced another may be the archive's own copy, which came from nobody.
+                guard own != nil || !header.flags.contains(.heals), let provenance = sighting(offset, own) else {
+                    return
+                }
+                let length = try self.append(sightingOf: header, provenance, to: target, at: end)
+                end += length
+                isGoingOn = pace(Int(length))
+                return
+            }
             var done: UInt64 = 0
             while done < header.recordLength, isGoingOn {
                 let count = Int(min(UInt64(Self.pieceBytes), header.recordLength - done))
@@ -92,6 +107,25 @@ package final class SegmentCompaction {
         return true
     }
 
+    /// What is left of a record whose content stands elsewhere: that it came, when, and from whom.
+    private func append(
+        sightingOf header: RecordHeader, _ provenance: Provenance, to target: Segment, at end: UInt64
+    ) throws(LogError) -> UInt64 {
+        var record = NewRecord(
+            kind: .sighting, receivedAtNanoseconds: header.receivedAtNanoseconds, blobID: header.blobID,
+            provenance: provenance.encoded())
+        record.flags = header.flags.subtracting(.heals)
+        let left = RecordHeader(record, sequence: header.sequence, durableSequence: header.durableSequence)
+        let bytes = left.encoded(segment: target, offset: end) + record.provenance
+        let piece = UnsafeMutableRawBufferPointer(rebasing: memory[..<Int(left.recordLength)])
+        piece.copyBytes(from: bytes)
+        UnsafeMutableRawBufferPointer(rebasing: piece[bytes.count...]).initializeMemory(as: UInt8.self, repeating: 0)
+        try wrappingSystemErrors { () throws(SystemError) in
+            try target.append(UnsafeRawBufferPointer(piece), at: end)
+        }
+        return left.recordLength
+    }
+
     /// Reads back all of the new file; a copy that was not read again is none.
     private func verify(_ target: Segment, _ pace: (Int) -> Bool) throws(LogError) -> Bool {
         // What was written went past the page cache where that is possible, else it leaves it here.
@@ -101,6 +135,7 @@ package final class SegmentCompaction {
             guard isGoingOn else { return }
             // A large object's own file is not moved.
             if header.kind == .instance { try reader.record(in: target, at: offset).verify() }
+            if header.kind == .sighting { _ = try reader.record(in: target, at: offset) }
             isGoingOn = pace(Int(clamping: header.recordLength))
         }
         return isGoingOn
@@ -129,7 +164,9 @@ package final class SegmentCompaction {
     package func removeOld() throws(LogError) -> UInt64 {
         var kept: Set<UInt64> = []
         let target = try reader.segment(writer: next, number: number)
-        try forEachHeader(target) { header, _ throws(LogError) in kept.insert(header.sequence) }
+        try forEachHeader(target) { header, _ throws(LogError) in
+            if header.hasContent { kept.insert(header.sequence) }
+        }
         let source = try reader.segment(writer: generation, number: number)
         var freed = try size(source)
         freed -= min(freed, try size(target))

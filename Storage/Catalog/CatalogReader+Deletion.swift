@@ -160,10 +160,21 @@ extension CatalogReader {
 
     /// The records of a segment that nobody refers to: offset and blob.
     package func garbage(writer: UInt32, segment: UInt32) throws(CatalogError) -> [UInt64: [UInt8]] {
+        try garbage(writer, segment, "")
+    }
+
+    /// Those of them whose content stands in another record: they were found damaged.
+    package func replaced(writer: UInt32, segment: UInt32) throws(CatalogError) -> [UInt64: [UInt8]] {
+        try garbage(writer, segment, "AND EXISTS (SELECT 1 FROM version WHERE version.blob = garbage.blob)")
+    }
+
+    private func garbage(
+        _ writer: UInt32, _ segment: UInt32, _ condition: String
+    ) throws(CatalogError) -> [UInt64: [UInt8]] {
         var found: [UInt64: [UInt8]] = [:]
-        try database.statement("SELECT offset, blob FROM garbage WHERE writer = ? AND segment = ?").forEach([
-            .integer(Int64(writer)), .integer(Int64(segment)),
-        ]) { row throws(CatalogError) in
+        try database.statement(
+            "SELECT offset, blob FROM garbage WHERE writer = ? AND segment = ? \(condition)"
+        ).forEach([.integer(Int64(writer)), .integer(Int64(segment))]) { row throws(CatalogError) in
             found[UInt64(row.integer(0))] = row.blob(1)
             return true
         }

@@ -3,12 +3,6 @@ import Database
 import Glibc
 import Platform
 
-/// A record that nobody refers to any more.
-package struct CatalogGarbage: Equatable, Sendable {
-    package let location: CatalogLocation
-    package let blobID: [UInt8]
-}
-
 /// Damage, and the places of records: what changes about a version after it came.
 extension CatalogWriter {
     func flagDamaged(_ blobID: [UInt8]) throws(CatalogError) {

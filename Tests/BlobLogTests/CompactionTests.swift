@@ -98,6 +98,39 @@ struct CompactionTests {
         #expect(kinds == [.sighting, .tombstone, .annotation, .instance])
     }
 
+    @Test("Of garbage whose content stands elsewhere a sighting is left, with its number and time")
+    func leavesSighting() throws {
+        var own: [Provenance?] = []
+        do {
+            let (session, locations) = try fill()
+            // One whose provenance cannot be read, which somebody else may know.
+            try Disk.flip(path(1), at: locations[1].offset + 258)
+            let compaction = compaction(session)
+            #expect(
+                try compaction.write(
+                    isGarbage: { $0 <= locations[2].offset },
+                    sighting: { offset, provenance in
+                        own.append(provenance)
+                        guard offset != locations[2].offset else { return nil }
+                        var left = Samples.provenance
+                        left[.note] = "left"
+                        return left
+                    }, pace: { _ in true }))
+            #expect(try compaction.moves().map(\.from) == Array(locations[3...]))
+            _ = try compaction.removeOld()
+        }
+        #expect(own == [Samples.provenance, nil, Samples.provenance])
+        let session = try Session(folder)
+        #expect(session.report.gaps.isEmpty && session.sequences == (1...11).filter { $0 != 5 })
+        for (sequence, payload) in zip([1, 3] as [UInt64], Self.payloads) {
+            let record = try #require(session.replayed.first { $0.header.sequence == sequence })
+            #expect(record.header.kind == .sighting && record.header.recordLength == 4096)
+            #expect(record.header.blobID == Samples.blobID(payload) && record.provenance[.note] == "left")
+            #expect(record.header.receivedAtNanoseconds == 1_700_000_000_000_000_000)
+            #expect(record.header.durableSequence == sequence - 1)
+        }
+    }
+
     @Test("A start replays what is left in the order of its numbers, also behind a position in the old segment")
     func replay() throws {
         let position: LogPosition
@@ -287,19 +320,23 @@ struct CompactionTests {
         return (location, session.directory.largeName(blobID, number: file.number), payload)
     }
 
-    @Test("A large object goes with its record, one that is alive stays where it is")
-    func largeObjects() throws {
+    @Test(
+        "A large object goes with its record, one that is alive stays where it is", arguments: [false, true])
+    func largeObjects(leavesSighting: Bool) throws {
         let session = try Session(folder)
         let (kept, gone) = (try storeLarge(session, seed: 1), try storeLarge(session, seed: 2))
         session.writer.seal()
         try session.append(Samples.bytes(9))
         let compaction = compaction(session)
-        #expect(try everything(compaction, without: [gone.0.offset]))
+        #expect(
+            try compaction.write(
+                isGarbage: { $0 == gone.0.offset }, sighting: { _, own in leavesSighting ? own : nil },
+                pace: { _ in true }))
         // Until nobody is sent there any more.
         #expect(try Disk.entries("\(folder.path)/large").count == 2)
         let move = try #require(try compaction.moves().first)
         #expect(move.from == kept.0)
-        #expect(try compaction.removeOld() >= 200_000)
+        #expect(try compaction.removeOld() >= (leavesSighting ? 196_000 : 200_000))
         #expect(try Disk.entries("\(folder.path)/large") == [kept.name])
         #expect(try session.payload(at: move.to) == kept.payload)
     }

@@ -60,20 +60,37 @@ struct ScopeTests {
         var oracle = ScopeOracle()
         var events: [CatalogEvent] = []
 
-        init(_ seed: UInt64, events: Int) throws {
+        /// - Parameter heals: some content is found damaged, and is replaced by who sends it or by the archive itself.
+        init(_ seed: UInt64, events: Int, heals: Bool = false) throws {
             catalog = try TestCatalog { $0 }
             var random = Random(state: seed)
             var sequence: UInt64 = 0
             var tombstones: [UInt64] = []
             for _ in 0..<events {
                 sequence += 1
-                let event = Self.event(&random, oracle, tombstones).numbered(sequence)
+                let made = Self.event(&random, oracle, tombstones)
+                let event = (heals ? Self.healing(made, &random, self.events) : made).numbered(sequence)
                 if case .tombstone = event { tombstones.append(sequence) }
                 // As the archive numbers and hands over.
                 try catalog.apply([event])
-                oracle.apply(event)
+                if !event.isOwnCopy { oracle.apply(heals ? made.numbered(sequence) : event) }
                 self.events.append(event)
             }
+        }
+
+        /// What comes again is in every third case new bytes for damaged ones: to who sends it that makes no difference.
+        private static func healing(
+            _ event: CatalogEvent, _ random: inout Random, _ events: [CatalogEvent]
+        ) -> CatalogEvent {
+            guard case .sighting(let sighting) = event, Int.random(in: 0..<3, using: &random) == 0 else { return event }
+            let first = events.lazy.compactMap { event -> CatalogInstance? in
+                if case .instance(let instance) = event, instance.blobID == sighting.blobID { instance } else { nil }
+            }.first!
+            var healing = first
+            healing.flags |= 2
+            healing.isOwnCopy = Bool.random(using: &random)
+            if !healing.isOwnCopy { healing.source = sighting.source }
+            return .instance(healing)
         }
 
         private static func event(
@@ -264,10 +281,41 @@ struct ScopeTests {
     func compacted(seed: Int) throws {
         let world = try World(UInt64(seed), events: 100)
         let garbage = try world.catalog.reader().garbage(writer: 1, segment: 1)
-        let kept = world.events.filter { event in
-            guard case .instance(let instance) = event else { return true }
-            return garbage[instance.location.offset] == nil
+        try expectTheSame(
+            world,
+            by: world.events.filter { event in
+                guard case .instance(let instance) = event else { return true }
+                return garbage[instance.location.offset] == nil
+            })
+    }
+
+    /// Of what was replaced compaction leaves who sent it when; a catalog made anew has the content from its replacement.
+    /// - Parameter isEarly: also from compactions before the content was deleted for good and came again.
+    @Test(
+        "What was damaged, replaced and compacted away is missed by nothing else", arguments: Array(1...40),
+        [false, true])
+    func healedAndCompacted(seed: Int, isEarly: Bool) throws {
+        let world = try World(UInt64(seed), events: 100, heals: true)
+        let garbage = try world.catalog.reader().garbage(writer: 1, segment: 1)
+        let replaced = try world.catalog.reader().replaced(writer: 1, segment: 1)
+        let kept = world.events.compactMap { event -> CatalogEvent? in
+            guard case .instance(var instance) = event, garbage[instance.location.offset] != nil else { return event }
+            let isReplaced = isEarly || replaced[instance.location.offset] != nil
+            let isFound = world.events.contains { later in
+                guard case .instance(let later) = later else { return false }
+                return later.blobID == instance.blobID && later.flags & 2 != 0 && later.sequence > instance.sequence
+                    && garbage[later.location.offset] == nil
+            }
+            guard isReplaced, isFound, !instance.isOwnCopy else { return nil }
+            instance.flags &= ~2
+            return .instance(instance)
         }
+        #expect(!garbage.isEmpty)
+        try expectTheSame(world, by: kept)
+    }
+
+    /// A catalog made from these gives everybody the same versions, also when all deletions are taken back.
+    private func expectTheSame(_ world: World, by kept: [CatalogEvent]) throws {
         let anew = try TestCatalog { $0 }
         try anew.applyAsNumbered(kept)
         #expect(try anew.miscounted() == [])
@@ -599,4 +647,8 @@ extension ScopeOracle {
         }
         return true
     }
+}
+
+extension CatalogEvent {
+    fileprivate var isOwnCopy: Bool { if case .instance(let instance) = self { instance.isOwnCopy } else { false } }
 }

@@ -3,6 +3,7 @@
 import subprocess
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -13,6 +14,7 @@ from harness.deletion import (
     AS_STORED, COUNTED, answers, below, check_all_there, check_gone, check_rebuilt, check_same, compact, delete,
     deletions, fetched, resource, sample, uid_of, undelete)
 from harness.samples import ROOT_UID, ct, ct_study, tiny
+from harness.tools import flip
 from harness.web import JSON, get, query, value
 
 
@@ -236,11 +238,11 @@ def shared(new_archive):
 
     def become(organisation, grace_days=30):
         archive.stop()
-        archive.write_config(configuration(**settings(organisation, grace_days)))
+        archive.write_config(configuration(**settings(organisation, grace_days), durability=archive.durability))
         archive.start()
 
     archive = new_archive(**settings("North", 30))
-    archive.become = become
+    archive.become, archive.durability = become, {}
     return archive
 
 
@@ -253,6 +255,14 @@ def seen(archive, sent):
     return found
 
 
+def check_made_anew(archive, sent, expected):
+    """By a catalog that is made from the log alone."""
+    archive.stop()
+    archive.command("rebuild", check=0)
+    archive.start()
+    assert seen(archive, sent) == expected
+
+
 def check_kept(archive, sent, expected):
     """Now, when every deletion is for good and compacted, and by a catalog made anew from what is left of the log."""
     assert seen(archive, sent) == expected
@@ -260,10 +270,7 @@ def check_kept(archive, sent, expected):
     compact(archive, "--all")
     assert {deletion["state"] for deletion in deletions(archive)} <= {"for good", "taken back"}
     assert seen(archive, sent) == expected
-    archive.stop()
-    archive.command("rebuild", check=0)
-    archive.start()
-    assert seen(archive, sent) == expected
+    check_made_anew(archive, sent, expected)
     archive.become("North", grace_days=0)
     compact(archive, "--all")
     assert seen(archive, sent) == expected
@@ -437,8 +444,51 @@ def test_damage_that_was_healed_is_dropped_by_compaction(new_archive):
     count, freed = compact(archive, "--all")
     assert count == 1 and freed >= 256 * 256 * 2
     check_all_there(archive, instances)
+    told = archive.command("history", "--instance", instances[1].sop_instance, check=0).stdout
+    assert "stored, and replaced when it was found damaged, blob" in told and "replaces a damaged copy" in told
     archive.verify()
     check_rebuilt(archive, instances)
+
+
+# Of what was damaged
+
+def damage_stored(archive, sent, where):
+    """Changes a byte of an instance's only copy."""
+    needle, path = {"pixels": sent.data[-100:], "header": sent.data[:100]}[where], archive.segments()[0]
+    flip(path, path.read_bytes().index(needle) + 50)
+
+
+@pytest.mark.parametrize("where", ["pixels", "header"])
+def test_what_replaces_something_damaged_changes_nothing_of_who_sent_it_when(where, shared):
+    sent = ct(1, 1, 1, rows=256)
+    store_all(shared, [sent], calling="South")
+    store_all(shared, [sent], calling="North")
+    deleted = delete(shared, "instance", sent, "HTTP")
+    assert seen(shared, sent) == {"North": 404, "South": 200}
+    damage_stored(shared, sent, where)
+    shared.become("North")
+    # Sent again, it is North's again; South never knew of any of it.
+    store_all(shared, [sent], calling="North")
+    check_made_anew(shared, sent, {"North": 200, "South": 200})
+    check_kept(shared, sent, {"North": 200, "South": 200})
+    assert [deletion["number"] for deletion in deletions(shared)] == [deleted]
+
+
+@pytest.mark.parametrize("where", ["pixels", "header"])
+def test_what_was_deleted_stays_deleted_when_it_was_healed(where, shared, tmp_path):
+    sent = ct(1, 1, 1, rows=256)
+    shared.durability = {"mode": "mirrored", "directory": str(tmp_path / "mirror"), "whenMirrorFails": "continue"}
+    shared.become("North")
+    store_all(shared, [sent], calling="North")
+    store_all(shared, [sent], calling="South")
+    delete(shared, "instance", sent, "HTTP")
+    damage_stored(shared, sent, where)
+    shared.become("South")
+    with suppress(EOFError, OSError):
+        get(shared, resource("instance", sent))
+    shared.wait_for_log("was healed from the mirror", timeout=30)
+    check_made_anew(shared, sent, {"North": 404, "South": 200})
+    check_kept(shared, sent, {"North": 404, "South": 200})
 
 
 # While others read

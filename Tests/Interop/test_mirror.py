@@ -3,6 +3,7 @@
 import re
 import shutil
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -376,6 +377,32 @@ def test_a_damaged_record_is_healed_from_the_mirror(made, in_head, mirrored):
     archive.start()
     check_served(archive, sample())
     assert archive.stats()["instances"] == len(sample())
+
+
+def test_what_is_damaged_when_the_catalog_is_made_anew_is_read_from_the_mirror(mirrored):
+    archive = mirrored()
+    store_all(archive, sample())
+    archive.command("delete", "--instance", small(1).sop_instance, check=0)
+    check_same(archive)
+    archive.stop()
+    # Of the small ones what is damaged says which patient and study they are of.
+    broken = [small(1), small(2), blocks(3), large(0)]
+    for instance in broken:
+        damage(archive, instance)
+    archive.delete_catalog()
+    archive.start()
+    check_attached(archive)
+    assert fetched(archive, small(1)) in (404, 410)
+    left = [sent for sent in sample() if sent.sop_instance != small(1).sop_instance]
+    assert archive.stats()["instances"] == len(left)
+    assert not [line for line in archive.log if "cannot be catalogued" in line]
+
+    def all_are_served():
+        with suppress(EOFError):
+            return check_served(archive, left)
+        raise AssertionError("an answer was cut off")
+
+    eventually(all_are_served)
 
 
 def test_the_scrub_heals_what_it_finds_deletions_too(mirrored):

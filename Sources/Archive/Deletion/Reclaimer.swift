@@ -144,15 +144,24 @@ package final class Reclaimer: Sendable {
     private func compact(_ number: UInt32, _ generation: UInt32) throws(ArchiveError) -> UInt64 {
         let compaction = SegmentCompaction(archive.log, number: number, generation: generation)
         let garbage: [UInt64: [UInt8]]
-        do { garbage = try archive.readers.withReader { try $0.garbage(writer: generation, segment: number) } } catch {
-            throw Archive.wrap(error)
-        }
+        let replaced: [UInt64: [UInt8]]
+        do {
+            (garbage, replaced) = try archive.readers.withReader {
+                (
+                    try $0.garbage(writer: generation, segment: number),
+                    try $0.replaced(writer: generation, segment: number)
+                )
+            }
+        } catch { throw Archive.wrap(error) }
         let pace = Pace(bytesPerSecond: archive.settings.compactionBytesPerSecond)
         do {
-            let isWritten = try compaction.write(isGarbage: { garbage[$0] != nil }) { count in
-                pace.spend(count)
-                return !self.isStopping
-            }
+            let isWritten = try compaction.write(
+                isGarbage: { garbage[$0] != nil },
+                sighting: { offset, own in replaced[offset].flatMap { self.sighting(ofBlob: $0, own) } },
+                pace: { count in
+                    pace.spend(count)
+                    return !self.isStopping
+                })
             guard isWritten else { return 0 }
         } catch { throw .log(error) }
         try Self.tellPlaces(compaction, archive.log, number, generation) { body throws(ArchiveError) in
@@ -163,6 +172,22 @@ package final class Reclaimer: Sendable {
         Log.info("segment compacted", ["segment": "\(number)", "generation": "\(generation + 1)", "freed": "\(freed)"])
         archive.metrics.freedBytes.add(Int(clamping: freed))
         return freed
+    }
+
+    /// What is left of a record that was found damaged and replaced: that the content came then, and from whom, is said
+    /// nowhere else.
+    /// - Parameter own: its provenance, if that can be read.
+    private func sighting(ofBlob blobID: [UInt8], _ own: Provenance?) -> Provenance? {
+        if let own {
+            // The archive's own copies came from nobody.
+            return own[.annotationName] == ControlRecord.heal ? nil : own.marked(ControlRecord.replaced)
+        }
+        // The copy from the mirror has it, too.
+        let found = try? archive.readers.withReader { try $0.location(ofBlob: blobID) }
+        guard let location = found ?? nil, let copy = try? archive.log.reader.record(at: RecordLocation(location.0)),
+            copy.provenance[.annotationName] == ControlRecord.heal
+        else { return nil }
+        return copy.provenance.marked(ControlRecord.replaced)
     }
 
     /// Tells the catalog the new places, and the manifest what there is.
@@ -210,6 +235,14 @@ package final class Reclaimer: Sendable {
                 Log.error("old segment not removed", ["segment": "\(number)", "why": "\(error)"])
             }
         }
+    }
+}
+
+extension Provenance {
+    fileprivate func marked(_ name: String) -> Provenance {
+        var provenance = self
+        provenance[.annotationName] = name
+        return provenance
     }
 }
 

@@ -21,6 +21,8 @@ package struct InstanceHistory {
         package var studyInstanceUID: String?
         package var seriesInstanceUID: String?
         package var replacesDamaged: Bool?
+        /// Of a sighting: what compaction has left of a record that was found damaged.
+        package var wasReplaced: Bool?
         /// What a tombstone or annotation is about, and what an annotation says.
         package var target: String?
         package var name: String?
@@ -89,7 +91,9 @@ package struct InstanceHistory {
         case .sighting:
             let isOwn = record.provenance[.sopInstanceUID] == uid
             guard isOwn || blobs.contains("\(record.header.blobID)") else { return }
-            events.append(Event(record, .sighting))
+            var event = Event(record, .sighting)
+            if event.name == ControlRecord.replaced { (event.name, event.wasReplaced) = (nil, true) }
+            events.append(event)
         case .tombstone: others.append(Event(record, .tombstone))
         case .annotation: others.append(Event(record, .annotation))
         case nil: return

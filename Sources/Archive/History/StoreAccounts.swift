@@ -68,8 +68,9 @@ package struct StoreAccounts {
                 first: time, last: time)
         }
         open[key]!.last = max(open[key]!.last, time)
-        if record.header.hasContent {
-            open[key]!.classes[content.sopClass, default: 0] += 1
+        // What compaction has left of a record was new when it came, too.
+        if record.header.hasContent || provenance[.annotationName] == ControlRecord.replaced {
+            open[key]!.classes[provenance[.sopClassUID], default: 0] += 1
         } else {
             open[key]!.sightings += 1
         }
@@ -88,25 +89,22 @@ package struct StoreAccounts {
         return done.sorted { $0.last < $1.last }
     }
 
-    private func content(
-        of record: StoredRecord
-    ) -> (study: String, patient: CatalogPatientID, sopClass: String)? {
+    private func content(of record: StoredRecord) -> (study: String, patient: CatalogPatientID)? {
         switch record.header.kind {
         case .instance, .largeInstance:
             guard case .instance(let entry)? = try? CatalogEntries.event(of: record) else { return nil }
             func value(_ column: CatalogColumn) -> String { entry.values[column.rawValue] ?? "" }
             let patient = CatalogPatientID(id: value(.patientID), issuer: value(.issuerOfPatientID))
-            return (value(.studyInstanceUID), patient, value(.sopClassUID))
+            return (value(.studyInstanceUID), patient)
         case .sighting:
+            // None: deleted for good since.
             let found = try? readers.withReader { reader -> (String, CatalogPatientID)? in
                 guard let study = try reader.study(ofBlob: record.header.blobID.bytes),
                     let patient = try reader.patient(ofStudy: study)
                 else { return nil }
                 return (study, patient)
             }
-            // Deleted for good since.
-            guard let (study, patient) = found else { return nil }
-            return (study, patient, "")
+            return found
         case .tombstone, .annotation, nil: return nil
         }
     }

@@ -68,16 +68,17 @@ enum CatalogEntries {
                 CatalogSighting(
                     sequence: header.sequence, receivedAtNanoseconds: header.receivedAtNanoseconds,
                     source: source(record.provenance), blobID: header.blobID.bytes))
-        case .instance, .largeInstance: return .instance(try instance(record))
+        case .instance, .largeInstance: return .instance(try instance(record, content: record))
         case .tombstone, .annotation: return ControlRecord.event(header, record.provenance)
         case nil: return .other(sequence: header.sequence)
         }
     }
 
-    private static func instance(_ record: StoredRecord) throws(LogError) -> CatalogInstance {
+    /// - Parameter content: what the record's content is read from: itself, or another record of the same content.
+    static func instance(_ record: StoredRecord, content: StoredRecord) throws(LogError) -> CatalogInstance {
         let provenance = record.provenance
         let transferSyntax = TransferSyntax(uid: provenance[.transferSyntaxUID])
-        let scan = try StoredHeader.scan(record, transferSyntax)
+        let scan = try StoredHeader.scan(content, transferSyntax)
         var values = CatalogMapping.Values(
             scan.values, items: scan.items, isBigEndian: transferSyntax.isBigEndian,
             characterSetOverride: provenance[.characterSetOverride])
@@ -85,14 +86,15 @@ enum CatalogEntries {
             &values, sopClassUID: provenance[.sopClassUID], sopInstanceUID: provenance[.sopInstanceUID],
             issuer: provenance[.issuer])
         var rejection: CatalogRejection?
-        if RejectionNote.mayBe(sopClassUID: values[.sopClassUID], transferSyntax, kind: record.header.kind ?? .sighting)
+        if RejectionNote.mayBe(
+            sopClassUID: values[.sopClassUID], transferSyntax, kind: content.header.kind ?? .sighting)
         {
-            rejection = RejectionNote.read(try StoredHeader.dataSet(record))
+            rejection = RejectionNote.read(try StoredHeader.dataSet(content))
         }
         var entry = CatalogInstance(
             sequence: record.header.sequence, receivedAtNanoseconds: record.header.receivedAtNanoseconds,
             source: source(provenance), blobID: record.header.blobID.bytes, location: CatalogLocation(record.location),
-            dataSetLength: record.header.dataSetLength, transferSyntaxUID: transferSyntax.uid,
+            dataSetLength: content.header.dataSetLength, transferSyntaxUID: transferSyntax.uid,
             flags: UInt32(record.header.flags.rawValue), values: values.texts, folded: values.folded,
             requests: values.requests)
         entry.rejection = rejection

@@ -23,6 +23,9 @@ enum ControlRecord {
     /// On the record of an instance: the archive wrote it anew from its mirror.
     static let heal = "heal"
 
+    /// On a sighting: it is what compaction has left of the record that first had the content, and was found damaged.
+    static let replaced = "replaced"
+
     /// What the catalog is told; the same when it happens and when the log is replayed.
     static func event(_ header: RecordHeader, _ provenance: Provenance) -> CatalogEvent {
         let sequence = header.sequence

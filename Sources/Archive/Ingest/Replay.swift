@@ -23,8 +23,8 @@ final class Replay: @unchecked Sendable {
         let events: [CatalogEvent]
         let position: CatalogPosition
 
-        init(_ found: Found) {
-            events = Replay.events(of: found.records)
+        init(_ found: Found, _ events: ([StoredRecord]) -> [CatalogEvent]) {
+            self.events = events(found.records)
             position = CatalogPosition(
                 sequence: found.position.sequence, writer: BlobLog.writerID, segment: found.position.segment,
                 endOffset: found.position.endOffset)
@@ -33,10 +33,12 @@ final class Replay: @unchecked Sendable {
 
     private let log: BlobLog
     private let catalog: CatalogWriter
+    private let sameContent: SameContent
 
     init(_ log: BlobLog, _ catalog: CatalogWriter) {
         self.log = log
         self.catalog = catalog
+        sameContent = SameContent(log)
     }
 
     func run() throws(ArchiveError) -> (LogWriter, RecoveryReport) {
@@ -48,12 +50,13 @@ final class Replay: @unchecked Sendable {
             catalog.beginReplay()
             try apply(batch)
         }
-        let reading = Conveyor<Found>("replay-headers") { found in applying.hand(Batch(found)) }
+        let reading = Conveyor<Found>("replay-headers") { [self] found in applying.hand(Batch(found, events)) }
         var found = Found()
         do {
             defer {
                 try? reading.end()
                 try? applying.end()
+                log.endRecovery()
             }
             let result = try log.recover(from: start) { record throws(LogError) in
                 found.records.append(record)
@@ -68,7 +71,7 @@ final class Replay: @unchecked Sendable {
             try reading.end()
             try applying.end()
             // The rest, and a short replay altogether, needs no other thread.
-            try apply(Batch(found))
+            try apply(Batch(found, events))
             try catalog.endReplay()
             for gap in result.report.gaps {
                 Log.error("damage in the log", ["segment": "\(gap.segment)", "bytes": "\(gap.range)"])
@@ -84,7 +87,7 @@ final class Replay: @unchecked Sendable {
         do { try catalog.apply(batch.events, position: batch.position) } catch { throw .catalog(error) }
     }
 
-    private static func events(of records: [StoredRecord]) -> [CatalogEvent] {
+    private func events(of records: [StoredRecord]) -> [CatalogEvent] {
         let pieceLength = 100
         let pieces = (records.count + pieceLength - 1) / pieceLength
         var made = [[CatalogEvent]](repeating: [], count: pieces)
@@ -98,12 +101,20 @@ final class Replay: @unchecked Sendable {
         return made.flatMap { $0 }
     }
 
-    /// A record whose header is readable but whose content is not: it was acknowledged, so the catalog keeps its place
-    /// in the order, without being able to say what it was.
-    private static func event(of record: StoredRecord) -> CatalogEvent {
-        do { return try CatalogEntries.event(of: record) } catch {
+    private func event(of record: StoredRecord) -> CatalogEvent {
+        do {
+            let event = try CatalogEntries.event(of: record)
+            let isLeftOver = record.provenance[.annotationName] == ControlRecord.replaced
+            return isLeftOver ? eventOfSameContent(as: record) ?? event : event
+        } catch {
+            if let event = eventOfSameContent(as: record) { return event }
+            // It was acknowledged, so the catalog keeps its place in the order, without being able to say what it was.
             Log.error("record cannot be catalogued", ["sequence": "\(record.header.sequence)", "why": "\(error)"])
             return .other(sequence: record.header.sequence)
         }
+    }
+
+    private func eventOfSameContent(as record: StoredRecord) -> CatalogEvent? {
+        sameContent.first(for: record) { try? .instance(CatalogEntries.instance(record, content: $0)) }
     }
 }

@@ -54,7 +54,9 @@ enum HistoryCommand {
             parts.append("transfer syntax \(quoted(event.transferSyntaxUID))")
             parts.append("study \(quoted(event.studyInstanceUID)), series \(quoted(event.seriesInstanceUID))")
             if event.replacesDamaged == true { parts.append("replaces a damaged copy") }
-        case .sighting: parts.append("came again, blob \(event.blobID ?? "")")
+        case .sighting:
+            let what = event.wasReplaced == true ? "stored, and replaced when it was found damaged" : "came again"
+            parts.append("\(what), blob \(event.blobID ?? "")")
         case .tombstone: parts.append("deleted: \(quoted(event.target))")
         case .annotation:
             parts.append("noted \(quoted(event.name))")
