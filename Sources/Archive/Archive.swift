@@ -181,7 +181,9 @@ package final class Archive: @unchecked Sendable {
         guard let found = try? ingestReaders.withReader({ try $0.location(ofBlob: blobID.bytes) }) else { return false }
         do {
             let record = try log.reader.record(at: RecordLocation(found.0))
-            guard record.header.blobID == blobID, record.header.dataSetLength == length else { return true }
+            guard record.header.blobID == blobID, record.header.hasContent, record.header.dataSetLength == length else {
+                return true
+            }
             try record.check()
             return false
         } catch {
@@ -208,7 +210,7 @@ package final class Archive: @unchecked Sendable {
     package func record(of version: CatalogVersion, readsAhead: Bool = true) throws(ArchiveError) -> StoredRecord {
         do throws(LogError) {
             let record = try currentRecord(version, readsAhead: readsAhead)
-            guard record.header.blobID == BlobID(version.blobID) else {
+            guard record.header.blobID == BlobID(version.blobID), record.header.hasContent else {
                 throw LogError.damaged("another record stands where \(version.sopInstanceUID) was")
             }
             return record

@@ -40,6 +40,9 @@ package final class ArchiveReader {
     package func write(_ version: CatalogVersion, to path: String, asHashed: Bool) throws(ArchiveError) {
         do {
             let record = try log.reader.record(at: RecordLocation(version.location))
+            guard record.header.hasContent else {
+                throw LogError.damaged("a record without content stands in its place")
+            }
             let file = try FileDescriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC)
             var offset: UInt64 = 0
             func append(_ bytes: UnsafeRawBufferPointer) throws(LogError) {

@@ -13,8 +13,8 @@ package final class BlobLog {
     /// The second copy; nil: none is wanted.
     package let mirror: Mirror?
     private let segmentBytes: UInt64
-    /// The mirror while recovery looks into it; `.some(nil)`: it cannot be had.
-    private let recoveryMirror = Monitor<DataDirectory??>(nil)
+    /// To be closed by who recovers, when all that was found is dealt with.
+    package let recoveryMirror: RecoveryMirror
     /// Whether recovery passed places without a readable record.
     private var hasGaps = false
 
@@ -26,6 +26,7 @@ package final class BlobLog {
         self.directory = directory
         self.segmentBytes = segmentBytes
         self.mirror = mirror
+        recoveryMirror = RecoveryMirror(mirror)
         reader = LogReader(directory)
         quarantine = try Quarantine(directory, maximumBytes: quarantineBytes)
     }
@@ -50,7 +51,7 @@ package final class BlobLog {
     private func takeFromMirror(
         _ end: inout LogPosition, _ replay: (StoredRecord) throws(LogError) -> Void
     ) throws(LogError) -> Int {
-        guard let mirror, let other = openRecoveryMirror() else { return 0 }
+        guard let mirror, let other = recoveryMirror.reopen() else { return 0 }
         let before = end.sequence
         do throws(LogError) {
             try MirrorExtension(primary: directory, reader: reader, mirror: other, mirrorReader: LogReader(other))
@@ -67,39 +68,21 @@ package final class BlobLog {
         return count
     }
 
-    private func openRecoveryMirror() -> DataDirectory? {
-        guard let mirror else { return nil }
-        return recoveryMirror.update { opened in
-            if let opened { return opened }
-            do throws(LogError) {
-                opened = .some(try mirror.settings.isThere() ? try mirror.open(mayCreate: false) : nil)
-            } catch {
-                mirror.note("\(error)")
-                opened = .some(nil)
-            }
-            return opened ?? nil
-        }
-    }
-
-    /// While the log is recovered: the record that the mirror has at a place, if it has one.
-    package func recordInMirror(at location: RecordLocation) -> StoredRecord? {
-        openRecoveryMirror().flatMap { try? LogReader($0).record(at: location) }
-    }
-
-    /// Lets go of the mirror, which others open from here on.
-    package func endRecovery() {
-        recoveryMirror.update { opened in
-            if let mirror = opened ?? nil { mirror.releaseLock() }
-            opened = nil
-        }
-    }
-
     /// Walks through all records without changing anything; `gap` is told where none could be read.
     package func forEachRecord(
         _ body: (StoredRecord) throws(LogError) -> Void, gap: (LogScan.Gap) throws(LogError) -> Void
     ) throws(LogError) {
         let scanner = LogScanner(directory: directory, reader: reader, writer: Self.writerID)
         try scanner.scan(from: .start, body, gap: gap)
+    }
+
+    /// The same behind a place, for who reads no more than headers.
+    package func forEachHead(
+        after position: LogPosition, _ body: (StoredRecord) throws(LogError) -> Void
+    ) throws(LogError) {
+        let scanner = LogScanner(directory: directory, reader: reader, writer: Self.writerID, forHeaders: true)
+        try scanner.scan(from: position, body) { _ in
+        }
     }
 
     /// Records behind a place, up to a sequence number and so many of them, and the place behind the last one.

@@ -164,8 +164,10 @@ package final class LogReader: Sendable {
     /// - Parameters:
     ///   - headBytes: read first; most records have header, provenance and index within them.
     ///   - file: where to read instead of the segment's own descriptor (past the page cache, in recovery: whole pages).
+    ///   - mayLackFile: one whose large object's file is missing is given, too; its payload reads as damaged.
     func record(
-        in segment: Segment, at offset: UInt64, headBytes: Int = 4096, file: (any VolumeFile)? = nil
+        in segment: Segment, at offset: UInt64, headBytes: Int = 4096, file: (any VolumeFile)? = nil,
+        mayLackFile: Bool = false
     ) throws(LogError) -> StoredRecord {
         let file = file ?? segment.file
         let head = try head(in: segment, at: offset, headBytes: headBytes, file: file)
@@ -175,7 +177,7 @@ package final class LogReader: Sendable {
             header: header,
             location: RecordLocation(
                 writer: segment.writer, segment: segment.number, offset: offset, length: header.recordLength),
-            provenance: head.provenance, index: head.index, file: isLarge ? try openLarge(header) : file,
+            provenance: head.provenance, index: head.index, file: isLarge ? try openLarge(header, mayLackFile) : file,
             payloadStart: isLarge ? 0 : offset + UInt64(header.payloadOffset), contentHash: directory.contentHash,
             observer: observer)
     }
@@ -216,7 +218,7 @@ package final class LogReader: Sendable {
         }
     }
 
-    private func openLarge(_ header: RecordHeader) throws(LogError) -> any VolumeFile {
+    private func openLarge(_ header: RecordHeader, _ mayLack: Bool) throws(LogError) -> any VolumeFile {
         let name = directory.largeName(header.blobID, number: header.largeNumber)
         // Last, it may have moved between the first two looks.
         for folder in [directory.large, directory.incoming, directory.large] {
@@ -224,6 +226,7 @@ package final class LogReader: Sendable {
                 guard error.code == ENOENT else { throw .system(error) }
             }
         }
+        if mayLack { return MissingFile(name) }
         throw .damaged("the file of a large object is missing: \(name)")
     }
 

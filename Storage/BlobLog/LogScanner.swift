@@ -39,7 +39,8 @@ struct LogScanner {
     let reader: LogReader
     /// Whose offsets positions count in: what was compacted since has others.
     let writer: UInt32
-    /// Of the payloads only headers will be read.
+    /// Of the payloads only headers will be read. Then a large object whose file is missing is no gap: its record says
+    /// what it was.
     var forHeaders = false
 
     /// Calls `body` for each record from `position` on; gaps are told as they are passed.
@@ -116,7 +117,8 @@ struct LogScanner {
             if isScattered {
                 segment.scattered.advise(POSIX_FADV_WILLNEED, offset..<offset + LogReader.prefetchedBytes)
             }
-            let record = try reader.record(in: segment, at: offset, file: isScattered ? segment.scattered : nil)
+            let record = try reader.record(
+                in: segment, at: offset, file: isScattered ? segment.scattered : nil, mayLackFile: forHeaders)
             return record.header.recordLength > 0 ? record : nil
         } catch {
             // Only damage is a gap: recovery cuts what stands behind the last good record.

@@ -14,11 +14,15 @@ package final class SegmentCompaction {
         package let to: RecordLocation
     }
 
+    package typealias LeftSighting = (UInt64, RecordHeader, Provenance?) throws(LogError) -> Provenance?
+
     private static let pieceBytes = 1 << 20
     private let directory: DataDirectory
     private let reader: LogReader
     private let number: UInt32
     private let generation: UInt32
+    /// Where they stand in the next generation.
+    private var leftSightings: Set<UInt64> = []
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceBytes, alignment: 4096)
 
     /// - Parameter generation: the live one.
@@ -37,12 +41,11 @@ package final class SegmentCompaction {
     /// - Parameters:
     ///   - isGarbage: whether the instance record at an offset is to be left out; other kinds never are.
     ///   - sighting: of garbage at an offset whose content stands elsewhere: the provenance of the sighting that takes its
-    ///     place, given its own if that can be read. nil: nothing does.
+    ///     place, given its header, and its own provenance if that can be read. nil: nothing does.
     ///   - pace: called with the bytes of each piece; false: give up.
     /// - Returns: false: given up, nothing changed.
     package func write(
-        isGarbage: (UInt64) -> Bool, sighting: (UInt64, Provenance?) -> Provenance? = { _, _ in nil },
-        pace: (Int) -> Bool
+        isGarbage: (UInt64) -> Bool, sighting: LeftSighting = { _, _, _ in nil }, pace: (Int) -> Bool
     ) throws(LogError) -> Bool {
         let path = directory.segment(writer: next, number: number)
         let unfinished = path + ".new"
@@ -67,19 +70,20 @@ package final class SegmentCompaction {
 
     private func copy(
         _ source: Segment, _ target: Segment, _ isGarbage: (UInt64) -> Bool,
-        _ sighting: (UInt64, Provenance?) -> Provenance?, _ pace: (Int) -> Bool
+        _ sighting: LeftSighting, _ pace: (Int) -> Bool
     ) throws(LogError) -> Bool {
         var end = UInt64(Segment.blockBytes)
         var isGoingOn = true
         try forEachHeader(source) { header, offset throws(LogError) in
             guard isGoingOn else { return }
             if header.hasContent, isGarbage(offset) {
-                let own = try? self.reader.provenance(in: source, at: offset)
+                let own = try self.provenance(source, offset)
                 // One that has itself replaced another may be the archive's own copy, which came from nobody.
-                guard own != nil || !header.flags.contains(.heals), let provenance = sighting(offset, own) else {
-                    return
-                }
+                guard own != nil || !header.flags.contains(.heals),
+                    let provenance = try sighting(offset, header, own)
+                else { return }
                 let length = try self.append(sightingOf: header, provenance, to: target, at: end)
+                self.leftSightings.insert(end)
                 end += length
                 isGoingOn = pace(Int(length))
                 return
@@ -105,6 +109,14 @@ package final class SegmentCompaction {
         guard isGoingOn else { return false }
         try wrappingSystemErrors { () throws(SystemError) in try target.file.synchronize() }
         return true
+    }
+
+    /// nil: it is damaged.
+    private func provenance(_ segment: Segment, _ offset: UInt64) throws(LogError) -> Provenance? {
+        do throws(LogError) { return try reader.provenance(in: segment, at: offset) } catch {
+            guard error.isDamage else { throw error }
+            return nil
+        }
     }
 
     /// What is left of a record whose content stands elsewhere: that it came, when, and from whom.
@@ -135,7 +147,7 @@ package final class SegmentCompaction {
             guard isGoingOn else { return }
             // A large object's own file is not moved.
             if header.kind == .instance { try reader.record(in: target, at: offset).verify() }
-            if header.kind == .sighting { _ = try reader.record(in: target, at: offset) }
+            if leftSightings.contains(offset) { _ = try reader.record(in: target, at: offset) }
             isGoingOn = pace(Int(clamping: header.recordLength))
         }
         return isGoingOn

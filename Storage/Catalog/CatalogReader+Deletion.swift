@@ -146,6 +146,11 @@ extension CatalogReader {
         try database.statement("SELECT value FROM setting WHERE name = ?").first([.text(name)]) { $0.text(0) ?? "" }
     }
 
+    /// Whether the log has something that could not be read when the catalog was made of it.
+    package func isIncomplete() throws(CatalogError) -> Bool {
+        try database.statement("SELECT 1 FROM meta WHERE key = 'incomplete'").first([]) { _ in true } ?? false
+    }
+
     /// Segments that have records nobody refers to, with their bytes.
     package func garbage() throws(CatalogError) -> [(writer: UInt32, segment: UInt32, bytes: UInt64)] {
         var found: [(writer: UInt32, segment: UInt32, bytes: UInt64)] = []

@@ -155,6 +155,12 @@ package final class CatalogWriter {
         isReplaying = true
     }
 
+    /// Remembers, until the catalog is made anew, that the log has something which could not be read into it: what the
+    /// catalog does not know is not for that reason unwanted.
+    package func noteIncomplete() throws(CatalogError) {
+        try database.statement("INSERT OR REPLACE INTO meta VALUES('incomplete', 1)").run([])
+    }
+
     /// Commits what is left and gives the memory back.
     package func endReplay() throws(CatalogError) {
         guard isReplaying else { return }

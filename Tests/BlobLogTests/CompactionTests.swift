@@ -109,7 +109,7 @@ struct CompactionTests {
             #expect(
                 try compaction.write(
                     isGarbage: { $0 <= locations[2].offset },
-                    sighting: { offset, provenance in
+                    sighting: { offset, _, provenance in
                         own.append(provenance)
                         guard offset != locations[2].offset else { return nil }
                         var left = Samples.provenance
@@ -330,7 +330,7 @@ struct CompactionTests {
         let compaction = compaction(session)
         #expect(
             try compaction.write(
-                isGarbage: { $0 == gone.0.offset }, sighting: { _, own in leavesSighting ? own : nil },
+                isGarbage: { $0 == gone.0.offset }, sighting: { _, _, own in leavesSighting ? own : nil },
                 pace: { _ in true }))
         // Until nobody is sent there any more.
         #expect(try Disk.entries("\(folder.path)/large").count == 2)

@@ -491,6 +491,37 @@ def test_what_was_deleted_stays_deleted_when_it_was_healed(where, shared, tmp_pa
     check_kept(shared, sent, {"North": 404, "South": 200})
 
 
+def test_what_was_healed_and_is_damaged_again_stays_deleted(shared, tmp_path):
+    sent = ct(1, 1, 1, rows=256)
+    shared.durability = {"mode": "mirrored", "directory": str(tmp_path / "mirror"), "whenMirrorFails": "continue"}
+    shared.become("North")
+    store_all(shared, [sent], calling="North")
+    store_all(shared, [sent], calling="South")
+    delete(shared, "instance", sent, "HTTP")
+    damage_stored(shared, sent, "pixels")
+    shared.become("South")
+    with suppress(EOFError, OSError):
+        get(shared, resource("instance", sent))
+    shared.wait_for_log("was healed from the mirror", timeout=30)
+    assert compact(shared, "--all")[0] == 1
+    # The mirror follows within seconds.
+    deadline = time.monotonic() + 30
+    while not list((tmp_path / "mirror" / "segments").glob("00000002-*.seg")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    shared.stop()
+    # The copy that took the place of the first, where it says which study it is of.
+    for path in shared.segments():
+        if (at := path.read_bytes().find(sent.data[:100])) >= 0:
+            flip(path, at + 50)
+    shared.delete_catalog()
+    shared.start()
+    with suppress(EOFError, OSError):
+        get(shared, resource("instance", sent))
+    shared.wait_for_log("was healed from the mirror", timeout=30)
+    check_kept(shared, sent, {"North": 404, "South": 200})
+
+
 # While others read
 
 def test_a_retrieval_goes_on_while_its_records_are_moved(new_archive):

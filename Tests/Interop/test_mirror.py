@@ -379,16 +379,20 @@ def test_a_damaged_record_is_healed_from_the_mirror(made, in_head, mirrored):
     assert archive.stats()["instances"] == len(sample())
 
 
-def test_what_is_damaged_when_the_catalog_is_made_anew_is_read_from_the_mirror(mirrored):
+@pytest.mark.parametrize("is_lost", [False, True], ids=["damaged", "file lost"])
+def test_what_is_damaged_when_the_catalog_is_made_anew_is_read_from_the_mirror(is_lost, mirrored):
     archive = mirrored()
     store_all(archive, sample())
     archive.command("delete", "--instance", small(1).sop_instance, check=0)
     check_same(archive)
     archive.stop()
     # Of the small ones what is damaged says which patient and study they are of.
-    broken = [small(1), small(2), blocks(3), large(0)]
-    for instance in broken:
+    for instance in [small(1), small(2), blocks(3)]:
         damage(archive, instance)
+    if is_lost:
+        next((archive.data / "large").iterdir()).unlink()
+    else:
+        damage(archive, large(0))
     archive.delete_catalog()
     archive.start()
     check_attached(archive)
@@ -403,6 +407,35 @@ def test_what_is_damaged_when_the_catalog_is_made_anew_is_read_from_the_mirror(m
         raise AssertionError("an answer was cut off")
 
     eventually(all_are_served)
+
+
+def test_the_mirror_keeps_what_a_catalog_made_anew_without_it_does_not_know(mirrored):
+    archive = mirrored()
+    # The last one would be taken for one that was never finished.
+    store_all(archive, [*sample(), small(40)])
+    check_same(archive)
+    archive.stop()
+    elsewhere = archive.mirror.with_name("away")
+    archive.mirror.rename(elsewhere)
+    file, = (archive.data / "large").iterdir()
+    file.unlink()
+    archive.delete_catalog()
+    archive.start()
+    archive.wait_for_log("record cannot be catalogued")
+    assert fetched(archive, large(0)) == 404
+    archive.stop()
+    # A start without it has begun another one there.
+    shutil.rmtree(archive.mirror, ignore_errors=True)
+    elsewhere.rename(archive.mirror)
+    archive.start()
+    check_attached(archive)
+    assert (archive.mirror / "large" / file.name).exists()
+    # Made anew with the mirror there, it has everything.
+    archive.stop()
+    archive.delete_catalog()
+    archive.start()
+    check_attached(archive)
+    eventually(lambda: check_served(archive, [*sample(), small(40)]))
 
 
 def test_the_scrub_heals_what_it_finds_deletions_too(mirrored):

@@ -376,9 +376,10 @@ package final class Backup {
 
     /// Whether the catalog still serves an instance out of this file.
     private func isWanted(_ name: String) throws -> Bool {
-        guard let (blobID, number) = DataDirectory.parse(largeName: name),
-            let found = try readers.withReader({ try $0.location(ofBlob: blobID.bytes) })
-        else { return false }
+        guard let (blobID, number) = DataDirectory.parse(largeName: name) else { return false }
+        guard let found = try readers.withReader({ try $0.location(ofBlob: blobID.bytes) }) else {
+            return try readers.withReader { try $0.isIncomplete() }
+        }
         do { return try log.reader.record(at: RecordLocation(found.0)).header.largeNumber == number } catch {
             // Its file is missing: that is what makes the record unreadable.
             return true

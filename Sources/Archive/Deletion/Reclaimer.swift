@@ -157,7 +157,9 @@ package final class Reclaimer: Sendable {
         do {
             let isWritten = try compaction.write(
                 isGarbage: { garbage[$0] != nil },
-                sighting: { offset, own in replaced[offset].flatMap { self.sighting(ofBlob: $0, own) } },
+                sighting: { offset, header, own throws(LogError) in
+                    replaced[offset] == nil ? nil : try self.sighting(of: header, own)
+                },
                 pace: { count in
                     pace.spend(count)
                     return !self.isStopping
@@ -177,17 +179,27 @@ package final class Reclaimer: Sendable {
     /// What is left of a record that was found damaged and replaced: that the content came then, and from whom, is said
     /// nowhere else.
     /// - Parameter own: its provenance, if that can be read.
-    private func sighting(ofBlob blobID: [UInt8], _ own: Provenance?) -> Provenance? {
+    private func sighting(of header: RecordHeader, _ own: Provenance?) throws(LogError) -> Provenance? {
         if let own {
             // The archive's own copies came from nobody.
             return own[.annotationName] == ControlRecord.heal ? nil : own.marked(ControlRecord.replaced)
         }
-        // The copy from the mirror has it, too.
-        let found = try? archive.readers.withReader { try $0.location(ofBlob: blobID) }
-        guard let location = found ?? nil, let copy = try? archive.log.reader.record(at: RecordLocation(location.0)),
-            copy.provenance[.annotationName] == ControlRecord.heal
-        else { return nil }
-        return copy.provenance.marked(ControlRecord.replaced)
+        let found: CatalogLocation?
+        do { found = try archive.readers.withReader { try $0.location(ofBlob: header.blobID.bytes) }?.0 } catch {
+            throw .stopped("the catalog cannot be asked: \(error)")
+        }
+        guard let found else { return nil }
+        do throws(LogError) {
+            let copy = try archive.log.reader.record(at: RecordLocation(found))
+            // The copy from the mirror has it, too, if it is one of this record.
+            guard copy.provenance[.annotationName] == ControlRecord.heal,
+                copy.header.receivedAtNanoseconds == header.receivedAtNanoseconds
+            else { return nil }
+            return copy.provenance.marked(ControlRecord.replaced)
+        } catch {
+            guard error.isDamage else { throw error }
+            return nil
+        }
     }
 
     /// Tells the catalog the new places, and the manifest what there is.

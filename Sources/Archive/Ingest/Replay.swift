@@ -33,19 +33,22 @@ final class Replay: @unchecked Sendable {
 
     private let log: BlobLog
     private let catalog: CatalogWriter
+    private let start: LogPosition
     private let sameContent: SameContent
+    /// Whether there is something in the log that the catalog does not know of.
+    private let isIncomplete = Monitor(false)
 
     init(_ log: BlobLog, _ catalog: CatalogWriter) {
         self.log = log
         self.catalog = catalog
-        sameContent = SameContent(log)
-    }
-
-    func run() throws(ArchiveError) -> (LogWriter, RecoveryReport) {
-        let start =
+        start =
             catalog.position.map {
                 LogPosition(sequence: $0.sequence, segment: $0.segment, endOffset: $0.endOffset)
             } ?? .start
+        sameContent = SameContent(log, after: start)
+    }
+
+    func run() throws(ArchiveError) -> (LogWriter, RecoveryReport) {
         let applying = Conveyor<Batch>("replay") { [self] batch throws(ArchiveError) in
             catalog.beginReplay()
             try apply(batch)
@@ -56,7 +59,7 @@ final class Replay: @unchecked Sendable {
             defer {
                 try? reading.end()
                 try? applying.end()
-                log.endRecovery()
+                log.recoveryMirror.close()
             }
             let result = try log.recover(from: start) { record throws(LogError) in
                 found.records.append(record)
@@ -73,6 +76,7 @@ final class Replay: @unchecked Sendable {
             // The rest, and a short replay altogether, needs no other thread.
             try apply(Batch(found, events))
             try catalog.endReplay()
+            if !result.report.gaps.isEmpty || isIncomplete.withLock({ $0 }) { try catalog.noteIncomplete() }
             for gap in result.report.gaps {
                 Log.error("damage in the log", ["segment": "\(gap.segment)", "bytes": "\(gap.range)"])
             }
@@ -108,6 +112,7 @@ final class Replay: @unchecked Sendable {
             return isLeftOver ? eventOfSameContent(as: record) ?? event : event
         } catch {
             if let event = eventOfSameContent(as: record) { return event }
+            isIncomplete.withLock { $0 = true }
             // It was acknowledged, so the catalog keeps its place in the order, without being able to say what it was.
             Log.error("record cannot be catalogued", ["sequence": "\(record.header.sequence)", "why": "\(error)"])
             return .other(sequence: record.header.sequence)

@@ -46,7 +46,9 @@ struct Healing {
         try reader.recordFromDevice(at: location).verifyFromDevice()
         // Every piece is checked again as it is read for copying.
         let good = try reader.record(at: location)
-        guard good.header.blobID == blobID else { throw LogError.damaged("the mirror has another record there") }
+        guard good.header.blobID == blobID, good.header.hasContent else {
+            throw LogError.damaged("the mirror has another record there")
+        }
         let (record, file) = try copy(of: good)
         try append(record, file, good)
         Log.warning(
@@ -63,7 +65,7 @@ struct Healing {
             try archive.log.reader.recordFromDevice(at: location).verifyFromDevice()
             let record = try archive.log.reader.record(at: location)
             try record.verify()
-            return record.header.blobID == blobID
+            return record.header.blobID == blobID && record.header.hasContent
         } catch {
             return false
         }

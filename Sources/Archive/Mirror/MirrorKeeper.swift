@@ -267,7 +267,9 @@ extension Archive {
     /// Whether the catalog serves an instance out of the large object's file of this number.
     fileprivate func isWanted(_ blobID: BlobID, _ number: UInt64) -> Bool {
         do {
-            guard let found = try readers.withReader({ try $0.location(ofBlob: blobID.bytes) }) else { return false }
+            guard let found = try readers.withReader({ try $0.location(ofBlob: blobID.bytes) }) else {
+                return try readers.withReader { try $0.isIncomplete() }
+            }
             return try log.reader.record(at: RecordLocation(found.0)).header.largeNumber == number
         } catch {
             // Its file is missing, which is what makes the record unreadable; or nobody can be asked.

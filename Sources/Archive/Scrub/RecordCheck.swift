@@ -107,7 +107,9 @@ struct RecordCheck: Sendable {
     private func fault(at location: RecordLocation, _ blobID: [UInt8], isFull: Bool) throws(ArchiveError) -> String? {
         do throws(LogError) {
             let record = try reader.recordFromDevice(at: location)
-            guard record.header.blobID == BlobID(blobID) else { return "another record stands in its place" }
+            guard record.header.blobID == BlobID(blobID), record.header.hasContent else {
+                return "another record stands in its place"
+            }
             if isFull { try record.verifyFromDevice() }
             return nil
         } catch {

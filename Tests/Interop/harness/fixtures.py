@@ -1,4 +1,5 @@
 """Fixtures of all whole-service tests; the conftest.py files import them."""
+import shutil
 import signal
 import threading
 
@@ -6,6 +7,27 @@ import pytest
 
 from harness.archive import BINARY, Archive, configuration
 from harness.clients import Destination
+
+
+FAILED = pytest.StashKey()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """A test's folder goes when it has passed, its end included: a whole run would otherwise keep 18 GB."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    if report.when == "teardown" and not item.stash[FAILED] and "tmp_path" in item.funcargs:
+        shutil.rmtree(item.funcargs["tmp_path"], ignore_errors=True)
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folders(request, tmp_path_factory):
+    """The same for what modules share, when all have passed."""
+    yield
+    if not request.session.testsfailed:
+        shutil.rmtree(tmp_path_factory.getbasetemp(), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
