@@ -51,12 +51,7 @@ package final class Archive: @unchecked Sendable {
     let settings: Settings
     private let checkpointer: CatalogCheckpointer
     private let recent: RecentRecords?
-    private let space = Monitor(Space())
-
-    private struct Space {
-        var checkedAt: UInt64 = 0
-        var isEnough = true
-    }
+    let space: FreeSpace
 
     /// Opens the archive and brings log and catalog together: what the catalog has not seen is replayed.
     package init(_ directory: DataDirectory, settings: Settings, metrics: Metrics) throws(ArchiveError) {
@@ -67,6 +62,7 @@ package final class Archive: @unchecked Sendable {
             path: settings.deletionRegister.isEmpty ? directory.path + ".deletions" : settings.deletionRegister,
             archiveUUID: directory.archiveUUID)
         buffers = BufferPool(capacity: settings.largeObjectBytes + 65_536)
+        space = FreeSpace(path: directory.path, floorBytes: settings.freeSpaceFloorBytes)
         do {
             let mirror = try settings.mirror.map { settings throws(LogError) in try Mirror(settings, of: directory) }
             log = try BlobLog(
@@ -85,7 +81,8 @@ package final class Archive: @unchecked Sendable {
                 path: directory.catalog, searchSecondsMaximum: settings.searchSecondsMaximum,
                 catchUp: { follower.catchUp() })
             recent = settings.bringsRecent ? try RecentRecords(log.reader) : nil
-            committer = Committer(writer, follower, ingestReaders, recent: recent, metrics: self.metrics)
+            committer = Committer(
+                writer, follower, ingestReaders, space, recent: recent, metrics: self.metrics)
             try committer.run()
         } catch {
             throw Self.wrap(error)
@@ -150,28 +147,12 @@ package final class Archive: @unchecked Sendable {
     /// What is not as it should be, though instances are stored; nil: all is well.
     package var degradation: String? { log.mirror?.problem }
 
-    /// Whether there is room above the floor; the file system is asked at most five times a second.
-    var hasRoom: Bool {
-        space.withLock { space in
-            let now = Clock.monotonicNanoseconds()
-            if now &- space.checkedAt > 200_000_000 {
-                let free = (try? FileSystem.freeBytes(directory.path)) ?? 0
-                let isEnough = free > settings.freeSpaceFloorBytes
-                if isEnough != space.isEnough {
-                    Log.warning(
-                        isEnough ? "storing resumes" : "storing pauses: below the free space floor", ["free": "\(free)"]
-                    )
-                }
-                space.isEnough = isEnough
-                space.checkedAt = now
-            }
-            return space.isEnough
-        }
-    }
-
     /// What becomes of an instance whose own file could not be written. A device that fails is not tried again.
     func storingFailed(_ error: LogError) -> ArchiveError {
-        if error.isOutOfSpace { return .outOfSpace }
+        if error.isOutOfSpace {
+            space.foundNone()
+            return .outOfSpace
+        }
         if error.isUnreadable { committer.stop("\(error)") }
         return .log(error)
     }

@@ -21,6 +21,7 @@ package final class CatalogWriter {
     private var transaction: (events: Int, position: CatalogPosition?)?
     private static let replayedPerTransaction = 20_000
     private var pageCache = CatalogPageCache()
+    private var reserve: CatalogReserve
     /// 512 MiB: what is changed before a commit is held in memory up to here, and then written before it. A page that is written,
     /// read again and changed again has SQLite read all that the write-ahead log got since, for its checksums. Only what
     /// deletes a million images at once comes so far, and a replay, whose transactions are larger than memory should be.
@@ -43,6 +44,8 @@ package final class CatalogWriter {
         }
         position = try database.position()
         turn = CatalogTurn(after: database)
+        reserve = CatalogReserve(path: path)
+        reserve.keep(database)
         self.database = database
     }
 
@@ -99,7 +102,11 @@ package final class CatalogWriter {
     }
 
     func inTurn(_ body: () throws(CatalogError) -> Void) throws(CatalogError) {
-        try turn.write(in: database, body)
+        try turn.write(in: database) { () throws(CatalogError) in
+            try body()
+            // Nobody is answered during a replay, and its transactions are large.
+            if !isReplaying { reserve.keep(database) }
+        }
     }
 
     private func take(_ events: [CatalogEvent], position: CatalogPosition) throws(CatalogError) {

@@ -22,6 +22,14 @@ extension Database {
         return (Int(pages), Int(moved))
     }
 
+    /// Makes the memory beside the database, in which SQLite keeps where the pages of its write-ahead log are, large enough for
+    /// a log of so many bytes: one that grows on a full disk would fail for it.
+    /// - Returns: whether there was room.
+    package func reserveSharedMemory(writeAheadBytes: UInt64) -> Bool {
+        // sqlite.org/walformat.html: 32 KiB for 4096 frames, a few less in the first; each a page with 24 bytes before it.
+        csqlite_extend_shared_memory(handle, Int32(writeAheadBytes / (4096 + 24) / 4096 + 2), 32_768) == SQLITE_OK
+    }
+
     /// Has what was moved into the database written to the device, without a lock.
     package func synchronize() throws(DatabaseError) {
         let result = csqlite_sync(handle)

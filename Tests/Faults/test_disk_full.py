@@ -4,7 +4,9 @@
 Twice: the archive itself reaches the floor that it keeps free; and somebody else takes the last byte, floor and all, so
 that writes meet ENOSPC.
 """
+import contextlib
 import os
+import sqlite3
 import threading
 import time
 
@@ -175,6 +177,69 @@ def finish(archive, crowd):
     archive.verify("--full")
     archive.close()
     return count
+
+
+def connect(archive):
+    """A foreign connection to its catalog."""
+    return contextlib.closing(sqlite3.connect(archive.data / "catalog.db", isolation_level=None))
+
+
+def frames(archive):
+    """Pages in the write-ahead log of its catalog, one that has not begun anew."""
+    return ((archive.data / "catalog.db-wal").stat().st_size - 32) // (4096 + 24)
+
+
+def grow_to_end_of_region(archive, writer):
+    """Until SQLite soon needs another piece of the shared memory in which it keeps where the pages are. Returns its frame."""
+    end = 4062
+    while end - frames(archive) < 1000:
+        end += 4096
+    writer.execute("BEGIN")
+    for _ in range(end - frames(archive) - 150):
+        writer.execute("INSERT INTO alien VALUES(zeroblob(4000))")
+    writer.execute("COMMIT")
+    return end
+
+
+def store_studies(archive, name, count):
+    studies = [f"{ROOT_UID}.77{name}.{number}" for number in range(count)]
+    with wire.Requestor(archive, [(wire.CT, (wire.EXPLICIT,))]) as requestor:
+        for study in studies:
+            assert requestor.store(tiny(f"{study}.1.1", study, f"{study}.1"))[wire.STATUS] == wire.SUCCESS
+    return studies
+
+
+def find_studies(archive, studies):
+    return find(archive, identifier("STUDY", StudyInstanceUID="\\".join(studies))).values("StudyInstanceUID")
+
+
+@pytest.mark.limit(300)
+def test_what_was_answered_is_found_though_others_take_the_last_byte(volume, on_volume):
+    """The catalog follows the answers, so it is written where there is room for nothing else any more."""
+    archive = on_volume
+    everything = []
+    with connect(archive) as reader, connect(archive) as writer:
+        writer.execute("CREATE TABLE alien(content)")
+        # For it the write-ahead log stays, and grows with each round.
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM study").fetchone() == (0,)
+        for number in range(4):
+            end = grow_to_end_of_region(archive, writer) if number > 0 else 0
+            # Its transaction has room set aside for the next one.
+            everything += store_studies(archive, f"{number}.1", 1)
+            assert find_studies(archive, everything[-1:])
+            writer.execute("BEGIN IMMEDIATE")
+            before = frames(archive)
+            studies = store_studies(archive, f"{number}.2", 400)
+            blocking = ballast(volume, 0)
+            writer.execute("ROLLBACK")
+            assert sorted(find_studies(archive, studies)) == sorted(studies)
+            assert number == 0 or before < end < frames(archive), "another piece was not needed"
+            blocking.unlink()
+            everything += studies
+    archive.restart()
+    assert sorted(find_studies(archive, everything)) == sorted(everything)
+    archive.verify()
 
 
 @pytest.mark.limit(300)

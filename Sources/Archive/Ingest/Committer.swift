@@ -54,19 +54,21 @@ final class Committer: Sendable {
     // Touched only by whoever has set `isCommitting`.
     private nonisolated(unsafe) let writer: LogWriter
     private let follower: CatalogFollower
+    private let space: FreeSpace
     private let readers: CatalogReaders
 
     /// - Parameters:
     ///   - writer: the committer's own from here on.
     ///   - readers: who do not wait for what is on its way into the catalog.
     init(
-        _ writer: LogWriter, _ follower: CatalogFollower, _ readers: CatalogReaders, recent: RecentRecords?,
-        metrics: ArchiveMetrics
+        _ writer: LogWriter, _ follower: CatalogFollower, _ readers: CatalogReaders, _ space: FreeSpace,
+        recent: RecentRecords?, metrics: ArchiveMetrics
     ) {
         self.recent = recent
         self.writer = writer
         self.follower = follower
         self.readers = readers
+        self.space = space
         self.metrics = metrics
     }
 
@@ -232,7 +234,9 @@ final class Committer: Sendable {
         let placed: [(RecordHeader, RecordLocation)]
         do { placed = try writer.append(records) } catch {
             if error.isUnmirrored { throw .unavailable("\(error)") }
-            throw error.isOutOfSpace && writer.stopReason == nil ? .outOfSpace : .log(error)
+            guard error.isOutOfSpace, writer.stopReason == nil else { throw .log(error) }
+            space.foundNone()
+            throw .outOfSpace
         }
         let events = zip(batch, placed).map { store, place in Self.event(store, place) }
         let position = CatalogPosition(

@@ -44,7 +44,7 @@ package final class Ingest {
         buffer.count = meta.count
         analyzer = PayloadAnalyzer(
             transferSyntax: transferSyntax, dataSetOffset: meta.count, contentHash: archive.directory.contentHash)
-        if !archive.hasRoom { failure = .outOfSpace }
+        if !archive.space.isEnough { failure = .outOfSpace }
         if let refusal = archive.log.mirror?.refusal { failure = .unavailable(refusal) }
         if let refusal = archive.committer.refusal { failure = refusal }
         for (tag, uid) in [(Tag.sopClassUID, sopClassUID), (.sopInstanceUID, sopInstanceUID)]
