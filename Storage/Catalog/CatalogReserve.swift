@@ -30,11 +30,13 @@ struct CatalogReserve {
     }
 
     /// Looks after a transaction that there is room for the next two: one is written while the other gathers.
-    mutating func keep(_ database: Database) {
+    /// - Parameter isReplay: nobody is answered meanwhile, and its transactions are larger than any other's.
+    mutating func keep(_ database: Database, isReplay: Bool = false) {
         guard let file, let size = try? file.size() else { return }
         // Behind a shorter end nothing is left of what was set aside.
-        if size < self.size { reserved = 0 } else { largest = max(largest, size - self.size) }
+        if size < self.size { reserved = 0 } else if !isReplay { largest = max(largest, size - self.size) }
         self.size = size
+        if isReplay { return }
         let wanted = min(max(largest * 2, Self.leastBytes), Self.mostBytes)
         guard reserved < size + wanted, Clock.monotonicNanoseconds() >= retryAt else { return }
         let end = size + wanted * 2

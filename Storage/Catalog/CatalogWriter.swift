@@ -104,8 +104,7 @@ package final class CatalogWriter {
     func inTurn(_ body: () throws(CatalogError) -> Void) throws(CatalogError) {
         try turn.write(in: database) { () throws(CatalogError) in
             try body()
-            // Nobody is answered during a replay, and its transactions are large.
-            if !isReplaying { reserve.keep(database) }
+            reserve.keep(database, isReplay: isReplaying)
         }
     }
 
@@ -171,7 +170,7 @@ package final class CatalogWriter {
     /// Commits what is left and gives the memory back.
     package func endReplay() throws(CatalogError) {
         guard isReplaying else { return }
-        isReplaying = false
+        defer { isReplaying = false }
         try inTurn { () throws(CatalogError) in
             guard transaction != nil else { return }
             do throws(CatalogError) { try commit() } catch {
@@ -182,6 +181,7 @@ package final class CatalogWriter {
         try? database.execute("PRAGMA cache_size=-\(pageCache.kiB)")
         try? database.execute("PRAGMA cache_spill=\(Self.spillPages)")
         try? database.execute("PRAGMA shrink_memory")
+        reserve.keep(database)
         _ = database.takeCacheMisses()
     }
 

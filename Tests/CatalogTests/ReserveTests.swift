@@ -58,4 +58,15 @@ struct ReserveTests {
         #expect(try FileDescriptor.open(log, O_RDONLY).size() < 1 << 20)
         #expect(Self.room(behind: log) >= 16 << 20)
     }
+
+    @Test(
+        "What a replay took does not count",
+        .enabled(if: canReserve, "the file system for temporary files sets nothing aside"))
+    func replay() throws {
+        let catalog = try TestCatalog()
+        catalog.writer.beginReplay()
+        try Self.grow(catalog, 50)
+        try catalog.writer.endReplay()
+        #expect((16 << 20..<48 << 20).contains(Self.room(behind: catalog.path + "-wal")))
+    }
 }
