@@ -73,4 +73,7 @@ package struct VR: Hashable, Sendable, CustomStringConvertible {
         default: isAffectedByCharacterSet
         }
     }
+
+    /// What makes the length of a value even (PS3.5 section 6.2).
+    package var padding: UInt8 { isText && self != .ui ? 0x20 : 0 }
 }

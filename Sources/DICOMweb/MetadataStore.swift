@@ -97,6 +97,10 @@ struct MetadataStore {
         }
         let pixels = values.first { $0.tag == .pixelData }?.parts.first?.type
         let syntax = Self.transferSyntax(pixels)
+        // Only the frames of encapsulated pixel data come in several parts (PS3.18 section 10.5.1.1.2).
+        for value in values where value.parts.count > 1 && !(value.tag == .pixelData && syntax.isEncapsulated) {
+            return batch.refuse(item, .notUnderstood(value.tag, "Several parts have the location of \(value.tag)"))
+        }
         let ingest = service.archive.beginIngest(
             sopClassUID: item.sopClassUID, sopInstanceUID: item.sopInstanceUID, transferSyntaxUID: syntax.uid,
             source: service.source(asker))
@@ -130,9 +134,8 @@ struct MetadataStore {
             writer.removeAll()
         }
         // JSON is UTF-8, and so is what becomes of it.
-        var elements = elements.filter { $0.tag != .specificCharacterSet }
-        elements.append(DataSet.Element(tag: .specificCharacterSet, vr: .cs, value: Array("ISO_IR 192".utf8)))
-        elements.sort { $0.tag < $1.tag }
+        let characterSet = DataSet.Element(tag: .specificCharacterSet, vr: .cs, value: Array("ISO_IR 192".utf8))
+        let elements = (elements + [characterSet]).sorted { $0.tag < $1.tag }
         var rest = elements[...]
         for value in values.sorted(by: { $0.tag < $1.tag }) {
             let before = rest.prefix { $0.tag < value.tag }
@@ -146,10 +149,9 @@ struct MetadataStore {
                 guard length < UInt64(UInt32.max) - 1 else {
                     throw HTTPProblem(413, "\(value.tag) is longer than a data set can hold (4 GiB)")
                 }
-                writer.appendHeader(
-                    value.tag, value.vr.hasLongLength ? value.vr : .ob, length: UInt32(length + length % 2))
+                writer.appendHeader(value.tag, value.vr, length: UInt32(length + length % 2))
                 flush()
-                try copy(value.parts[0], ingest)
+                try copy(value.parts[0], padding: value.vr.padding, ingest)
             }
         }
         writer.append(Array(rest))
@@ -170,14 +172,14 @@ struct MetadataStore {
             item(UInt32(part.length + part.length % 2))
             bytes.withRawBytes { ingest.take($0) }
             bytes = []
-            try copy(part, ingest)
+            try copy(part, padding: 0, ingest)
         }
         bytes += [0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]
         bytes.withRawBytes { ingest.take($0) }
         writer.removeAll()
     }
 
-    private func copy(_ part: BulkPart, _ ingest: Ingest) throws {
+    private func copy(_ part: BulkPart, padding: UInt8, _ ingest: Ingest) throws {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
         defer { buffer.deallocate() }
         var offset: UInt64 = 0
@@ -187,7 +189,7 @@ struct MetadataStore {
             ingest.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             offset += UInt64(count)
         }
-        if part.length % 2 == 1 { [UInt8(0)].withRawBytes { ingest.take($0) } }
+        if part.length % 2 == 1 { [padding].withRawBytes { ingest.take($0) } }
     }
 }
 

@@ -162,8 +162,79 @@ struct WebModelTests {
             .object(["00280010": .object(["vr": .string("US"), "Value": .array([.integer(70_000)])])]),
             .object(["00091010": .object(["vr": .string("OB"), "InlineBinary": .string("*")])]),
             .object(["00091010": .object([:])]), .object(["00100010": .object(["vr": .string("P")])]),
+            // A sequence has items, here by the dictionary and by its own word; bytes in their place could not be read.
+            .object(["00080006": .object(["InlineBinary": .string("AQID")])]),
+            .object(["00081140": .object(["vr": .string("SQ"), "BulkDataURI": .string("items")])]),
+            .object(["7FE00010": .object(["vr": .string("SQ"), "Value": .array([.object([:])])])]),
+            .object(["FFFEE000": .object(["vr": .string("OB")])]),
+            .object(["FFFEE00D": .object(["vr": .string("UN")])]),
+            // One tag in two writings.
+            .object(["7FE00010": .object(["vr": .string("OB")]), "7fe00010": .object(["vr": .string("OW")])]),
+            .object(["0020000D": .object(["vr": .string("UI")]), "0020000d": .object(["BulkDataURI": .string("a")])]),
+            // What would be lost.
+            .object(["00100010": .string("A^B")]), .object(["00100010": .null]),
+            .object(["00100010": .object(["Value": .string("A^B")])]),
+            .object(["00091010": .object(["vr": .string("OB"), "InlineBinary": .integer(1)])]),
+            .object(["00091010": .object(["vr": .string("OB"), "BulkDataURI": .integer(1)])]),
+            .object(["00091010": .object(["vr": .string("OW"), "Value": .array([.integer(1), .integer(2)])])]),
         ] as [JSONValue])
     func noDataSets(json: JSONValue) { #expect(throws: DICOMJSONReader.Failure.self) { try DICOMJSONReader(json) } }
+
+    @Test("JSON that says little")
+    func littleJSON() throws {
+        let json = JSONValue.object([
+            "00100010": .object([:]), "00100020": .object(["vr": .string("LO"), "Value": .null]),
+            "00091010": .object(["vr": .string("OB"), "Value": .array([])]), "FFFE0000": .string("a length"),
+        ])
+        let elements = try DICOMJSONReader(json).elements
+        #expect(elements.map(\.vr) == [.ob, .pn, .lo])
+        #expect(elements.allSatisfy { $0.value.isEmpty })
+    }
+
+    @Test("A character set that JSON names does not hold for what becomes of it, nor within its items")
+    func foreignCharacterSets() throws {
+        let set = JSONValue.object(["vr": .string("CS"), "Value": .array([.string("ISO_IR 144")])])
+        let item = JSONValue.object(["00080005": set, "00080104": .object(["Value": .array([.string("Рёбра")])])])
+        let json = JSONValue.object([
+            "00080005": set, "00082228": .object(["vr": .string("SQ"), "Value": .array([item])]),
+        ])
+        let elements = try DICOMJSONReader(json).elements
+        #expect(elements.map(\.tag) == [Tag(0x0008_2228)])
+        #expect(elements[0].items?.first?.elements.map(\.value) == [Array("Рёбра".utf8)])
+    }
+
+    @Test(
+        "Numbers as decimal strings of 16 bytes",
+        arguments: [
+            (.number(0.5), "0.5"), (.integer(-3), "-3"), (.number(123_456.789_012_345_67), "123456.789012346"),
+            (.number(1.234_567_890_123_456_7e-300), "1.23456789e-300"), (.integer(.max), "9.2233720369e+18"),
+            (.number(-1.234_567_890_123_456_7e-300), "-1.23456789e-300"), (.integer(1 << 53), "9007199254740992"),
+            (.number(1e-5), "1e-05"), (.string("00012345678901234.5"), "00012345678901234.5"),
+        ] as [(JSONValue, String)])
+    func decimalStrings(number: JSONValue, expected: String) throws {
+        let json = JSONValue.object(["00281053": .object(["vr": .string("DS"), "Value": .array([number])])])
+        let value = try #require(DICOMJSONReader(json).elements.first).value
+        #expect(String(decoding: value, as: UTF8.self) == expected)
+    }
+
+    @Test("However deep, what was read from JSON can be written and read")
+    func nesting() throws {
+        var json = JSONValue.object(["00081155": .object(["Value": .array([.string("1.2")])])])
+        for depth in 1...70 {
+            json = .object(["00081140": .object(["Value": .array([json])])])
+            guard let elements = try? DICOMJSONReader(json).elements else {
+                #expect(depth == 65)
+                return
+            }
+            var writer = DataSetWriter(transferSyntax: .explicitVRLittleEndian)
+            writer.append(elements)
+            let read = try writer.bytes.withRawBytes {
+                try DataSet($0, transferSyntax: .explicitVRLittleEndian)
+            }
+            #expect(read.elements.map(\.tag) == [Tag(0x0008_1140)])
+        }
+        Issue.record("70 levels were taken")
+    }
 }
 
 @Suite("Names in two alphabets")

@@ -21,7 +21,7 @@ package struct DataSetWriter {
         let isOdd = value.count & 1 == 1
         appendHeader(tag, vr, length: UInt32(value.count + (isOdd ? 1 : 0)))
         bytes.append(contentsOf: value)
-        if isOdd { bytes.append(vr.isText && vr != .ui ? 0x20 : 0x00) }
+        if isOdd { bytes.append(vr.padding) }
     }
 
     package mutating func append(_ tag: Tag, _ vr: VR, _ value: [UInt8]) {

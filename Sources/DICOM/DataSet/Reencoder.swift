@@ -73,7 +73,7 @@ package struct Reencoder {
         if isKept {
             let length = header.length ?? 0
             writer.appendHeader(header.tag, header.vr, length: UInt32(length + (length & 1)))
-            padding = length & 1 == 1 ? (header.vr.isText && header.vr != .ui ? 0x20 : 0) : nil
+            padding = length & 1 == 1 ? header.vr.padding : nil
         }
         isAtBitsAllocated = depth == 0 && header.tag == .bitsAllocated
         var wordSize = header.vr.wordSize

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Platform
 
 /// Reads a data set in the DICOM JSON Model (PS3.18 annex F) into Explicit VR Little Endian.
@@ -31,19 +32,29 @@ package struct DICOMJSONReader {
         guard depth <= nestingMaximum else { throw Failure(description: "Sequences nested deeper than 64") }
         var elements: [DataSet.Element] = []
         var bulk: [BulkValue] = []
+        var tags: Set<Tag> = []
         for (key, value) in members {
             guard let tag = Tag(compact: key) else {
                 throw Failure(description: "\"\(key.prefix(40))\" is no tag of eight hexadecimal digits")
             }
-            guard tag.group > 2, !tag.isGroupLength else { continue }
+            // Text in JSON is UTF-8, whatever its data set and their items said: who writes the elements says so.
+            guard tag.group > 2, !tag.isGroupLength, tag != .specificCharacterSet else { continue }
+            // Small letters make another name in JSON, and the same tag.
+            guard tags.insert(tag).inserted else { throw Failure(description: "\(tag) is there twice") }
+            // Items and their ends are no attributes (PS3.5 section 7.5).
+            guard tag.group != 0xFFFE else { throw Failure(description: "\(tag) is no attribute's tag") }
+            guard case .object(let parts) = value else {
+                throw Failure(description: "\(tag) must be a JSON object with vr and Value")
+            }
             let vr = try vr(of: tag, value)
-            if case .string(let uri)? = value["BulkDataURI"] {
+            switch try content(tag, vr, parts) {
+            case .address(let uri):
                 guard depth == 0 else {
                     throw Failure(description: "Bulk data within sequences is not taken; send it inline")
                 }
                 bulk.append(BulkValue(tag: tag, vr: vr, uri: uri))
-            } else {
-                elements.append(try element(tag, vr, value, depth))
+            case .bytes(let bytes): elements.append(DataSet.Element(tag: tag, vr: vr, value: bytes))
+            case .values(let values): elements.append(try element(tag, vr, values, depth))
             }
         }
         return (elements.sorted { $0.tag < $1.tag }, bulk)
@@ -63,28 +74,55 @@ package struct DICOMJSONReader {
         return vr
     }
 
-    private static func element(
-        _ tag: Tag, _ vr: VR, _ value: JSONValue, _ depth: Int
-    ) throws(Failure) -> DataSet.Element {
-        if case .string(let text)? = value["InlineBinary"] {
-            guard let bytes = Base64.decode(text.utf8) else {
+    /// What stands for an attribute's value (PS3.18 section F.2.2).
+    private enum Content {
+        case values([JSONValue])
+        case bytes([UInt8])
+        case address(String)
+    }
+
+    /// What is there but is not what it must be is refused: taken for nothing, it would be lost in silence.
+    private static func content(_ tag: Tag, _ vr: VR, _ parts: [String: JSONValue]) throws(Failure) -> Content {
+        // A sequence's items have no bytes of their own in JSON, nor an address (PS3.18 sections F.2.2 and F.2.6).
+        if vr == .sq, parts["InlineBinary"] != nil || parts["BulkDataURI"] != nil {
+            throw Failure(description: "\(tag) is a sequence: its items must be in Value")
+        }
+        if let address = parts["BulkDataURI"] {
+            guard case .string(let uri) = address else {
+                throw Failure(description: "BulkDataURI of \(tag) is no string")
+            }
+            return .address(uri)
+        }
+        if let inline = parts["InlineBinary"] {
+            guard case .string(let text) = inline, let bytes = Base64.decode(text.utf8) else {
                 throw Failure(description: "InlineBinary of \(tag) is no base 64")
             }
-            return DataSet.Element(tag: tag, vr: vr, value: bytes)
+            return .bytes(bytes)
         }
-        var values: [JSONValue] = []
-        if case .array(let array)? = value["Value"] { values = array }
-        if vr == .sq {
-            var items: [DataSet] = []
-            for item in values {
-                let (elements, _) = try dataSet(item, depth: depth + 1)
-                var dataSet = DataSet()
-                dataSet.elements = elements
-                items.append(dataSet)
+        switch parts["Value"] {
+        case .array(let values)?:
+            guard values.isEmpty || !vr.isBinary else {
+                throw Failure(description: "\(tag) has the VR \(vr): its bytes must be in InlineBinary")
             }
-            return DataSet.Element(tag: tag, vr: .sq, value: [], items: items)
+            return .values(values)
+        case nil, .null?: return .values([])
+        default: throw Failure(description: "Value of \(tag) is no array")
         }
-        return DataSet.Element(tag: tag, vr: vr, value: try bytes(tag, vr, values))
+    }
+
+    private static func element(
+        _ tag: Tag, _ vr: VR, _ values: [JSONValue], _ depth: Int
+    ) throws(Failure) -> DataSet.Element {
+        guard vr == .sq else { return DataSet.Element(tag: tag, vr: vr, value: try bytes(tag, vr, values)) }
+        // Its undefined length would say that fragments follow (PS3.5 section A.4).
+        guard tag != .pixelData else { throw Failure(description: "\(tag) is no sequence") }
+        var items: [DataSet] = []
+        for item in values {
+            var dataSet = DataSet()
+            (dataSet.elements, _) = try Self.dataSet(item, depth: depth + 1)
+            items.append(dataSet)
+        }
+        return DataSet.Element(tag: tag, vr: .sq, value: [], items: items)
     }
 
     private static func bytes(_ tag: Tag, _ vr: VR, _ values: [JSONValue]) throws(Failure) -> [UInt8] {
@@ -153,9 +191,9 @@ package struct DICOMJSONReader {
         switch value {
         case .null: ""
         case .string(let text): text
-        case .integer(let number): String(number)
-        // A decimal string has at most 16 bytes (PS3.5 section 6.2).
-        case .number(let number): String(number.description.prefix(16))
+        case .integer(let number): vr == .ds ? decimalString(Double(number), exact: String(number)) : String(number)
+        case .number(let number):
+            vr == .ds ? decimalString(number, exact: number.description) : number.description
         case .object where vr == .pn:
             ["Alphabetic", "Ideographic", "Phonetic"].map { group -> String in
                 if case .string(let text)? = value[group] { return text }
@@ -164,6 +202,23 @@ package struct DICOMJSONReader {
         default: nil
         }
     }
+}
+
+/// A number in the 16 bytes that a decimal string has (PS3.5 section 6.2), with as many digits as fit: of one that is too
+/// long, the exponent must stay.
+private func decimalString(_ number: Double, exact: String) -> String {
+    var text = exact
+    var digits: Int32 = 15
+    while text.utf8.count > 16 {
+        text = withVaList([digits, number]) { arguments in
+            withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
+                _ = vsnprintf(buffer.baseAddress, 32, "%.*g", arguments)
+                return String(cString: buffer.baseAddress!)
+            }
+        }
+        digits -= 1
+    }
+    return text
 }
 
 extension String {
