@@ -2,7 +2,6 @@
 import Access
 import Archive
 import DICOM
-import FoundationEssentials
 import Glibc
 import HTTP
 import Platform
@@ -34,7 +33,7 @@ struct MetadataStore {
     func run(_ exchange: HTTPExchange, _ type: MediaType, _ study: String?) throws {
         let reader = try MultipartReader(boundary: type["boundary"] ?? "") { try exchange.read(into: $0) }
         guard try reader.nextPart() != nil else { throw HTTPProblem(400, "The request has no part with metadata") }
-        let objects = try metadata(reader)
+        let dataSets = try metadata(reader)
         var parts: [BulkPart] = []
         while let head = try reader.nextPart() {
             guard parts.count < Self.bulkPartsMaximum else {
@@ -43,10 +42,10 @@ struct MetadataStore {
             }
             parts.append(try spool(head, reader))
         }
-        for object in objects { try store(object, parts, study) }
+        for dataSet in dataSets { try store(dataSet, parts, study) }
     }
 
-    private func metadata(_ reader: MultipartReader) throws -> [JSONValue] {
+    private func metadata(_ reader: MultipartReader) throws -> [DICOMJSONReader] {
         var bytes: [UInt8] = []
         try reader.forEachPiece { piece in
             guard bytes.count + piece.count <= Self.metadataMaximum else {
@@ -54,14 +53,17 @@ struct MetadataStore {
             }
             bytes.append(contentsOf: piece)
         }
-        guard JSONValue.isNested(atMost: Self.nestingMaximum, bytes) else {
-            throw HTTPProblem(400, "The metadata is nested too deep: sequences go 64 deep at most")
+        var dataSets: [DICOMJSONReader] = []
+        do {
+            try JSONParser.forEachElement(of: bytes, nestingMaximum: Self.nestingMaximum) { json in
+                dataSets.append(try DICOMJSONReader(json))
+            }
+        } catch let error as JSONParser.Failure {
+            throw HTTPProblem(400, "The metadata is no JSON that can be read: \(error)")
+        } catch let error as DICOMJSONReader.Failure {
+            throw HTTPProblem(400, error.description)
         }
-        guard let json = try? JSONDecoder().decode(JSONValue.self, from: Data(bytes)) else {
-            throw HTTPProblem(400, "The metadata is no JSON")
-        }
-        if case .array(let objects) = json { return objects }
-        return [json]
+        return dataSets
     }
 
     private func spool(_ head: HTTPHeaders, _ reader: MultipartReader) throws -> BulkPart {
@@ -79,11 +81,7 @@ struct MetadataStore {
 
     // MARK: One instance
 
-    private func store(_ json: JSONValue, _ parts: [BulkPart], _ study: String?) throws {
-        let dataSet: DICOMJSONReader
-        do { dataSet = try DICOMJSONReader(json) } catch {
-            throw HTTPProblem(400, error.description)
-        }
+    private func store(_ dataSet: DICOMJSONReader, _ parts: [BulkPart], _ study: String?) throws {
         let item = StoreResponse.Item(
             sopClassUID: dataSet[.sopClassUID]?.plainValue ?? "",
             sopInstanceUID: dataSet[.sopInstanceUID]?.plainValue ?? "", studyInstanceUID: "", seriesInstanceUID: "")

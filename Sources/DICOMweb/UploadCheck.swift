@@ -3,7 +3,6 @@ import Access
 import Archive
 import BlobLog
 import DICOM
-import FoundationEssentials
 import HTTP
 import Platform
 
@@ -58,11 +57,8 @@ struct UploadCheck {
         guard let bytes = try exchange.body(atMost: Self.bodyMaximum) else {
             throw HTTPProblem(413, "The list is longer than 4 MiB")
         }
-        guard JSONValue.isNested(atMost: 8, bytes),
-            let json = try? JSONDecoder().decode(JSONValue.self, from: Data(bytes))
-        else {
-            throw HTTPProblem(400, "The body is no JSON")
+        do { return try JSONParser.value(of: bytes, nestingMaximum: 8) } catch {
+            throw HTTPProblem(400, "The body is no JSON that can be read: \(error)")
         }
-        return json
     }
 }
