@@ -42,14 +42,30 @@ struct Recovery {
             end.segment = record.location.segment
             end.endOffset = record.location.offset + record.location.length
         }
+        /// What stands where an earlier start has cut the log: blocks that were given to the file again, by a write that was
+        /// never synced, may show after a power cut what they held before.
+        func leave(_ record: StoredRecord) {
+            let location = record.location
+            gaps.append(
+                LogScan.Gap(
+                    segment: location.segment, range: location.offset..<location.offset + location.length))
+        }
         let scanner = LogScanner(directory: directory, reader: reader, writer: writer, forHeaders: true)
         try scanner.scan(from: position) { record throws(LogError) in
-            if let first = batch.first, first.header.durableSequence != record.header.durableSequence {
-                // A later batch exists, so this one was synced: damage in it is damage, not an unfinished write.
-                for earlier in batch { try adopt(earlier) }
+            let durable = record.header.durableSequence
+            if let first = batch.first, durable > first.header.durableSequence {
+                // A later batch exists, so what has a number up to that one was synced: damage in it is damage, not an
+                // unfinished write. What has a higher number was cut before the later batch was written.
+                for earlier in batch {
+                    if earlier.header.sequence <= durable { try adopt(earlier) } else { leave(earlier) }
+                }
                 batch = []
             }
-            batch.append(record)
+            // Both numbers rise through the log.
+            let isInOrder =
+                durable >= batch.first?.header.durableSequence ?? 0
+                && record.header.sequence > batch.last?.header.sequence ?? end.sequence
+            if isInOrder { batch.append(record) } else { leave(record) }
         } gap: { gap throws(LogError) in
             gaps.append(gap)
         }

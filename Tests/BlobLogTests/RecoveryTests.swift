@@ -12,6 +12,8 @@ struct RecoveryTests {
 
     init() throws { folder = try Folder() }
 
+    private init(_ folder: Folder) { self.folder = folder }
+
     /// Writes batches of payloads and closes the log.
     private func write(_ batches: [[[UInt8]]], segmentBytes: UInt64 = 1 << 30) throws -> [RecordLocation] {
         let session = try Session(folder, segmentBytes: segmentBytes)
@@ -135,6 +137,86 @@ struct RecoveryTests {
             #expect(session.report.gaps.isEmpty)
         }
         try expectGoesOn(expected)
+    }
+
+    // MARK: What a power cut brings back of a batch that an earlier start has cut
+
+    /// Writes the batches `first`, has a start cut all behind the first record as unfinished, and writes `second`.
+    /// - Returns: where all of them were, and the segment as it was before the cut.
+    private func rewrite(
+        _ first: [[[UInt8]]], _ second: [[[UInt8]]]
+    ) throws -> (cut: [RecordLocation], written: [RecordLocation], before: [UInt8]) {
+        let cut = try write(first)
+        let before = try Disk.bytes(segment)
+        try Disk.truncate(segment, to: cut[1].offset + 1)
+        return (cut, try write(second), before)
+    }
+
+    /// The blocks that a record had, given to the file again, show what stood in them before the cut.
+    private func bringBack(_ location: RecordLocation, of before: [UInt8]) throws {
+        let range = Int(location.offset)..<Int(location.offset + location.length)
+        try Disk.write(segment, Array(before[range]), at: location.offset)
+    }
+
+    @Test("A record of a batch that was cut, in place of the next one's first, does not stay, whole or not")
+    func cutRecordInPlaceOfFirst() throws {
+        for isWhole in [false, true] {
+            let folder = try Folder()
+            let test = RecoveryTests(folder)
+            let (cut, written, before) = try test.rewrite(
+                [[Samples.bytes(200), Samples.bytes(3000, seed: 2)]],
+                [[Samples.bytes(7000, seed: 3), Samples.bytes(300, seed: 4)]])
+            #expect(cut[1].offset == written[0].offset && cut[1].length < written[0].length)
+            try test.bringBack(cut[1], of: before)
+            if !isWhole { try Disk.flip(test.segment, at: cut[1].offset + 2000) }
+            do {
+                let session = try Session(folder)
+                #expect(session.sequences == [1])
+                #expect(session.report.gaps.isEmpty)
+                #expect(session.writer.position.endOffset == cut[1].offset)
+            }
+            try test.expectGoesOn([1])
+        }
+    }
+
+    @Test("A record of a batch that was cut is no proof that the one in front of it was synced")
+    func cutRecordBehindLastBatch() throws {
+        let (cut, written, before) = try rewrite(
+            [(0..<3).map { Samples.bytes(300, seed: $0) }], [[Samples.bytes(400, seed: 8)]])
+        #expect(written[0].offset + written[0].length == cut[2].offset)
+        try bringBack(cut[2], of: before)
+        try Disk.flip(segment, at: written[0].offset + 400)
+        #expect(try Session(folder).sequences == [1])
+        try expectGoesOn([1])
+    }
+
+    @Test("A record of a batch that was cut is not replayed under a number that another has", arguments: [false, true])
+    func cutRecordWithUsedNumber(isOneBatch: Bool) throws {
+        let (one, long) = (Samples.bytes(200), [Samples.bytes(15_000), Samples.bytes(300, seed: 2)])
+        // The later batch is of two records: the second says that all before it was synced.
+        let (cut, written, before) = try rewrite(
+            isOneBatch ? [[one] + long] : [[one], long],
+            [(3..<7).map { Samples.bytes(300, seed: $0) }, [Samples.bytes(7000, seed: 8), Samples.bytes(30, seed: 9)]])
+        #expect(cut[2].offset == written[4].offset)
+        try bringBack(cut[2], of: before)
+        let session = try Session(folder)
+        #expect(session.sequences == [1, 2, 3, 4, 5])
+        #expect(session.replayed.map(\.location) == [cut[0]] + written[..<4])
+    }
+
+    @Test("What a later batch knows to be synced is damaged, not unfinished, if an older record stands there")
+    func cutRecordInPlaceOfSynced() throws {
+        let (cut, written, before) = try rewrite(
+            [[Samples.bytes(200), Samples.bytes(300, seed: 2)]],
+            [[Samples.bytes(300, seed: 3), Samples.bytes(300, seed: 4)], [Samples.bytes(300, seed: 5)]])
+        try bringBack(cut[1], of: before)
+        let session = try Session(folder)
+        // Number 2 came back with other content; number 3 and 4 are what was written.
+        #expect(session.sequences == [1, 3, 4])
+        #expect(
+            session.report.gaps
+                == [.init(segment: 1, range: written[0].offset..<written[0].offset + written[0].length)])
+        #expect(session.report.cutBytes == 0)
     }
 
     @Test("A bad header at the start of an only batch leaves an empty log")
