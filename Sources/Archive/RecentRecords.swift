@@ -95,7 +95,7 @@ final class RecentRecords: Sendable {
                 return state.take(Self.stepBytes)
             }
             if let next {
-                reader.prefetch(writer: next.writer, segment: next.segment, next.range)
+                reader.bring(writer: next.writer, segment: next.segment, next.range)
             } else {
                 _ = state.wait(until: Clock.deadline(seconds: Self.restSeconds)) { $0.isStopping ? true : nil }
             }

@@ -64,6 +64,19 @@ package final class FileDescriptor: VolumeFile {
         }
     }
 
+    /// Waits until a range is in the page cache. Advice alone leaves out what the kernel has no memory for at once; to read it
+    /// copies what nobody wants yet, in four times the processor time. What cannot be brought is left, without a word.
+    package func populate(_ range: Range<UInt64>) {
+        let start = range.lowerBound / Self.pageBytes * Self.pageBytes
+        let count = Int(range.upperBound - start)
+        let pages = mmap(nil, count, PROT_READ, MAP_SHARED, raw, off_t(start))
+        guard let pages, pages != MAP_FAILED else { return }
+        madvise(pages, count, MADV_POPULATE_READ)
+        munmap(pages, count)
+    }
+
+    private static let pageBytes = UInt64(sysconf(Int32(_SC_PAGESIZE)))
+
     /// As Linux sets it for a device of which it knows nothing.
     private static let readAheadBytes = 128 << 10
 }

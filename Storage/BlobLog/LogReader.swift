@@ -153,9 +153,12 @@ package final class LogReader: Sendable {
         }
     }
 
-    /// Has the device bring a part of a segment, which is opened for it: not all that is written is read.
-    package func prefetch(writer: UInt32, segment number: UInt32, _ range: Range<UInt64>) {
-        try? Segment(directory, writer: writer, number: number).file.advise(POSIX_FADV_WILLNEED, range)
+    /// Brings a part of a segment, which is opened for it, into the page cache: not all that is written is read. Returns when
+    /// it is there.
+    package func bring(writer: UInt32, segment number: UInt32, _ range: Range<UInt64>) {
+        guard let file = try? Segment(directory, writer: writer, number: number).file else { return }
+        file.advise(POSIX_FADV_WILLNEED, range)
+        (file as? FileDescriptor)?.populate(range)
     }
 
     /// Head of the record and header of its payload, for all but unusual instances.
